@@ -1,0 +1,107 @@
+import type { ConfigurationCode, ConfigurationProblem } from './configuration-error.ts';
+import { pathText, type KeyPath } from './schema-node.ts';
+import type { Locate } from './problems.ts';
+import type { Configuration } from './schema.ts';
+
+/**
+ * Rules over more than one key. They see only the sections that are valid by themselves, so that their findings come
+ * together with the others and not after the next attempt.
+ */
+export function checkAcrossKeys(sections: Partial<Configuration>, locate: Locate): readonly ConfigurationProblem[] {
+  const problems: ConfigurationProblem[] = [];
+  const report = (path: KeyPath, found: unknown, expected: string, remedy: string) => {
+    const code: ConfigurationCode = 'CONFIG_CONFLICT';
+    problems.push({ code, path: pathText(path), where: locate(path), found: String(found), expected, remedy });
+  };
+  const tables = sections.tables ?? [];
+
+  const eachOnce = (key: 'source' | 'topic' | 'target', expected: string, remedy: string) => {
+    const first = new Map<string, number>();
+    tables.forEach((table, index) => {
+      const before = first.get(table[key]);
+      if (before === undefined) first.set(table[key], index);
+      else report(['tables', index, key], `${table[key]}, as in tables[${before}]`, expected, remedy);
+    });
+  };
+  eachOnce('source', 'each source table once', 'Remove one of the two entries.');
+  eachOnce(
+    'topic',
+    'one topic for one table, because a shard is a partition of one table',
+    'Let the capture side write one topic per table, or remove one of the two entries.',
+  );
+  eachOnce(
+    'target',
+    'one target table fed by one topic, because two streams have no common order',
+    'Give each source table a target table of its own.',
+  );
+
+  const dlq = sections.deadLetter?.topic;
+  const clash = tables.findIndex((table) => table.topic === dlq);
+  if (dlq !== undefined && clash >= 0) {
+    report(
+      ['deadLetter', 'topic'],
+      `${dlq}, which tables[${clash}] is read from`,
+      'a topic of its own',
+      'Name another topic, such as lockstep.dlq.',
+    );
+  }
+
+  const { reconciliation } = sections;
+  if (reconciliation !== undefined && reconciliation.driftCriticalThreshold < reconciliation.driftWarningThreshold) {
+    report(
+      ['reconciliation', 'driftCriticalThreshold'],
+      reconciliation.driftCriticalThreshold,
+      `at least driftWarningThreshold (${reconciliation.driftWarningThreshold})`,
+      'Raise the critical threshold or lower the warning threshold.',
+    );
+  }
+  const known = new Set(tables.map((table) => table.source));
+  const checkNames = (names: readonly string[], path: KeyPath) => {
+    if (sections.tables === undefined) return;
+    names.forEach((name, index) => {
+      if (known.has(name)) return;
+      const remedy = 'Write keyspace.table as in tables[].source, or add the table there.';
+      report([...path, index], name, `one of ${[...known].join(', ')}`, remedy);
+    });
+  };
+  checkNames(reconciliation?.tables ?? [], ['reconciliation', 'tables']);
+  reconciliation?.schedules.forEach((schedule, index) => {
+    checkNames(schedule.tables, ['reconciliation', 'schedules', index, 'tables']);
+  });
+
+  const { apply } = sections;
+  if (apply !== undefined && apply.maxBytesInFlight < apply.maxBatchBytes) {
+    report(
+      ['apply', 'maxBytesInFlight'],
+      apply.maxBytesInFlight,
+      `at least apply.maxBatchBytes (${apply.maxBatchBytes}), or no batch is ever full`,
+      'Raise apply.maxBytesInFlight or lower apply.maxBatchBytes.',
+    );
+  }
+
+  const tokenNames = new Map<string, number>();
+  const tokenTexts = new Map<string, number>();
+  sections.api?.tokens.forEach(({ name, token }, index) => {
+    const sameName = tokenNames.get(name);
+    const sameToken = tokenTexts.get(token);
+    if (sameName !== undefined) {
+      report(
+        ['api', 'tokens', index, 'name'],
+        `${name}, as in api.tokens[${sameName}]`,
+        'each name once, because the audit log tells users apart by it',
+        'Give each token a name of its own.',
+      );
+    }
+    if (sameToken !== undefined) {
+      report(
+        ['api', 'tokens', index, 'token'],
+        `the token of api.tokens[${sameToken}]`,
+        'each token once',
+        'Make another: openssl rand -hex 32.',
+      );
+    }
+    tokenNames.set(name, sameName ?? index);
+    tokenTexts.set(token, sameToken ?? index);
+  });
+  return problems;
+}

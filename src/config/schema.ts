@@ -1,0 +1,267 @@
+import { z } from 'zod';
+import { DURATION_PATTERN, parseDuration } from './duration.ts';
+import type { SchemaNode } from './schema-node.ts';
+import { tableMappingSchema } from './draft-table-mapping.ts';
+
+/**
+ * The one schema of `lockstep.yaml`: types, defaults, validation, the published JSON Schema, environment variables, masks
+ * and docs/configuration.md are made from it. `title` says what a value is ("expected …"), `description` what it does,
+ * `examples` what one looks like, `writeOnly` marks a secret.
+ */
+
+const text = z.string().min(1);
+const host = text.meta({ title: 'host:port', examples: ['localhost:9092'] });
+const secret = text.meta({ title: 'a secret text', writeOnly: true });
+const filePath = text.meta({ title: 'a path of a PEM file' });
+const wholeNumber = (minimum: number, maximum: number) => z.int().min(minimum).max(maximum);
+const port = wholeNumber(0, 65_535);
+const duration = z
+  .string()
+  .regex(DURATION_PATTERN)
+  .meta({ title: 'a duration with its unit (ms, s, m, h, d)', examples: ['500ms', '60s', '1h'] })
+  .transform(parseDuration);
+const httpUrl = z.url({ protocol: /^https?$/ }).meta({ title: 'an http or https URL' });
+
+const tls = z
+  .strictObject({
+    caFile: filePath.nullable().default(null).describe('Certificates of the authorities that are trusted.'),
+    certFile: filePath.nullable().default(null).describe('Certificate that this client shows.'),
+    keyFile: filePath.nullable().default(null).describe('Private key of that certificate.'),
+    serverName: text.nullable().default(null).describe('Name expected in the server certificate, if not the host name.'),
+    rejectUnauthorized: z.boolean().default(true).describe('Refuse servers whose certificate can not be verified.'),
+  })
+  .meta({ title: 'true, false or a mapping with caFile, certFile, keyFile' });
+const tlsSwitch = z.union([z.boolean(), tls]).default(false);
+
+const kafka = z
+  .strictObject({
+    brokers: z.array(host).min(1).default(['localhost:9092']).describe('Brokers to learn the cluster from.'),
+    groupId: text.default('lockstep').describe('Consumer group. Members of one group share the partitions.'),
+    clientId: text.default('lockstep').describe('Name under which brokers list this client.'),
+    ssl: tlsSwitch.describe('TLS to the brokers.'),
+    sasl: z
+      .strictObject({
+        mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).describe('SASL mechanism of the listener.'),
+        username: text.describe('User name.'),
+        password: secret.describe('Password.'),
+      })
+      .nullable()
+      .default(null)
+      .describe('SASL authentication, or null for none.'),
+    connectionTimeout: duration.prefault('5s').describe('How long a connection to a broker may take to open.'),
+    requestTimeout: duration.prefault('30s').describe('How long a broker may take to answer.'),
+    sessionTimeout: duration
+      .prefault('30s')
+      .describe('A member that is silent for this long loses its partitions to the others.'),
+  })
+  .prefault({})
+  .describe('The Kafka cluster that holds the captured changes.');
+
+const schemaRegistry = z
+  .strictObject({
+    url: httpUrl.nullable().default(null).describe('Confluent-compatible registry; null where records are plain JSON.'),
+    username: text.nullable().default(null).describe('User name for basic authentication.'),
+    password: secret.nullable().default(null).describe('Password for basic authentication.'),
+  })
+  .prefault({})
+  .describe('The schema registry of the capture side, if it uses one.');
+
+const cassandra = z
+  .strictObject({
+    contactPoints: z
+      .array(text.meta({ title: 'host:port', examples: ['localhost:9042'] }))
+      .min(1)
+      .default(['localhost:9042'])
+      .describe('Nodes to learn the cluster from.'),
+    localDataCenter: text.default('datacenter1').describe('Data centre whose nodes are asked.'),
+    keyspace: text.nullable().default(null).describe('Keyspace that commands work on when they are given none.'),
+    consistency: z
+      .enum(['ONE', 'LOCAL_ONE', 'TWO', 'THREE', 'QUORUM', 'LOCAL_QUORUM', 'EACH_QUORUM', 'ALL'])
+      .default('LOCAL_QUORUM')
+      .describe('Consistency of re-reads and scans. Read + write replicas must exceed the replication factor.'),
+    username: text.nullable().default(null).describe('User name for password authentication.'),
+    password: secret.nullable().default(null).describe('Password for password authentication.'),
+    ssl: tlsSwitch.describe('TLS to the nodes.'),
+    agents: z
+      .array(
+        z.strictObject({
+          url: httpUrl
+            .meta({ title: 'an http or https URL', examples: ['http://cassandra-1:8000/health'] })
+            .describe('Health URL of one capture agent.'),
+        }),
+      )
+      .default([])
+      .describe('Capture agents, one per Cassandra node; `lockstep doctor` asks each for its health.'),
+  })
+  .describe('The Cassandra cluster that the changes come from.');
+
+const source = z
+  .strictObject({
+    cassandra: cassandra
+      .nullable()
+      .default(null)
+      .describe('Connection to the source; null where there is none, then every table declares its schema.'),
+  })
+  .prefault({})
+  .describe('Where the tables are captured from.');
+
+const target = z
+  .strictObject({
+    postgres: z
+      .strictObject({
+        url: z
+          .url({ protocol: /^postgres(ql)?$/ })
+          .meta({ title: 'a postgres:// URL', examples: ['postgres://user:password@host:5432/database'] })
+          .default('postgres://localhost:5432/shop')
+          .describe('Connection URL. Parameters of libpq such as `?sslmode=verify-full` work.'),
+        controlSchema: text.default('public').describe('Schema of the `_cdc_*` tables. Created if it is missing.'),
+        poolSize: wholeNumber(2, 200).default(8).describe('Connections at most.'),
+      })
+      .prefault({})
+      .describe('The PostgreSQL database that is kept in step.'),
+  })
+  .prefault({})
+  .describe('Where the tables are kept in step.');
+
+const apply = z
+  .strictObject({
+    maxBatchChanges: wholeNumber(1, 100_000).default(2000).describe('Changes in one transaction at most.'),
+    maxBatchBytes: wholeNumber(1024, 2 ** 30)
+      .default(8_388_608)
+      .describe('Bytes of records in one transaction at most. A single larger record still goes, alone.'),
+    maxBytesInFlight: wholeNumber(65_536, 2 ** 34)
+      .default(67_108_864)
+      .describe('Bytes of records held in memory at most; above it the consumer pauses its partitions.'),
+  })
+  .prefault({})
+  .describe('How changes are put together into transactions.');
+
+const deadLetter = z
+  .strictObject({
+    topic: text
+      .regex(/^[a-zA-Z0-9._-]{1,249}$/)
+      .meta({ title: 'a Kafka topic name' })
+      .default('lockstep.dlq')
+      .describe('Topic that keeps the bytes of records that were given up on.'),
+    breaker: z
+      .strictObject({
+        maxRatio: z.number().gt(0).max(1).default(0.5).describe('Share of dead letters above which a shard stops.'),
+        minRecords: wholeNumber(1, 1_000_000).default(100).describe('Records looked at before the share counts.'),
+      })
+      .prefault({})
+      .describe('Stops a shard when so much of it fails that the cause is not in single records.'),
+  })
+  .prefault({})
+  .describe('Where records that can never apply are set aside.');
+
+const strategy = z.enum(['ROW_COUNT', 'CHECKSUM', 'TIMESTAMP_RANGE', 'SAMPLE']);
+
+const reconciliation = z
+  .strictObject({
+    enabled: z.boolean().default(true).describe('Whether scheduled jobs run. Variable RECONCILIATION_ENABLED.'),
+    intervalMinutes: wholeNumber(1, 525_600)
+      .default(60)
+      .describe('Minutes between two jobs of a table without a schedule of its own.'),
+    driftWarningThreshold: z.number().min(0).max(100).default(1).describe('Drift in percent that warns.'),
+    driftCriticalThreshold: z.number().min(0).max(100).default(5).describe('Drift in percent that is critical.'),
+    sampleSize: wholeNumber(1, 100_000_000).default(1000).describe('Rows that the strategy SAMPLE compares.'),
+    tables: z
+      .array(text.meta({ title: 'the source name of a table', examples: ['shop.orders'] }))
+      .default([])
+      .describe('Tables that scheduled jobs look at; empty = all.'),
+    schedules: z
+      .array(
+        z.strictObject({
+          cron: text.meta({ title: 'a cron expression', examples: ['0 3 * * *'] }).describe('When, in UTC.'),
+          strategy: strategy.describe('How source and target are compared.'),
+          tables: z.array(text).default([]).describe('Tables; empty = those of `reconciliation.tables`.'),
+        }),
+      )
+      .default([])
+      .describe('Jobs at fixed times.'),
+    windows: z
+      .strictObject({
+        size: duration.prefault('60s').describe('Span of write time of one delivery window.'),
+      })
+      .prefault({})
+      .describe('Delivery windows.'),
+    repair: z
+      .strictObject({
+        mode: z
+          .enum(['off', 'review', 'auto'])
+          .default('review')
+          .describe('off: findings only; review: a person confirms each repair; auto: repairs within their limits.'),
+      })
+      .prefault({})
+      .describe('What happens to drift that was found.'),
+  })
+  .prefault({})
+  .describe('Comparing source and target on a schedule.');
+
+const api = z
+  .strictObject({
+    host: text.default('127.0.0.1').describe('Address to listen on; `0.0.0.0` = every address.'),
+    port: port.default(8080).describe('Port to listen on; 0 = any free one, told in the log.'),
+    tokens: z
+      .array(
+        z.strictObject({
+          name: text.describe('Who uses the token; written to the audit log.'),
+          token: secret.describe('The bearer token. Long and random: `openssl rand -hex 32`.'),
+          scopes: z
+            .array(z.enum(['read', 'operate', 'erase']))
+            .min(1)
+            .default(['read'])
+            .describe('What the token may do: look, change what runs, erase records.'),
+        }),
+      )
+      .default([])
+      .describe('Who may use the HTTP API. Health and metrics need no token.'),
+  })
+  .prefault({})
+  .describe('The HTTP server: health, metrics, API.');
+
+const log = z
+  .strictObject({
+    level: z
+      .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
+      .default('info')
+      .describe('Least severity that is logged.'),
+  })
+  .prefault({})
+  .describe('The log: JSON lines on standard error, readable text on a terminal.');
+
+const sections = {
+  kafka,
+  schemaRegistry,
+  source,
+  target,
+  tables: z
+    .array(tableMappingSchema)
+    .min(1)
+    .meta({ title: 'a list of at least one table' })
+    .describe('Tables that are kept in step, each fed by one topic.'),
+  apply,
+  deadLetter,
+  reconciliation,
+  api,
+  log,
+};
+
+export const configurationSchema = z.strictObject(sections);
+
+/** Validated configuration: defaults filled in, durations in milliseconds, environment applied. */
+export type Configuration = z.output<typeof configurationSchema>;
+
+/** The schema as JSON Schema of what is written in the file: the tree that everything else is derived from. */
+export const configurationNode = z.toJSONSchema(configurationSchema, { io: 'input' }) as SchemaNode;
+
+/** The sections that are valid by themselves: what checks across keys may look at even if others are not. */
+export function validSections(value: unknown): Partial<Configuration> {
+  if (typeof value !== 'object' || value === null) return {};
+  const valid: Record<string, unknown> = {};
+  for (const [name, schema] of Object.entries(sections)) {
+    const result = schema.safeParse((value as Record<string, unknown>)[name]);
+    if (result.success) valid[name] = result.data;
+  }
+  return valid as Partial<Configuration>;
+}

@@ -1,0 +1,33 @@
+import type { ChangeEvent } from '../change/change-event.ts';
+
+/** The Kafka record as it came: bytes and coordinates. */
+export interface SourceRecord {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: bigint;
+  /** Broker or producer timestamp, ms since the epoch. */
+  readonly timestampMs: number;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  readonly headers: Readonly<Record<string, Buffer | string | (Buffer | string)[] | undefined>>;
+}
+
+/** Why a record can't become a change: a documented code, what was found and where. Never an exception. */
+export interface Refusal {
+  readonly code: string;
+  /** What is wrong and what to do, one or two sentences. */
+  readonly message: string;
+  /** Where in the record: `after.total.value`. */
+  readonly path: string;
+}
+
+export type Decoded =
+  | { readonly kind: 'change'; readonly change: ChangeEvent }
+  | { readonly kind: 'refused'; readonly refusal: Refusal }
+  /** Nothing to apply and nothing wrong: a Kafka tombstone. Counted. */
+  | { readonly kind: 'skipped'; readonly reason: 'kafka-tombstone' };
+
+/** Turns records of one table into changes. Pure and total: garbage gives a `refused`, never an exception. */
+export interface Decoder {
+  decode(record: SourceRecord): Decoded;
+}

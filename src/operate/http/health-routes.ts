@@ -1,0 +1,30 @@
+import type { Registry } from 'prom-client';
+import type { Readiness } from '../readiness.ts';
+import type { RouteGroup } from './server.ts';
+
+/** Health and metrics: what probes and Prometheus ask, without a token. */
+export function healthRoutes(readiness: () => Readiness, registry: Registry): RouteGroup {
+  return (app) => {
+    // Alive = this process answers. Whether its systems do is readiness: restarting us would not bring them back.
+    app.get('/health/live', async (_request, reply) => reply.send({ status: 'ok' }));
+
+    app.get('/health/ready', async (_request, reply) => {
+      const { ready, reasons, dependencies, shards } = readiness();
+      return reply.code(ready ? 200 : 503).send({
+        status: ready ? 'ready' : 'not_ready',
+        reasons,
+        dependencies: Object.fromEntries(
+          dependencies.map(({ name, state, reason, sinceMs }) => [
+            name,
+            { state, reason, since: new Date(sinceMs).toISOString() },
+          ]),
+        ),
+        shards: shards.map(({ topic, partition, state, reason }) => ({ topic, partition, state, reason })),
+      });
+    });
+
+    app.get('/metrics', async (_request, reply) =>
+      reply.type(registry.contentType).send(await registry.metrics()),
+    );
+  };
+}

@@ -1,0 +1,62 @@
+import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
+import { messageOf } from '../../shared/errors.ts';
+import type { Logger } from '../logger.ts';
+import { AccessControl, type AccessToken, type Caller, type Scope } from './access.ts';
+import { HttpProblem, PROBLEM_TYPE, problemDocument } from './problem.ts';
+
+/** Longest request body. Filters and notes are small; records never come in this way. */
+const MAX_BODY_BYTES = 1_048_576;
+/** A client that sends its request slower than this is cut off. */
+const REQUEST_TIMEOUT_MS = 30_000;
+
+/** Requires a scope of the request's bearer token and says who it is. */
+export type Guard = (scope: Scope, request: FastifyRequest) => Caller;
+
+/** Adds the routes of one subject (health, shards, jobs) to the server. */
+export type RouteGroup = (app: FastifyInstance, guard: Guard) => void;
+
+export interface HttpServerOptions {
+  readonly tokens: readonly AccessToken[];
+  readonly routes: readonly RouteGroup[];
+  readonly logger: Logger;
+}
+
+/** What a thrown thing answers: our own problems as they are, fastify's by their status, anything else as 500. */
+function asProblem(error: unknown): HttpProblem {
+  if (error instanceof HttpProblem) return error;
+  const { statusCode } = error as { statusCode?: unknown };
+  if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500) {
+    return new HttpProblem(statusCode, 'BAD_REQUEST', messageOf(error));
+  }
+  return new HttpProblem(500, 'INTERNAL', 'The request failed here.', 'The log of the service has the reason.');
+}
+
+/** The HTTP server without a socket: `listen` gives it one, tests call `inject`. */
+export function createHttpServer(options: HttpServerOptions): FastifyInstance {
+  const { logger } = options;
+  const access = new AccessControl(options.tokens);
+  const app = fastify({
+    bodyLimit: MAX_BODY_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    // On shutdown idle keep-alive connections are closed, so that `close` does not wait for them.
+    forceCloseConnections: 'idle',
+  });
+  app.setErrorHandler(async (error, request, reply) => {
+    const problem = asProblem(error);
+    if (problem.status >= 500) logger.error({ err: error, method: request.method, url: request.url }, 'request failed');
+    if (problem.status === 401) void reply.header('www-authenticate', 'Bearer');
+    return reply.code(problem.status).type(PROBLEM_TYPE).send(problemDocument(problem));
+  });
+  app.setNotFoundHandler(async (request, reply) => {
+    const path = request.url.split('?')[0] ?? '';
+    const problem = new HttpProblem(404, 'NOT_FOUND', `There is no ${request.method} ${path}.`);
+    return reply.code(404).type(PROBLEM_TYPE).send(problemDocument(problem));
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    const fields = { method: request.method, url: request.routeOptions.url, status: reply.statusCode };
+    logger.debug({ ...fields, ms: Math.round(reply.elapsedTime) }, 'request');
+  });
+  const guard: Guard = (scope, request) => access.require(scope, request.headers.authorization);
+  for (const addRoutes of options.routes) addRoutes(app, guard);
+  return app;
+}

@@ -1,0 +1,114 @@
+/**
+ * Every metric as data: the registry (metrics.ts) and docs/metrics.md are both made from this table. Names and labels are
+ * fixed (dashboards and alerts use them): add freely, rename none.
+ */
+
+export interface MetricDefinition {
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly name: string;
+  readonly help: string;
+  readonly labels: readonly string[];
+  readonly buckets?: readonly number[];
+}
+
+/** From a commit of one small batch on a local disk to a bulk batch that waits for locks. */
+const BATCH_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+/** Up to the largest batch that the configuration allows (apply.maxBatchChanges). */
+const BATCH_CHANGES = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2000, 5000, 10_000, 100_000];
+
+/** Metrics of the stream: from the Kafka record to the commit. */
+export const STREAM_METRICS = {
+  recordsConsumed: {
+    type: 'counter',
+    name: 'cdc_records_consumed_total',
+    help: 'Records whose batch was committed, by topic.',
+    labels: ['topic'],
+  },
+  changes: {
+    type: 'counter',
+    name: 'cdc_changes_total',
+    help: 'Changes with their outcome in the ledger: processed, filtered, dead_lettered.',
+    labels: ['table', 'outcome'],
+  },
+  changesSuperseded: {
+    type: 'counter',
+    name: 'cdc_changes_superseded_total',
+    help: 'Rows that a batch left as they were, because everything in the target was newer or equal.',
+    labels: ['table'],
+  },
+  applyBatchSeconds: {
+    type: 'histogram',
+    name: 'cdc_apply_batch_seconds',
+    help: 'Duration of one apply transaction, from asking for a connection to COMMIT.',
+    labels: [],
+    buckets: BATCH_SECONDS,
+  },
+  applyBatchChanges: {
+    type: 'histogram',
+    name: 'cdc_apply_batch_changes',
+    help: 'Changes in one apply transaction.',
+    labels: [],
+    buckets: BATCH_CHANGES,
+  },
+  backlogDepth: {
+    type: 'gauge',
+    name: 'cdc_backlog_depth',
+    help: 'Records between the committed position and the log end of a shard.',
+    labels: ['topic', 'partition'],
+  },
+  stalenessSeconds: {
+    type: 'gauge',
+    name: 'cdc_staleness_seconds',
+    help: 'How far the target is behind the source; 0 when everything in Kafka is applied.',
+    labels: ['table'],
+  },
+  retries: {
+    type: 'counter',
+    name: 'cdc_retries_total',
+    help: 'Attempts that failed and will be repeated, by the kind of the error.',
+    labels: ['kind'],
+  },
+  shardState: {
+    type: 'gauge',
+    name: 'cdc_shard_state',
+    help: '1 for the state that a shard of this process is in, 0 for the others.',
+    labels: ['topic', 'partition', 'state'],
+  },
+  deadLetters: {
+    type: 'counter',
+    name: 'cdc_dead_letters_total',
+    help: 'Records given up on, by table and reason code.',
+    labels: ['table', 'reason'],
+  },
+  deadLettersPending: {
+    type: 'gauge',
+    name: 'cdc_dead_letters_pending',
+    help: 'Dead letters in the index that are neither redriven nor dismissed.',
+    labels: ['table'],
+  },
+  duplicates: {
+    type: 'counter',
+    name: 'cdc_duplicates_total',
+    help: 'Records recognised as copies of a change applied a moment ago.',
+    labels: ['table'],
+  },
+  rereads: {
+    type: 'counter',
+    name: 'cdc_rereads_total',
+    help: 'Rows read again from the source because a change had lost its meaning on the way.',
+    labels: ['table'],
+  },
+  bytesInFlight: {
+    type: 'gauge',
+    name: 'cdc_bytes_in_flight',
+    help: 'Bytes of records fetched and not yet committed.',
+    labels: [],
+  },
+  dependencyUp: {
+    type: 'gauge',
+    name: 'cdc_dependency_up',
+    help: '1 while the last contact with kafka, postgres or cassandra succeeded, else 0.',
+    labels: ['dependency'],
+  },
+} as const satisfies Readonly<Record<string, MetricDefinition>>;

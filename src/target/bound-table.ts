@@ -1,0 +1,155 @@
+import type { Pool } from 'pg';
+import { compareClustering, compareSerialised, orderBytes, serialise } from '../change/value-order.ts';
+import { serialisePartitionKey, murmur3Token } from '../change/token.ts';
+import type { ClusteringOrder } from '../change/range-tombstone.ts';
+import type { ValueOrder } from '../change/row-state.ts';
+import { sameOrder, tieBytesSql, valueMapping, type ValueMapping } from '../catalog/type-mapping.ts';
+import { keyColumns, type Column, type Table } from '../catalog/table.ts';
+import { LockstepError } from '../shared/errors.ts';
+import { qualified } from './sql-text.ts';
+
+/** Ordinal of the row marker in `_cdc_versions`; columns follow. PostgreSQL's arrays begin at 1. */
+export const MARKER_ORDINAL = 1;
+
+/** A column with what the door needs of it, compiled once. */
+export interface BoundColumn {
+  readonly column: Column;
+  readonly mapping: ValueMapping;
+  /** Slot in `_cdc_versions`; 0 for key columns, which have no versions. */
+  readonly ordinal: number;
+}
+
+/** A table registered in `_cdc_tables`: stable id and ordinals, and the compiled orders. */
+export interface BoundTable {
+  readonly id: number;
+  readonly table: Table;
+  /** Quoted and qualified name of the target. */
+  readonly target: string;
+  readonly keys: readonly BoundColumn[];
+  readonly regular: readonly BoundColumn[];
+  /** Length of `_cdc_versions` for this set of columns. */
+  readonly slots: number;
+  readonly valueOrders: readonly ValueOrder[];
+  readonly clusteringOrder: ClusteringOrder;
+  /** True where range deletes are evaluated on `_cdc_order`, because a clustering type's order is not PostgreSQL's. */
+  readonly usesOrderColumn: boolean;
+  /** SQL for Cassandra's serialised bytes of a stored value, or null where the stored form has lost them. */
+  tieBytes(column: BoundColumn, expression: string): string | null;
+  /** Token of the partition key, as the source computes it; null where a key type's bytes are unknown. */
+  tokenOf(keyValues: readonly string[]): bigint | null;
+  /** Memcmp-ordered bytes of (a prefix of) the clustering key. */
+  orderBytesOf(clustering: readonly string[]): Buffer;
+}
+
+function compile(id: number, table: Table, ordinals: Readonly<Record<string, number>>): BoundTable {
+  const bind = (column: Column): BoundColumn => ({
+    column,
+    mapping: valueMapping(column),
+    ordinal: ordinals[column.name] ?? 0,
+  });
+  const regular = table.regular.map(bind);
+  const partitionTypes = table.partitionKey.map((column) => column.type);
+  return {
+    id,
+    table,
+    target: qualified(table.targetSchema, table.targetTable),
+    keys: keyColumns(table).map(bind),
+    regular,
+    slots: Math.max(MARKER_ORDINAL, ...regular.map((column) => column.ordinal)),
+    valueOrders: table.regular.map(
+      (column): ValueOrder =>
+        (left, right) => compareSerialised(column.type, left, right),
+    ),
+    clusteringOrder: table.clustering.map((column) => (left: string, right: string) => {
+      const compared = compareClustering(column.type, left, right);
+      return column.descending ? -compared : compared;
+    }),
+    usesOrderColumn: table.clustering.some((column) => !sameOrder(column)),
+    tieBytes: (column, expression) => tieBytesSql(column.column, expression),
+    tokenOf(keyValues) {
+      const components: Uint8Array[] = [];
+      for (const [i, type] of partitionTypes.entries()) {
+        const bytes = serialise(type, keyValues[i] ?? '');
+        if (bytes === null) return null;
+        components.push(bytes);
+      }
+      return murmur3Token(serialisePartitionKey(components));
+    },
+    orderBytesOf(clustering) {
+      const parts = clustering.map((value, i) => {
+        const column = table.clustering[i];
+        return column === undefined ? new Uint8Array() : orderBytes(column.type, value, column.descending);
+      });
+      return Buffer.concat(parts);
+    },
+  };
+}
+
+interface RegistryRow {
+  readonly id: string;
+  readonly source: string;
+  readonly target: string;
+  readonly topic: string;
+  readonly ordinals: string;
+  readonly next_ordinal: string;
+}
+
+/**
+ * Registers tables in `_cdc_tables` and gives each column its ordinal, for ever. One transaction under a lock, so that
+ * members that start together agree.
+ *
+ * @throws LockstepError `config` where a target or topic already belongs to another source table: one target is fed by
+ * one topic (DESIGN §5).
+ */
+export async function registerTables(
+  pool: Pool,
+  controlSchema: string,
+  tables: readonly Table[],
+): Promise<readonly BoundTable[]> {
+  const registry = qualified(controlSchema, '_cdc_tables');
+  const client = await pool.connect();
+  try {
+    await client.query('BEGIN');
+    await client.query(`LOCK TABLE ${registry} IN EXCLUSIVE MODE`);
+    const known = await client.query<RegistryRow>(
+      `SELECT id, source, target, topic, ordinals, next_ordinal FROM ${registry}`,
+    );
+    const bound: BoundTable[] = [];
+    for (const table of tables) {
+      const target = `${table.targetSchema}.${table.targetTable}`;
+      const other = known.rows.find(
+        (row) => row.source !== table.name && (row.target === target || row.topic === table.topic),
+      );
+      if (other !== undefined) {
+        throw new LockstepError(
+          `table ${table.name} maps topic ${table.topic} to ${target}, but ${other.source} is registered for topic ${other.topic} and target ${other.target}`,
+          {
+            code: 'TARGET_FED_TWICE',
+            kind: 'config',
+            remedy: 'give every source table its own topic and its own target table',
+          },
+        );
+      }
+      const row = known.rows.find((candidate) => candidate.source === table.name);
+      const ordinals = row === undefined ? {} : (JSON.parse(row.ordinals) as Record<string, number>);
+      let next = row === undefined ? MARKER_ORDINAL + 1 : Number(row.next_ordinal);
+      for (const column of table.regular) ordinals[column.name] ??= next++;
+      const saved = await client.query<{ id: string }>(
+        `INSERT INTO ${registry} (source, target, topic, ordinals, next_ordinal) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (source) DO UPDATE
+           SET target = EXCLUDED.target, topic = EXCLUDED.topic, ordinals = EXCLUDED.ordinals,
+               next_ordinal = EXCLUDED.next_ordinal
+         RETURNING id`,
+        [table.name, target, table.topic, JSON.stringify(ordinals), next],
+      );
+      bound.push(compile(Number(saved.rows[0]?.id), table, ordinals));
+    }
+    await client.query('COMMIT');
+    return bound;
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => undefined);
+    throw error;
+  } finally {
+    client.release();
+  }
+}

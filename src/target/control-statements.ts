@@ -1,0 +1,227 @@
+import type { PartitionDelete, RangeDelete } from '../change/change-event.ts';
+import type { ApplyBatch, ShardId } from './batch.ts';
+import type { BoundTable } from './bound-table.ts';
+import { packLedger } from './ledger.ts';
+import { bookkeepingOf } from './row-codec.ts';
+import type { Grave, RowPlan } from './row-plan.ts';
+import { numberArray, qualified, textArray } from './sql-text.ts';
+import type { Statement } from './transaction.ts';
+
+/** Bounds as canonical text: what `_cdc_range_tombstones` keys on. */
+export function boundsText(change: PartitionDelete | RangeDelete): string {
+  const whole = { values: [], inclusive: true };
+  const { start, end } = change.kind === 'range-delete' ? change : { start: whole, end: whole };
+  return JSON.stringify([start.inclusive, start.values, end.inclusive, end.values]);
+}
+
+/** Statements over the control tables, with the schema's name put in once. */
+export class ControlStatements {
+  readonly schema: string;
+  readonly #offsets: string;
+  readonly #graveyard: string;
+  readonly #ranges: string;
+  readonly #queue: string;
+  readonly #ledger: string;
+  readonly #letters: string;
+
+  constructor(schema: string) {
+    this.schema = schema;
+    this.#offsets = qualified(schema, '_cdc_offsets');
+    this.#graveyard = qualified(schema, '_cdc_graveyard');
+    this.#ranges = qualified(schema, '_cdc_range_tombstones');
+    this.#queue = qualified(schema, '_cdc_queue');
+    this.#ledger = qualified(schema, '_cdc_ledger');
+    this.#letters = qualified(schema, '_cdc_dead_letters');
+  }
+
+  lockPosition(shard: ShardId): Statement {
+    return {
+      name: 'lock-position',
+      text: `SELECT next_offset FROM ${this.#offsets} WHERE topic = $1 AND incarnation = $2 AND partition = $3 FOR UPDATE`,
+      values: [shard.topic, shard.incarnation, shard.partition],
+    };
+  }
+
+  movePosition(batch: ApplyBatch): Statement {
+    const { shard, lastRecord: last } = batch;
+    return {
+      name: 'move-position',
+      // A batch without data records keeps the mark of the last one.
+      text: `UPDATE ${this.#offsets} SET next_offset = $4, last_offset = coalesce($5, last_offset),
+               last_timestamp_ms = coalesce($6, last_timestamp_ms), last_hash = coalesce($7, last_hash), updated_at = now()
+             WHERE topic = $1 AND incarnation = $2 AND partition = $3`,
+      values: [
+        shard.topic,
+        shard.incarnation,
+        shard.partition,
+        String(batch.next),
+        last === null ? null : String(last.offset),
+        last?.timestampMs ?? null,
+        last?.hash ?? null,
+      ],
+    };
+  }
+
+  graves(tableId: number, rowKeys: readonly string[]): Statement {
+    return {
+      name: 'graves',
+      text: `SELECT row_key, deleted_at, versions, expiries FROM ${this.#graveyard}
+             WHERE table_id = $1 AND row_key = ANY($2::text[])`,
+      values: [tableId, textArray(rowKeys)],
+    };
+  }
+
+  ranges(tableId: number, partitionKeys: Iterable<string>): Statement {
+    return {
+      name: 'ranges',
+      text: `SELECT partition_key, bounds, write_time FROM ${this.#ranges}
+             WHERE table_id = $1 AND partition_key = ANY($2::text[])`,
+      values: [tableId, textArray(partitionKeys)],
+    };
+  }
+
+  /** Adds wide tombstones; an entry with the same bounds keeps the newer time. */
+  addRanges(tableId: number, changes: readonly (PartitionDelete | RangeDelete)[]): Statement {
+    const newest = new Map<string, { partition: string; bounds: string; writeTime: bigint }>();
+    for (const change of changes) {
+      const entry = { partition: change.partition.text, bounds: boundsText(change), writeTime: change.writeTime };
+      const key = JSON.stringify([entry.partition, entry.bounds]);
+      const known = newest.get(key);
+      if (known === undefined || known.writeTime < entry.writeTime) newest.set(key, entry);
+    }
+    const entries = [...newest.values()];
+    return {
+      text: `INSERT INTO ${this.#ranges} AS r (table_id, partition_key, bounds, write_time)
+             SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bigint[])
+             ON CONFLICT (table_id, partition_key, bounds) DO UPDATE
+               SET write_time = greatest(r.write_time, EXCLUDED.write_time), processed_at = now()`,
+      values: [
+        tableId,
+        textArray(entries.map((entry) => entry.partition)),
+        textArray(entries.map((entry) => entry.bounds)),
+        numberArray(entries.map((entry) => entry.writeTime)),
+      ],
+    };
+  }
+
+  removeRanges(tableId: number, partitionKeys: readonly string[], bounds: readonly string[]): Statement {
+    return {
+      text: `DELETE FROM ${this.#ranges} USING unnest($2::text[], $3::text[]) AS gone(partition_key, bounds)
+             WHERE table_id = $1 AND ${this.#ranges}.partition_key = gone.partition_key
+               AND ${this.#ranges}.bounds = gone.bounds`,
+      values: [tableId, textArray(partitionKeys), textArray(bounds)],
+    };
+  }
+
+  /** Row tombstones and the memory of rows that are gone; the caller has folded what stood there before. */
+  bury(table: BoundTable, graves: readonly Grave[]): Statement {
+    const books = graves.map((grave) => (grave.memory === null ? null : bookkeepingOf(table, grave.memory)));
+    return {
+      name: 'bury',
+      text: `INSERT INTO ${this.#graveyard} AS g (table_id, row_key, deleted_at, versions, expiries)
+             SELECT $1, row_key, deleted_at, versions::bigint[], expiries::bigint[]
+             FROM unnest($2::text[], $3::bigint[], $4::text[], $5::text[]) AS n(row_key, deleted_at, versions, expiries)
+             ON CONFLICT (table_id, row_key) DO UPDATE
+               SET deleted_at = greatest(g.deleted_at, EXCLUDED.deleted_at), versions = EXCLUDED.versions,
+                   expiries = EXCLUDED.expiries, processed_at = now()`,
+      values: [
+        table.id,
+        textArray(graves.map((grave) => grave.key.text)),
+        numberArray(graves.map((grave) => grave.deletedAt)),
+        textArray(books.map((book) => book?.versions ?? null)),
+        textArray(books.map((book) => book?.expiries ?? null)),
+      ],
+    };
+  }
+
+  expiryEntries(shard: ShardId, tableId: number, expiring: RowPlan['expiring']): Statement[] {
+    if (expiring.length === 0) return [];
+    return [
+      {
+        name: 'queue-expiry',
+        text: `INSERT INTO ${this.#queue} (topic, incarnation, partition, kind, due_us, table_id, row_key)
+               SELECT $1, $2, $3, 'expiry', due_us, $4, row_key FROM unnest($5::bigint[], $6::text[]) AS n(due_us, row_key)
+               ON CONFLICT DO NOTHING`,
+        values: [
+          shard.topic,
+          shard.incarnation,
+          shard.partition,
+          tableId,
+          numberArray(expiring.map((entry) => entry.dueUs)),
+          textArray(expiring.map((entry) => entry.key.text)),
+        ],
+      },
+    ];
+  }
+
+  /** Takes due entries of a shard out of the queue; they come back if the transaction does not commit. */
+  takeDue(shard: ShardId, tableId: number, nowUs: bigint, limit: number): Statement {
+    return {
+      name: 'take-due',
+      text: `DELETE FROM ${this.#queue} WHERE (topic, partition, incarnation, kind, due_us, table_id, row_key) IN (
+               SELECT topic, partition, incarnation, kind, due_us, table_id, row_key FROM ${this.#queue}
+               WHERE topic = $1 AND partition = $2 AND incarnation = $3 AND kind = 'expiry' AND due_us <= $4 AND table_id = $5
+               ORDER BY due_us LIMIT $6)
+             RETURNING row_key`,
+      values: [shard.topic, shard.partition, shard.incarnation, String(nowUs), tableId, limit],
+    };
+  }
+
+  ledgerSegment(batch: ApplyBatch, tableId: number): Statement {
+    const { shard } = batch;
+    const segment = packLedger(batch);
+    const records = batch.changes.length + batch.deadLetters.length + batch.duplicates.length + batch.skipped;
+    return {
+      name: 'ledger',
+      text: `INSERT INTO ${this.#ledger} (table_id, topic, incarnation, partition, from_offset, next_offset, records,
+               duplicates, skipped, processed, filtered, dead_lettered, min_id, max_id, ids, outcomes)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+      values: [
+        tableId,
+        shard.topic,
+        shard.incarnation,
+        shard.partition,
+        String(batch.from),
+        String(batch.next),
+        records,
+        batch.duplicates.length,
+        batch.skipped,
+        segment.counts.processed,
+        segment.counts.filtered,
+        segment.counts.dead_lettered,
+        segment.minId,
+        segment.maxId,
+        segment.ids,
+        segment.outcomes,
+      ],
+    };
+  }
+
+  deadLetters(batch: ApplyBatch, tableId: number): Statement[] {
+    const { shard } = batch;
+    return batch.deadLetters.map((letter) => ({
+      name: 'dead-letter',
+      text: `INSERT INTO ${this.#letters} AS d (topic, incarnation, partition, "offset", table_id, code, reason, path,
+               change_id, row_key, status, sha256, value_bytes, record_ms)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+             ON CONFLICT (topic, incarnation, partition, "offset") DO UPDATE
+               SET attempts = d.attempts + 1, code = EXCLUDED.code, reason = EXCLUDED.reason, last_failed_at = now()`,
+      values: [
+        shard.topic,
+        shard.incarnation,
+        shard.partition,
+        String(letter.offset),
+        tableId,
+        letter.code,
+        letter.reason.replaceAll('\0', '\\u0000'),
+        letter.path.replaceAll('\0', '\\u0000'),
+        letter.changeId,
+        letter.rowKey?.replaceAll('\0', '\\u0000') ?? null,
+        letter.status,
+        letter.sha256,
+        letter.valueBytes,
+        letter.timestampMs,
+      ],
+    }));
+  }
+}

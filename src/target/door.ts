@@ -1,0 +1,147 @@
+import type { Pool, PoolClient } from 'pg';
+import { fold, type Fold, type FoldedRow } from '../change/fold.ts';
+import type { Clock } from '../shared/clock.ts';
+import { LockstepError } from '../shared/errors.ts';
+import type { ApplyBatch, ApplyResult, Door } from './batch.ts';
+import type { BoundTable } from './bound-table.ts';
+import { ControlStatements } from './control-statements.ts';
+import { probesOf, readProbes } from './probes.ts';
+import { classifyPostgresError } from './postgres-errors.ts';
+import { applyWideTombstones } from './wide-tombstones.ts';
+import { planRows, type RowPlan } from './row-plan.ts';
+import { RowParameters, keyParameters } from './row-codec.ts';
+import { rowStatements, type RowStatements } from './row-statements.ts';
+import { checkCommitted, gateStatement, pipeline, rollback, type Statement } from './transaction.ts';
+
+export interface DoorOptions {
+  readonly pool: Pool;
+  readonly controlSchema: string;
+  readonly tables: readonly BoundTable[];
+  readonly clock: Clock;
+}
+
+/** What the door knows of one table, compiled once. */
+export interface TableDoor {
+  readonly bound: BoundTable;
+  readonly statements: RowStatements;
+}
+
+/**
+ * The one door to the target: a batch is one READ COMMITTED transaction of two round trips.
+ *
+ * 1. gate, shard row, *then* — as separate statements, because one statement would see the snapshot from before its lock
+ *    wait ⚠ — the graveyard, range tombstones and locked row images that touch the batch's keys;
+ * 2. after the pure fold and plan: writes, ledger, queue, dead letters, position, COMMIT.
+ *
+ * Invariants 1–4 of docs/INVARIANTS.md. Fails by rejecting with a classified LockstepError; the transaction is then
+ * rolled back, or its connection destroyed, before the rejection.
+ */
+export class PostgresDoor implements Door {
+  readonly #pool: Pool;
+  readonly #tables: ReadonlyMap<string, TableDoor>;
+  readonly #control: ControlStatements;
+  readonly #clock: Clock;
+
+  constructor(options: DoorOptions) {
+    this.#pool = options.pool;
+    this.#clock = options.clock;
+    this.#control = new ControlStatements(options.controlSchema);
+    this.#tables = new Map(
+      options.tables.map((bound) => [bound.table.name, { bound, statements: rowStatements(bound) }]),
+    );
+  }
+
+  async apply(batch: ApplyBatch): Promise<ApplyResult> {
+    const table = this.#tables.get(batch.table);
+    if (table === undefined) {
+      throw new LockstepError(`no table ${batch.table} is bound to this door`, { code: 'BUG_UNBOUND_TABLE', kind: 'bug' });
+    }
+    const folded = fold(
+      batch.changes.map((entry) => entry.change),
+      table.bound.valueOrders,
+    );
+    try {
+      if (folded.wide.length > 0) {
+        await applyWideTombstones(this.#pool, this.#control, table, folded.wide, this.#clock);
+      }
+      return await this.#transaction(batch, table, folded);
+    } catch (error) {
+      throw classifyPostgresError(
+        error,
+        `applying ${batch.table} ${batch.shard.topic}/${batch.shard.partition} [${batch.from}, ${batch.next})`,
+      );
+    }
+  }
+
+  async #transaction(batch: ApplyBatch, table: TableDoor, folded: Fold): Promise<ApplyResult> {
+    const client = await this.#pool.connect();
+    let healthy = true;
+    try {
+      const result = await this.#inTransaction(client, batch, table, folded);
+      if (result.kind === 'fenced') healthy = await rollback(client);
+      return result;
+    } catch (error) {
+      healthy = await rollback(client);
+      throw error;
+    } finally {
+      client.release(!healthy);
+    }
+  }
+
+  async #inTransaction(client: PoolClient, batch: ApplyBatch, table: TableDoor, folded: Fold): Promise<ApplyResult> {
+    const nowUs = BigInt(this.#clock.nowMs()) * 1000n;
+    const rows = [...folded.rows.values()];
+    const probes = probesOf(this.#control, table, rows, nowUs);
+    const [, , position, ...answers] = await pipeline(client, [
+      { text: 'BEGIN' },
+      { name: 'gate-shared', text: gateStatement('shared'), values: [table.bound.id] },
+      this.#control.lockPosition(batch.shard),
+      ...probes.statements,
+    ]);
+    const stored = position?.rows[0]?.[0] ?? null;
+    if (stored === null || BigInt(stored) !== batch.from) {
+      return { kind: 'fenced', storedNext: stored === null ? -1n : BigInt(stored) };
+    }
+    const known = await readProbes(client, table, rows, probes, answers, nowUs);
+    const plan = planRows(table.bound, known, nowUs);
+    const superseded = await this.#write(client, batch, table, plan);
+    return { kind: 'committed', stats: { rows: rows.length, superseded: superseded + plan.superseded } };
+  }
+
+  /** The second round trip. Returns how many upserted rows changed nothing. */
+  async #write(client: PoolClient, batch: ApplyBatch, table: TableDoor, plan: RowPlan): Promise<number> {
+    const statements: Statement[] = rowWrites(table, this.#control, plan);
+    const upsertAt = statements.findIndex((statement) => statement.text === table.statements.upsert);
+    statements.push(...this.#control.expiryEntries(batch.shard, table.bound.id, plan.expiring));
+    statements.push(this.#control.ledgerSegment(batch, table.bound.id));
+    statements.push(...this.#control.deadLetters(batch, table.bound.id));
+    statements.push(this.#control.movePosition(batch), { text: 'COMMIT' });
+    const results = await pipeline(client, statements);
+    checkCommitted(results.at(-1));
+    return upsertAt === -1 ? 0 : plan.upserts.length - (results[upsertAt]?.rowCount ?? 0);
+  }
+}
+
+function parametersOf(bound: BoundTable, rows: readonly FoldedRow[]): string[] {
+  const parameters = new RowParameters(bound);
+  for (const row of rows) parameters.add(row.key, row.state);
+  return parameters.values();
+}
+
+/** The statements that carry out a plan; shared by the batch, the removal of ranges and the sweep of expired values. */
+export function rowWrites(table: TableDoor, control: ControlStatements, plan: RowPlan): Statement[] {
+  const { bound, statements } = table;
+  const writes: Statement[] = [];
+  if (plan.removals.length > 0) {
+    writes.push({ name: `remove-${bound.id}`, text: statements.remove, values: keyParameters(bound, plan.removals) });
+  }
+  if (plan.graves.length > 0) writes.push(control.bury(bound, plan.graves));
+  if (plan.replacements.length > 0) {
+    const values = parametersOf(bound, plan.replacements);
+    writes.push({ name: `replace-${bound.id}`, text: statements.replace, values });
+  }
+  if (plan.upserts.length > 0) {
+    writes.push({ name: `upsert-${bound.id}`, text: statements.upsert, values: parametersOf(bound, plan.upserts) });
+  }
+  return writes;
+}

@@ -1,0 +1,85 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Pool } from 'pg';
+import { varintBytesFunction } from '../catalog/varint-bytes.ts';
+import { LockstepError } from '../shared/errors.ts';
+import { qualified, quoteIdentifier } from './sql-text.ts';
+
+/** Advisory lock of the migration run: members that start together take turns. ASCII "LSTM". */
+const MIGRATION_LOCK = 0x4c53544d;
+/** Days for which ledger partitions exist ahead of today; a DEFAULT partition catches the rest. */
+const LEDGER_DAYS_AHEAD = 7;
+
+async function migrationFiles(): Promise<readonly { id: number; name: string; sql: string }[]> {
+  const folder = join(import.meta.dirname, 'migrations');
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.sql')).sort();
+  return Promise.all(
+    names.map(async (name) => ({
+      id: Number.parseInt(name, 10),
+      name,
+      sql: await readFile(join(folder, name), 'utf8'),
+    })),
+  );
+}
+
+/**
+ * Brings the control tables up to date: numbered SQL files, each once, in one transaction.
+ *
+ * @returns the names of the files that were applied.
+ * @throws LockstepError `config` where the database is newer than this program.
+ */
+export async function migrate(pool: Pool, controlSchema: string): Promise<readonly string[]> {
+  const schema = quoteIdentifier(controlSchema);
+  const journal = qualified(controlSchema, '_cdc_migrations');
+  const files = await migrationFiles();
+  const client = await pool.connect();
+  const applied: string[] = [];
+  try {
+    await client.query('BEGIN');
+    await client.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
+    await client.query(`CREATE SCHEMA IF NOT EXISTS ${schema}`);
+    await client.query(
+      `CREATE TABLE IF NOT EXISTS ${journal} (id integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`,
+    );
+    const done = await client.query<{ id: string }>(`SELECT id FROM ${journal}`);
+    const known = new Set(done.rows.map((row) => Number(row.id)));
+    const newest = Math.max(0, ...known);
+    if (newest > Math.max(0, ...files.map((file) => file.id))) {
+      throw new LockstepError(`the control tables in schema ${controlSchema} are of migration ${newest}, newer than this program`, {
+        code: 'CONTROL_TABLES_NEWER',
+        kind: 'config',
+        remedy: 'run the newer version of Lockstep that migrated them, or restore a backup from before',
+      });
+    }
+    for (const file of files) {
+      if (known.has(file.id)) continue;
+      await client.query(file.sql.replaceAll('{schema}', schema));
+      await client.query(`INSERT INTO ${journal} (id, name) VALUES ($1, $2)`, [file.id, file.name]);
+      applied.push(file.name);
+    }
+    // The tie rule of decimals needs their serialised bytes; kept here so that a correction reaches every database.
+    await client.query(varintBytesFunction(controlSchema));
+    await client.query('COMMIT');
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => undefined);
+    throw error;
+  } finally {
+    client.release();
+  }
+  return applied;
+}
+
+/** Creates the ledger's day partitions ahead of time; called at start and daily. Idempotent. */
+export async function ensureLedgerPartitions(pool: Pool, controlSchema: string, nowMs: number): Promise<void> {
+  const ledger = qualified(controlSchema, '_cdc_ledger');
+  for (let ahead = 0; ahead <= LEDGER_DAYS_AHEAD; ahead++) {
+    const day = (shift: number): string => new Date(nowMs + (ahead + shift) * 86_400_000).toISOString().slice(0, 10);
+    const partition = qualified(controlSchema, `_cdc_ledger_${day(0).replaceAll('-', '')}`);
+    // A day whose first rows already went to DEFAULT stays there: attaching it would fail, and nothing is lost.
+    await pool.query(
+      `DO $$ BEGIN
+         CREATE TABLE IF NOT EXISTS ${partition} PARTITION OF ${ledger} FOR VALUES FROM ('${day(0)} 00:00+00') TO ('${day(1)} 00:00+00');
+       EXCEPTION WHEN check_violation OR duplicate_table THEN NULL; END $$`,
+    );
+  }
+}

@@ -1,0 +1,82 @@
+import { LockstepError, messageOf, type ErrorKind } from '../shared/errors.ts';
+
+interface PostgresFault {
+  readonly code?: string;
+  readonly detail?: string;
+  readonly column?: string;
+  readonly constraint?: string;
+  readonly table?: string;
+}
+
+/** Socket errors of Node: the server is not there, or went away. */
+const CONNECTION_CODES = new Set([
+  'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH', 'EAI_AGAIN', 'ENOENT',
+]);
+
+/** Exact SQLSTATEs that differ from their class (DESIGN §5, "Errors"). */
+const BY_STATE: Readonly<Record<string, ErrorKind>> = {
+  '40001': 'transient', // serialization_failure
+  '40P01': 'transient', // deadlock_detected
+  '55P03': 'transient', // lock_not_available (lock_timeout)
+  '57014': 'transient', // query_canceled (statement_timeout)
+  '25P03': 'transient', // idle_in_transaction_session_timeout
+  '25006': 'transient', // read_only_sql_transaction: a standby answers during failover
+  '53300': 'transient', // too_many_connections
+  '53200': 'transient', // out_of_memory
+  '42501': 'batch', // insufficient_privilege
+  '53100': 'batch', // disk_full
+  '54000': 'row', // program_limit_exceeded: this value is too large
+  P0001: 'row', // raise_exception: a trigger refuses this row
+};
+
+/** SQLSTATE classes. What is in neither table is `batch`: nothing is dead-lettered by guess. */
+const BY_CLASS: Readonly<Record<string, ErrorKind>> = {
+  '08': 'transient', // connection exceptions
+  '57': 'transient', // operator intervention: shutting down, starting up
+  '22': 'row', // data exceptions
+  '23': 'row', // integrity constraint violations
+};
+
+const REMEDY: Readonly<Record<string, string>> = {
+  '42P01': 'create the target table: `lockstep schema apply`',
+  '42703': 'add the column to the target: `lockstep schema plan` shows the statement',
+  '42501': 'grant the privilege; `lockstep doctor` lists what is missing',
+  '53100': 'free disk space on the PostgreSQL server; the shard goes on by itself',
+  '28P01': 'correct the password in target.postgres.url',
+  '3D000': 'create the database that target.postgres.url names',
+  '23502': 'the source has no value for a NOT NULL column: drop the constraint or give the rows a value in the source',
+  '23503': 'the row refers to one that is not there (yet)',
+  '23514': 'the value breaks a CHECK of the target: correct the source or the constraint',
+};
+
+/**
+ * Turns whatever `pg` threw into a LockstepError whose kind decides what happens next. By SQLSTATE and socket code, never
+ * by message text. `control` = the statement touched only `_cdc_*`: its integrity errors are faults of the place, not of a row.
+ */
+export function classifyPostgresError(error: unknown, action: string, control = false): LockstepError {
+  if (error instanceof LockstepError) return error;
+  const fault = (error ?? {}) as PostgresFault;
+  const state = fault.code;
+  let kind: ErrorKind = 'batch';
+  if (state === undefined) {
+    // `pg` reports lost connections and its own time-outs as plain Errors without a code; what JavaScript itself throws
+    // (TypeError …) is a fault of ours.
+    kind = error instanceof Error && error.constructor === Error ? 'transient' : 'bug';
+  } else if (CONNECTION_CODES.has(state)) {
+    kind = 'transient';
+  } else {
+    kind = BY_STATE[state] ?? BY_CLASS[state.slice(0, 2)] ?? 'batch';
+  }
+  if (control && kind === 'row') kind = 'batch';
+  const where = [fault.table, fault.column, fault.constraint].filter((part) => part !== undefined).join('.');
+  const remedy = state === undefined ? undefined : REMEDY[state];
+  return new LockstepError(
+    `${action}: ${messageOf(error)}${where === '' ? '' : ` (${where})`}${fault.detail === undefined ? '' : `; ${fault.detail}`}`,
+    {
+      code: state === undefined ? 'PG_CONNECTION' : `PG_${state}`,
+      kind,
+      cause: error,
+      ...(remedy === undefined ? {} : { remedy }),
+    },
+  );
+}

@@ -1,0 +1,131 @@
+import type { RowKey } from '../change/change-event.ts';
+import type { FoldedRow } from '../change/fold.ts';
+import { newestCovering, type RangeTombstone } from '../change/range-tombstone.ts';
+import { cover, isAlive, isEmpty, mergeRows, nextExpiry, sweep, type RowState } from '../change/row-state.ts';
+import { NEVER, type WriteTime } from '../change/write-time.ts';
+import { LockstepError } from '../shared/errors.ts';
+import type { BoundTable } from './bound-table.ts';
+
+/** Everything the target knows of one row of the batch, read under the locks. */
+export interface KnownRow {
+  readonly key: RowKey;
+  /** The batch's own changes, folded. */
+  readonly incoming: RowState;
+  /** Row tombstone and memory of a row that is gone, or null. */
+  readonly grave: RowState | null;
+  /** Partition and range tombstones of the row's partition. */
+  readonly ranges: readonly RangeTombstone[];
+  /** The locked image; null where there is no such row; `unread` where the upsert decides by itself. */
+  readonly image: RowState | null | 'unread';
+}
+
+export interface Grave {
+  readonly key: RowKey;
+  readonly deletedAt: WriteTime;
+  /** Write times of a row that is gone; empty where the row itself keeps them. */
+  readonly memory: RowState | null;
+}
+
+/** What the transaction writes, decided purely. */
+export interface RowPlan {
+  /** Merged cell by cell in SQL. */
+  readonly upserts: readonly FoldedRow[];
+  /** Locked rows whose whole image is known. */
+  readonly replacements: readonly FoldedRow[];
+  readonly removals: readonly RowKey[];
+  readonly graves: readonly Grave[];
+  readonly expiring: readonly { readonly key: RowKey; readonly dueUs: bigint }[];
+  /** Rows for which nothing had to be written. */
+  readonly superseded: number;
+}
+
+/** True where the fold leaves an empty target column that the target declares NOT NULL. */
+export function isIncomplete(table: BoundTable, state: RowState): boolean {
+  return table.regular.some((column, i) => column.column.notNull && (state.cells[i]?.value ?? null) === null);
+}
+
+/**
+ * Rows whose outcome SQL can't decide by comparing cells: a new tombstone may remove the row, a cell tombstone or a
+ * passed expiry may take its last living cell, and an incomplete row can't be proposed to an INSERT where the target has
+ * NOT NULL columns ⚠ (PostgreSQL checks those before the conflict). Their image is read under a lock and merged here.
+ * `state` is the row's changes after `withMemory`: a range tombstone may have left nothing but a cell tombstone.
+ */
+export function needsImage(table: BoundTable, incoming: RowState, state: RowState, nowUs: bigint): boolean {
+  if (incoming.deletedAt !== NEVER || isIncomplete(table, state)) return true;
+  const { marker } = state;
+  if (marker !== null && marker.expiry === null) return false;
+  if (marker?.expiry != null && marker.expiry <= nowUs) return true;
+  return state.cells.some(
+    (cell) => cell !== null && (cell.value === null || (cell.expiry !== null && cell.expiry <= nowUs)),
+  );
+}
+
+function covered(table: BoundTable, row: Omit<KnownRow, 'image'>, state: RowState): RowState {
+  if (row.ranges.length === 0) return state;
+  const clustering = row.key.values.slice(table.table.partitionKey.length);
+  return cover(state, newestCovering(row.ranges, table.clusteringOrder, clustering, state.deletedAt));
+}
+
+function remembered(table: BoundTable, row: Omit<KnownRow, 'image'>): RowState {
+  return row.grave === null ? row.incoming : mergeRows(row.grave, row.incoming, table.valueOrders);
+}
+
+/** The row's changes together with its grave and under the tombstones of its partition. */
+export function withMemory(table: BoundTable, row: Omit<KnownRow, 'image'>): RowState {
+  return covered(table, row, remembered(table, row));
+}
+
+/** Decides what becomes of every row of the batch. Pure: the same knowledge gives the same plan. */
+export function planRows(table: BoundTable, rows: readonly KnownRow[], nowUs: bigint): RowPlan {
+  const plan = {
+    upserts: [] as FoldedRow[],
+    replacements: [] as FoldedRow[],
+    removals: [] as RowKey[],
+    graves: [] as Grave[],
+    expiring: [] as { key: RowKey; dueUs: bigint }[],
+    superseded: 0,
+  };
+  for (const row of rows) {
+    const { key, image } = row;
+    const memoryAndChanges = remembered(table, row);
+    const rowDeletedAt = memoryAndChanges.deletedAt;
+    const stored = image === 'unread' ? null : image;
+    const joined = stored === null ? memoryAndChanges : mergeRows(stored, memoryAndChanges, table.valueOrders);
+    // Ranges last: their tombstones are kept apart and must not be written into the row's own grave.
+    const merged = sweep(covered(table, row, joined), nowUs);
+    const tombstoneIsNew = row.incoming.deletedAt > (row.grave?.deletedAt ?? NEVER);
+    const alive = isAlive(merged, nowUs);
+
+    if (alive) {
+      if (tombstoneIsNew) plan.graves.push({ key, deletedAt: rowDeletedAt, memory: null });
+      if (stored === null) {
+        if (image === null && isIncomplete(table, merged)) throw incompleteRow(table, key, merged);
+        plan.upserts.push({ key, state: merged });
+      } else {
+        plan.replacements.push({ key, state: merged });
+      }
+      const dueUs = nextExpiry(merged, nowUs);
+      if (dueUs !== null) plan.expiring.push({ key, dueUs });
+      continue;
+    }
+    if (stored !== null) plan.removals.push(key);
+    const memory = isEmpty(merged) ? null : merged;
+    if (tombstoneIsNew || memory !== null) plan.graves.push({ key, deletedAt: rowDeletedAt, memory });
+    else if (stored === null) plan.superseded += 1;
+  }
+  return plan;
+}
+
+function incompleteRow(table: BoundTable, key: RowKey, state: RowState): LockstepError {
+  const missing = table.regular
+    .filter((column, i) => column.column.notNull && (state.cells[i]?.value ?? null) === null)
+    .map((column) => column.column.target);
+  return new LockstepError(
+    `row ${key.text} of ${table.table.name} is not in the target and the change has no value for NOT NULL ${missing.join(', ')}`,
+    {
+      code: 'INCOMPLETE_ROW',
+      kind: 'row',
+      remedy: 'its insert may still be under way, or was lost before Lockstep saw it: backfill the row, then redrive',
+    },
+  );
+}

@@ -1,0 +1,129 @@
+import { MARKER_ORDINAL, type BoundColumn, type BoundTable } from './bound-table.ts';
+import { arrayTypeOf, quoteIdentifier } from './sql-text.ts';
+
+/** The generated SQL of one table. Parameters of every statement are arrays, one element per row. */
+export interface RowStatements {
+  /** Keys, regular columns, versions, expiries, token, order: merges cell by cell. */
+  readonly upsert: string;
+  /** The same parameters: replaces the whole image of rows that the transaction has locked. */
+  readonly replace: string;
+  /** Keys: removes rows that the transaction has locked. */
+  readonly remove: string;
+  /** Keys: the images of rows, locked. Columns: position of the key (from 1), regular, versions, expiries. */
+  readonly lockImages: string;
+}
+
+/** "Never written" (`NEVER`); a missing entry must compare as −∞, not as NULL ⚠. */
+const NEVER_SQL = `'-9223372036854775808'::bigint`;
+
+interface Sides {
+  readonly incoming: string;
+  readonly stored: string;
+}
+
+function versionOf(alias: string, ordinal: number): string {
+  return `${alias}._cdc_versions[${ordinal}]`;
+}
+
+function expiryOf(alias: string, ordinal: number): string {
+  return `coalesce(${alias}._cdc_expiries[${ordinal}], ${NEVER_SQL})`;
+}
+
+/** At equal write times: expiring beats lasting, the later expiry beats the earlier (`markerReplaces`). */
+function markerTie({ incoming, stored }: Sides): string {
+  return `${expiryOf(incoming, MARKER_ORDINAL)} > ${expiryOf(stored, MARKER_ORDINAL)}`;
+}
+
+/** At equal write times: `replaces` of src/change/row-state.ts, as SQL. */
+function cellTie(table: BoundTable, column: BoundColumn, { incoming, stored }: Sides): string {
+  const name = quoteIdentifier(column.column.target);
+  const isTombstone = (alias: string): string =>
+    `(${alias}.${name} IS NULL AND ${alias}._cdc_expiries[${column.ordinal}] IS NULL)`;
+  const bytes = (alias: string): string => {
+    const value = `${alias}.${name}`;
+    // Where the stored form has lost the bytes, text order keeps the merge deterministic; the re-read settles the truth.
+    return table.tieBytes(column, value) ?? `convert_to(${value}::text, 'UTF8')`;
+  };
+  return `CASE
+      WHEN ${isTombstone(incoming)} THEN NOT ${isTombstone(stored)}
+      WHEN ${isTombstone(stored)} THEN false
+      WHEN ${expiryOf(incoming, column.ordinal)} <> ${expiryOf(stored, column.ordinal)}
+        THEN ${expiryOf(incoming, column.ordinal)} > ${expiryOf(stored, column.ordinal)}
+      ELSE coalesce(${bytes(incoming)} > ${bytes(stored)}, false) END`;
+}
+
+/** Whether the incoming cell (or marker) replaces the stored one. The time decides; the tie is evaluated only at ties. */
+function wins(ordinal: number, tie: string, { incoming, stored }: Sides): string {
+  const incomingVersion = versionOf(incoming, ordinal);
+  const storedVersion = `coalesce(${versionOf(stored, ordinal)}, ${NEVER_SQL})`;
+  return `CASE WHEN ${incomingVersion} <> ${storedVersion} THEN ${incomingVersion} > ${storedVersion}
+    WHEN ${incomingVersion} = ${NEVER_SQL} THEN false ELSE ${tie} END`;
+}
+
+/** Generates the statements of a table once; they are prepared by name, so PostgreSQL plans them once a session. */
+export function rowStatements(table: BoundTable): RowStatements {
+  const keys = table.keys.map((key) => quoteIdentifier(key.column.target));
+  const regular = table.regular.map((column) => quoteIdentifier(column.column.target));
+  const orderColumn = table.usesOrderColumn ? ['_cdc_order'] : [];
+  const all = [...keys, ...regular, '_cdc_versions', '_cdc_expiries', '_cdc_token', ...orderColumn];
+  const arrayTypes = [
+    ...table.keys.map((key) => arrayTypeOf(key.column.targetType)),
+    ...table.regular.map((column) => arrayTypeOf(column.column.targetType)),
+    // Arrays of arrays would be unnested flat: one literal per row, cast in the select list.
+    'text[]',
+    'text[]',
+    'bigint[]',
+    ...orderColumn.map(() => 'bytea[]'),
+  ];
+  const input = (count: number): string => arrayTypes.slice(0, count).map((type, i) => `$${i + 1}::${type}`).join(', ');
+  const selected = all
+    .map((name) => (name === '_cdc_versions' || name === '_cdc_expiries' ? `r.${name}::bigint[]` : `r.${name}`))
+    .join(', ');
+  const rows = `SELECT ${selected} FROM unnest(${input(all.length)}) AS r(${all.join(', ')})`;
+
+  const sides: Sides = { incoming: 'EXCLUDED', stored: 't' };
+  const markerWins = wins(MARKER_ORDINAL, markerTie(sides), sides);
+  const winners = new Map(
+    table.regular.map((column) => [column.ordinal, wins(column.ordinal, cellTie(table, column, sides), sides)]),
+  );
+  winners.set(MARKER_ORDINAL, markerWins);
+
+  const slots = Array.from({ length: table.slots }, (_, i) => i + 1);
+  const versions = slots.map((slot) =>
+    winners.has(slot)
+      ? `greatest(${versionOf('t', slot)}, ${versionOf('EXCLUDED', slot)})`
+      : // A column that this member does not know (dropped, or added by a newer one): keep what stands there.
+        `coalesce(${versionOf('t', slot)}, ${NEVER_SQL})`,
+  );
+  const expiries = slots.map((slot) => {
+    const winner = winners.get(slot);
+    return winner === undefined
+      ? `t._cdc_expiries[${slot}]`
+      : `CASE WHEN ${winner} THEN EXCLUDED._cdc_expiries[${slot}] ELSE t._cdc_expiries[${slot}] END`;
+  });
+  const assignments = [
+    ...table.regular.map((column) => {
+      const name = quoteIdentifier(column.column.target);
+      return `${name} = CASE WHEN ${winners.get(column.ordinal) ?? 'false'} THEN EXCLUDED.${name} ELSE t.${name} END`;
+    }),
+    `_cdc_versions = ARRAY[${versions.join(', ')}] || t._cdc_versions[${table.slots + 1}:]`,
+    `_cdc_expiries = CASE WHEN EXCLUDED._cdc_expiries IS NULL AND t._cdc_expiries IS NULL THEN NULL
+      ELSE ARRAY[${expiries.join(', ')}] || t._cdc_expiries[${table.slots + 1}:] END`,
+  ];
+  const keyJoin = keys.map((key) => `t.${key} = r.${key}`).join(' AND ');
+  const images = [...regular, '_cdc_versions', '_cdc_expiries'].map((name) => `t.${name}`).join(', ');
+  const keyRows = `unnest(${input(keys.length)}) AS r(${keys.join(', ')})`;
+  const numberedKeyRows = `unnest(${input(keys.length)}) WITH ORDINALITY AS r(${[...keys, 'n'].join(', ')})`;
+
+  return {
+    upsert: `INSERT INTO ${table.target} AS t (${all.join(', ')}) ${rows}
+      ON CONFLICT (${keys.join(', ')}) DO UPDATE SET ${assignments.join(', ')}
+      WHERE ${[...winners.values()].map((winner) => `(${winner})`).join(' OR ')}`,
+    replace: `UPDATE ${table.target} AS t SET ${[...regular, '_cdc_versions', '_cdc_expiries']
+      .map((name) => `${name} = r.${name}`)
+      .join(', ')} FROM (${rows}) AS r WHERE ${keyJoin}`,
+    remove: `DELETE FROM ${table.target} AS t USING ${keyRows} WHERE ${keyJoin}`,
+    lockImages: `SELECT r.n, ${images} FROM ${numberedKeyRows}
+      JOIN ${table.target} AS t ON ${keyJoin} ORDER BY r.n FOR UPDATE OF t`,
+  };
+}

@@ -1,0 +1,57 @@
+/** The one place where identifiers are quoted and array literals are built. */
+
+export function quoteIdentifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+export function qualified(schema: string, name: string): string {
+  return `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`;
+}
+
+const NEEDS_ESCAPE = /["\\]/;
+const ESCAPES = /["\\]/g;
+
+/** One element of a PostgreSQL array literal, quoted. */
+export function quotedElement(value: string): string {
+  return NEEDS_ESCAPE.test(value) ? `"${value.replace(ESCAPES, '\\$&')}"` : `"${value}"`;
+}
+
+/** A text array literal: `{"a","b",NULL}`. Built by hand: `pg` would build the same with a call per element. */
+export function textArray(values: Iterable<string | null>): string {
+  let text = '';
+  for (const value of values) text += (text === '' ? '' : ',') + (value === null ? 'NULL' : quotedElement(value));
+  return `{${text}}`;
+}
+
+/** A literal of numbers. */
+export function numberArray(values: Iterable<bigint | number | null>): string {
+  let text = '';
+  for (const value of values) text += (text === '' ? '' : ',') + (value === null ? 'NULL' : String(value));
+  return `{${text}}`;
+}
+
+/** PostgreSQL's output of a bigint[] without dimensions other than one: `{1,-5,NULL}`. */
+export function parseBigintArray(text: string): (bigint | null)[] {
+  if (text === '{}') return [];
+  return text
+    .slice(1, -1)
+    .split(',')
+    .map((element) => (element === 'NULL' ? null : BigInt(element)));
+}
+
+/** Types whose text never needs quoting inside an array literal (no comma, brace, quote, backslash or space). */
+const PLAIN_TYPES = new Set([
+  'bigint', 'integer', 'smallint', 'numeric', 'boolean', 'uuid', 'real', 'double precision',
+]);
+
+export function isPlainType(targetType: string): boolean {
+  return PLAIN_TYPES.has(targetType.replace(/\(.*\)$/, ''));
+}
+
+/**
+ * The type that a parameter array is cast to: without length or precision, because an explicit cast to `varchar(3)`
+ * truncates silently where an assignment is refused.
+ */
+export function arrayTypeOf(targetType: string): string {
+  return `${targetType.replace(/\s*\([^)]*\)/, '')}[]`;
+}
