@@ -61,14 +61,14 @@ export function checkNumeric(text: string): ValueProblem | null {
 }
 
 /** A negative scale has no place in `numeric`: `5E+3` is written out, and `0E+3` is 0. */
-function writtenOut(text: string): string {
+export function writtenOut(text: string): string {
   const exponent = text.indexOf('E+');
   if (exponent < 0) return text;
   const unscaled = text.slice(0, exponent);
   return unscaled === '0' ? '0' : unscaled + '0'.repeat(Number(text.slice(exponent + 2)));
 }
 
-/** varint, decimal and the integers in `numeric` without precision. */
+/** Decimals in `numeric` without precision: the scale stays, unless it is negative. */
 export function numericMapping(): ValueMapping {
   return convertingMapping({
     check: checkNumeric,
@@ -76,11 +76,6 @@ export function numericMapping(): ValueMapping {
     fromTarget: (text) => text,
     asStored: writtenOut,
   });
-}
-
-/** Integers that always fit (everything but decimal and varint). */
-export function integerNumericMapping(): ValueMapping {
-  return identityMapping();
 }
 
 /** Exact or refused: PostgreSQL would round to the column's scale without a word. */

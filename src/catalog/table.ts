@@ -36,6 +36,8 @@ export interface Table {
   readonly clustering: readonly Column[];
   readonly regular: readonly Column[];
   readonly statics: readonly Column[];
+  /** Source columns that the mapping leaves out: events carry them, the target does not. */
+  readonly excluded?: readonly string[];
   /** Rows or cells of this table may carry a TTL (default_time_to_live > 0, or declared in the configuration). */
   readonly usesTtl: boolean;
 }

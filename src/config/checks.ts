@@ -35,6 +35,18 @@ export function checkAcrossKeys(sections: Partial<Configuration>, locate: Locate
     'Give each source table a target table of its own.',
   );
 
+  if (sections.source?.cassandra === null) {
+    tables.forEach((table, index) => {
+      if (table.schema !== null) return;
+      report(
+        ['tables', index, 'schema'],
+        'null',
+        'a declared schema, because there is no source to read it from',
+        'Add source.cassandra, or declare columns and partitionKey in the schema of this table.',
+      );
+    });
+  }
+
   const dlq = sections.deadLetter?.topic;
   const clash = tables.findIndex((table) => table.topic === dlq);
   if (dlq !== undefined && clash >= 0) {

@@ -3,12 +3,10 @@ import { coerceText } from './coerce.ts';
 import type { ConfigurationProblem } from './configuration-error.ts';
 import type { Environment } from './interpolation.ts';
 import {
-  entriesOf,
   itemsOf,
   nodeAt,
   pathText,
   propertiesOf,
-  typesOf,
   walk,
   type KeyPath,
   type SchemaNode,
@@ -151,11 +149,7 @@ export function isOverridable(path: KeyPath, root: SchemaNode): boolean {
   return resolve(root, variableName(path).slice(OVERRIDE_PREFIX.length)) !== undefined;
 }
 
-/** How a variable's text is read for a key, for the documentation. */
-export function textForm(node: SchemaNode): string {
-  const types = typesOf(node);
-  if (types.has('string')) return 'text';
-  const items = itemsOf(node);
-  if (items !== undefined) return typesOf(items).has('string') ? 'commas, or JSON/YAML' : 'JSON/YAML';
-  return types.has('object') || entriesOf(node) !== undefined ? 'JSON/YAML' : 'text';
-}
+/** How a variable's text is read (coerce.ts), for the documentation. */
+export const ENVIRONMENT_FORMS =
+  'Text stays text where the key takes text; `null` is null where the key may be null; everything else is read as YAML or ' +
+  'JSON. A list of texts may also be written with commas: `LOCKSTEP_KAFKA_BROKERS=a:9092,b:9092`.';

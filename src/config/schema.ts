@@ -1,7 +1,7 @@
 import { z } from 'zod';
+import { tableMappingSchema } from '../catalog/table-mapping.ts';
 import { DURATION_PATTERN, parseDuration } from './duration.ts';
 import type { SchemaNode } from './schema-node.ts';
-import { tableMappingSchema } from './draft-table-mapping.ts';
 
 /**
  * The one schema of `lockstep.yaml`: types, defaults, validation, the published JSON Schema, environment variables, masks
@@ -253,7 +253,7 @@ export const configurationSchema = z.strictObject(sections);
 export type Configuration = z.output<typeof configurationSchema>;
 
 /** The schema as JSON Schema of what is written in the file: the tree that everything else is derived from. */
-export const configurationNode = z.toJSONSchema(configurationSchema, { io: 'input' }) as SchemaNode;
+export const configurationNode: SchemaNode = z.toJSONSchema(configurationSchema, { io: 'input' });
 
 /** The sections that are valid by themselves: what checks across keys may look at even if others are not. */
 export function validSections(value: unknown): Partial<Configuration> {

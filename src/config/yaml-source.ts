@@ -74,7 +74,7 @@ export function parseYaml(text: string, fileName: string): YamlSource {
   let value: unknown = {};
   if (problems.length === 0) {
     try {
-      value = mapTexts(document.toJS() ?? {}, shielded.restore);
+      value = mapTexts(document.toJS() ?? {}, (piece) => shielded.restore(piece));
     } catch (error) {
       // An alias without its anchor, or one that expands without end: yaml reports these only here.
       problems.push({

@@ -49,6 +49,8 @@ export type ShardEvent =
   | { readonly kind: 'committed'; readonly next: bigint }
   /** The door's answer: the stored position is elsewhere. */
   | { readonly kind: 'fenced' }
+  /** A rebalance broke off the hand-over of an accepted batch, so the pipeline has a hole. */
+  | { readonly kind: 'interrupted' }
   | { readonly kind: 'failed'; readonly stop: Stop }
   /** Time to try again what stopped the shard, or somebody asked for it. */
   | { readonly kind: 'probe' };
@@ -179,6 +181,7 @@ export function step(state: ShardState, event: ShardEvent): Step {
     case 'committed':
       return state.phase === 'running' ? stay({ ...state, position: event.next }) : stay(state);
     case 'fenced':
+    case 'interrupted':
       return state.phase === 'running' ? reload : stay(state);
     case 'failed':
       return state.phase === 'released' || state.phase === 'stopped' ? stay(state) : stopped(event.stop);

@@ -22,7 +22,7 @@ export const STREAM_METRICS = {
   recordsConsumed: {
     type: 'counter',
     name: 'cdc_records_consumed_total',
-    help: 'Records whose batch was committed, by topic.',
+    help: 'Records taken in from a topic, delivered again or not.',
     labels: ['topic'],
   },
   changes: {
@@ -40,14 +40,14 @@ export const STREAM_METRICS = {
   applyBatchSeconds: {
     type: 'histogram',
     name: 'cdc_apply_batch_seconds',
-    help: 'Duration of one apply transaction, from asking for a connection to COMMIT.',
+    help: 'Duration of one committed apply transaction.',
     labels: [],
     buckets: BATCH_SECONDS,
   },
   applyBatchChanges: {
     type: 'histogram',
     name: 'cdc_apply_batch_changes',
-    help: 'Changes in one apply transaction.',
+    help: 'Changes in one committed apply transaction.',
     labels: [],
     buckets: BATCH_CHANGES,
   },
@@ -66,13 +66,13 @@ export const STREAM_METRICS = {
   retries: {
     type: 'counter',
     name: 'cdc_retries_total',
-    help: 'Attempts that failed and will be repeated, by the kind of the error.',
+    help: 'Attempts that failed and will be repeated, by the code of the error.',
     labels: ['kind'],
   },
   shardState: {
     type: 'gauge',
     name: 'cdc_shard_state',
-    help: '1 for the state that a shard of this process is in, 0 for the others.',
+    help: '1 for the state that a shard is in at this member, 0 for states it was in: released, loading, verifying, running, or the code that stopped it.',
     labels: ['topic', 'partition', 'state'],
   },
   deadLetters: {

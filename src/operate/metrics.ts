@@ -35,11 +35,26 @@ export function createMetricsOf<const D extends Definitions>(definitions: D, reg
 export interface Metrics {
   readonly registry: Registry;
   readonly stream: MetricsOf<typeof STREAM_METRICS>;
+  /** Adds a refresher of figures that change while nothing happens (ages); it runs before every scrape. */
+  beforeScrape(refresh: () => void): void;
+  /** What Prometheus reads. */
+  render(): Promise<string>;
 }
 
 /** A registry of its own (nothing global), with the default metrics of the process. */
 export function createMetrics(): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  return { registry, stream: createMetricsOf(STREAM_METRICS, registry) };
+  const refreshers: (() => void)[] = [];
+  return {
+    registry,
+    stream: createMetricsOf(STREAM_METRICS, registry),
+    beforeScrape: (refresh) => {
+      refreshers.push(refresh);
+    },
+    render: () => {
+      for (const refresh of refreshers) refresh();
+      return registry.metrics();
+    },
+  };
 }

@@ -26,12 +26,10 @@ export function createStreamObserver(options: StreamObserverOptions): ConsumeObs
   const tableOf = (topic: string) => tableOfTopic.get(topic) ?? topic;
 
   // Growing between commits, the figure can only be right when it is asked for.
-  Object.assign(stream.stalenessSeconds, {
-    collect: () => {
-      for (const table of tableOfTopic.values()) {
-        stream.stalenessSeconds.set({ table }, staleness.seconds(table, clock.nowMs()));
-      }
-    },
+  options.metrics.beforeScrape(() => {
+    for (const table of tableOfTopic.values()) {
+      stream.stalenessSeconds.set({ table }, staleness.seconds(table, clock.nowMs()));
+    }
   });
 
   return {

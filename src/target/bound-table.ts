@@ -1,9 +1,9 @@
 import type { Pool } from 'pg';
-import { compareClustering, compareSerialised, orderBytes, serialise } from '../change/value-order.ts';
+import { compareClustering, orderBytes, serialise } from '../change/value-order.ts';
 import { serialisePartitionKey, murmur3Token } from '../change/token.ts';
 import type { ClusteringOrder } from '../change/range-tombstone.ts';
 import type { ValueOrder } from '../change/row-state.ts';
-import { sameOrder, tieBytesSql, valueMapping, type ValueMapping } from '../catalog/type-mapping.ts';
+import { sameOrder, tieBytesSql, tieOrder, valueMapping, type ValueMapping } from '../catalog/type-mapping.ts';
 import { keyColumns, type Column, type Table } from '../catalog/table.ts';
 import { LockstepError } from '../shared/errors.ts';
 import { qualified } from './sql-text.ts';
@@ -41,7 +41,12 @@ export interface BoundTable {
   orderBytesOf(clustering: readonly string[]): Buffer;
 }
 
-function compile(id: number, table: Table, ordinals: Readonly<Record<string, number>>): BoundTable {
+function compile(
+  id: number,
+  table: Table,
+  ordinals: Readonly<Record<string, number>>,
+  controlSchema: string,
+): BoundTable {
   const bind = (column: Column): BoundColumn => ({
     column,
     mapping: valueMapping(column),
@@ -56,16 +61,13 @@ function compile(id: number, table: Table, ordinals: Readonly<Record<string, num
     keys: keyColumns(table).map(bind),
     regular,
     slots: Math.max(MARKER_ORDINAL, ...regular.map((column) => column.ordinal)),
-    valueOrders: table.regular.map(
-      (column): ValueOrder =>
-        (left, right) => compareSerialised(column.type, left, right),
-    ),
+    valueOrders: table.regular.map(tieOrder),
     clusteringOrder: table.clustering.map((column) => (left: string, right: string) => {
       const compared = compareClustering(column.type, left, right);
       return column.descending ? -compared : compared;
     }),
     usesOrderColumn: table.clustering.some((column) => !sameOrder(column)),
-    tieBytes: (column, expression) => tieBytesSql(column.column, expression),
+    tieBytes: (column, expression) => tieBytesSql(column.column, expression, controlSchema),
     tokenOf(keyValues) {
       const components: Uint8Array[] = [];
       for (const [i, type] of partitionTypes.entries()) {
@@ -142,7 +144,7 @@ export async function registerTables(
          RETURNING id`,
         [table.name, target, table.topic, JSON.stringify(ordinals), next],
       );
-      bound.push(compile(Number(saved.rows[0]?.id), table, ordinals));
+      bound.push(compile(Number(saved.rows[0]?.id), table, ordinals, controlSchema));
     }
     await client.query('COMMIT');
     return bound;

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Pool } from 'pg';
-import { varintBytesFunction } from '../catalog/varint-bytes.ts';
+import { VARINT_BYTES_SQL } from '../catalog/varint-bytes.sql.ts';
 import { LockstepError } from '../shared/errors.ts';
 import { qualified, quoteIdentifier } from './sql-text.ts';
 
@@ -58,7 +58,8 @@ export async function migrate(pool: Pool, controlSchema: string): Promise<readon
       applied.push(file.name);
     }
     // The tie rule of decimals needs their serialised bytes; kept here so that a correction reaches every database.
-    await client.query(varintBytesFunction(controlSchema));
+    await client.query(`SET LOCAL search_path TO ${schema}`);
+    await client.query(VARINT_BYTES_SQL);
     await client.query('COMMIT');
   } catch (error) {
     await client.query('ROLLBACK').catch(() => undefined);

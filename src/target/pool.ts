@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { TARGET_SESSION_SETTINGS } from '../catalog/value-mapping.ts';
 
 export interface PostgresOptions {
   readonly url: string;
@@ -26,11 +27,7 @@ export function createPool(options: PostgresOptions): pg.Pool {
     `statement_timeout=${STATEMENT_TIMEOUT_MS}`,
     `lock_timeout=${LOCK_TIMEOUT_MS}`,
     `idle_in_transaction_session_timeout=${IDLE_IN_TRANSACTION_TIMEOUT_MS}`,
-    'DateStyle=ISO',
-    'IntervalStyle=postgres',
-    'TimeZone=UTC',
-    'bytea_output=hex',
-    'extra_float_digits=1',
+    ...Object.entries(TARGET_SESSION_SETTINGS).map(([name, value]) => `${name}=${value.replaceAll(' ', '\\ ')}`),
     'client_encoding=UTF8',
     // JIT compiles the wide CASE expressions anew for each batch: measured as pure loss on statements of this size.
     'jit=off',

@@ -41,8 +41,9 @@ function beyond(
     if (column === undefined) break;
     const name = `${alias}.${quoteIdentifier(column.column.target)}`;
     const greater = (side === 'start') !== column.column.descending;
-    terms.push([...equals, `${name} ${greater ? '>' : '<'} ${parameters.of(column, value)}`].join(' AND '));
-    equals.push(`${name} = ${parameters.of(column, value)}`);
+    const parameter = parameters.of(column, value);
+    terms.push([...equals, `${name} ${greater ? '>' : '<'} ${parameter}`].join(' AND '));
+    equals.push(`${name} = ${parameter}`);
   }
   if (bound.inclusive) terms.push(equals.join(' AND '));
   return terms.map((term) => `(${term})`).join(' OR ');

@@ -1,4 +1,4 @@
-import type { Admin, Kafka } from 'kafkajs';
+import type { Admin, ConfigResourceTypes, Kafka } from 'kafkajs';
 import kafkajs from 'kafkajs';
 import type { Configuration } from '../../config/index.ts';
 import { requiredDlqMessageBytes } from '../../deadletter/index.ts';
@@ -30,7 +30,7 @@ const VERSION_SETTING = 'inter.broker.protocol.version';
 /** The probe behind which a real Kafka is. */
 export function createKafkaProbe(kafka: Kafka): KafkaProbe {
   const admin: Admin = kafka.admin();
-  const settingsOf = async (type: number, name: string, names: string[]): Promise<Map<string, string>> => {
+  const settingsOf = async (type: ConfigResourceTypes, name: string, names: string[]): Promise<Map<string, string>> => {
     const answer = await admin.describeConfigs({
       includeSynonyms: false,
       resources: [{ type, name, configNames: names }],

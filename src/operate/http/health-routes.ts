@@ -1,9 +1,9 @@
-import type { Registry } from 'prom-client';
+import type { Metrics } from '../metrics.ts';
 import type { Readiness } from '../readiness.ts';
 import type { RouteGroup } from './server.ts';
 
 /** Health and metrics: what probes and Prometheus ask, without a token. */
-export function healthRoutes(readiness: () => Readiness, registry: Registry): RouteGroup {
+export function healthRoutes(readiness: () => Readiness, metrics: Metrics): RouteGroup {
   return (app) => {
     // Alive = this process answers. Whether its systems do is readiness: restarting us would not bring them back.
     app.get('/health/live', async (_request, reply) => reply.send({ status: 'ok' }));
@@ -24,7 +24,7 @@ export function healthRoutes(readiness: () => Readiness, registry: Registry): Ro
     });
 
     app.get('/metrics', async (_request, reply) =>
-      reply.type(registry.contentType).send(await registry.metrics()),
+      reply.type(metrics.registry.contentType).send(await metrics.render()),
     );
   };
 }

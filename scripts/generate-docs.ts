@@ -1,0 +1,16 @@
+// Writes what is made from code: docs/configuration.md, docs/metrics.md, lockstep.schema.json. Tests fail where a file
+// differs from the code.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { format, resolveConfig } from 'prettier';
+import { configurationReference, publishedSchema } from '../src/config/reference.ts';
+import { STREAM_METRICS } from '../src/operate/metric-definitions.ts';
+import { metricReference } from '../src/operate/metric-reference.ts';
+
+const root = join(import.meta.dirname, '..');
+const schemaFile = join(root, 'lockstep.schema.json');
+const style = await resolveConfig(schemaFile);
+
+writeFileSync(join(root, 'docs', 'configuration.md'), configurationReference());
+writeFileSync(join(root, 'docs', 'metrics.md'), metricReference(STREAM_METRICS));
+writeFileSync(schemaFile, await format(JSON.stringify(publishedSchema()), { ...style, parser: 'json' }));

@@ -1,0 +1,210 @@
+/**
+ * Brings one stretch of records through the door, whatever it takes: retries what is transient for ever, halves what
+ * fails for one of its rows, dead-letters just the guilty change, asks the breaker before anything is produced. The
+ * LockstepError's `kind` alone decides (DESIGN §5, "Errors").
+ */
+import type { DeadLetter } from '../deadletter/dead-letter.ts';
+import type { DeadLetterSink } from '../deadletter/dlq-producer.ts';
+import type { Clock } from '../shared/clock.ts';
+import { unreachable } from '../shared/assert.ts';
+import { LockstepError, messageOf } from '../shared/errors.ts';
+import type { ApplyStats, Door, ShardId } from '../target/batch.ts';
+import { halves, prepareBatch, withoutItsChange } from './apply-batch-of.ts';
+import type { PreparedBatch } from './apply-batch-of.ts';
+import { breakerOpens, counted, noCounts } from './breaker.ts';
+import type { BreakerLimits } from './breaker.ts';
+import type { ConsumeLimits } from './limits.ts';
+import type { ConsumeObserver } from './observer.ts';
+import type { RecentFingerprints } from './recent-fingerprints.ts';
+import type { Stretch } from './shard-queue.ts';
+import type { Stop } from './shard-state.ts';
+import { backoffMs } from './timers.ts';
+import type { Timers } from './timers.ts';
+
+/** How a stretch ended. Before `stopped` and `cancelled` parts of it may have committed; the position knows. */
+export type ApplyOutcome =
+  | { readonly kind: 'committed' }
+  | { readonly kind: 'fenced' }
+  | { readonly kind: 'stopped'; readonly stop: Stop }
+  /** The signal aborted between two attempts. */
+  | { readonly kind: 'cancelled' };
+
+export interface Applied {
+  readonly prepared: PreparedBatch;
+  readonly stats: ApplyStats;
+  readonly seconds: number;
+}
+
+export interface BatchApplierOptions {
+  readonly door: Door;
+  readonly deadLetters: DeadLetterSink;
+  readonly breaker: BreakerLimits;
+  readonly limits: ConsumeLimits;
+  readonly observer: ConsumeObserver;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly recent: RecentFingerprints;
+  readonly table: string;
+  /** Called after every COMMIT, before the next attempt: the position has moved. */
+  readonly onCommitted: (applied: Applied) => void;
+  /** A transient error keeps the shard from going on; null when it is over. */
+  readonly onTrouble: (reason: string | null) => void;
+}
+
+/** The code by which the door reports SQLSTATE 57014 under statement_timeout; retried, but not for ever as a whole. */
+const STATEMENT_TIMEOUT = 'STATEMENT_TIMEOUT';
+
+function stopFor(error: LockstepError): Stop {
+  const remedy = error.remedy === undefined ? '' : ` ${error.remedy}`;
+  return { code: error.code, reason: messageOf(error) + remedy };
+}
+
+/** Anything that is no LockstepError was not foreseen: a bug, which stops this shard and no other. */
+function asLockstepError(error: unknown): LockstepError {
+  if (error instanceof LockstepError) return error;
+  return new LockstepError('unexpected error', { code: 'BUG_UNEXPECTED', kind: 'bug', cause: error });
+}
+
+type Attempt = ApplyOutcome | { readonly kind: 'halve'; readonly error: LockstepError };
+
+export class BatchApplier {
+  readonly #options: BatchApplierOptions;
+  /** First failure and attempts of records that are being isolated. */
+  readonly #failures = new Map<bigint, { attempts: number; firstMs: number }>();
+  #counts = noCounts;
+
+  constructor(options: BatchApplierOptions) {
+    this.#options = options;
+  }
+
+  /** Forgets the breaker's past: an operator says that the cause is gone. */
+  resetBreaker(): void {
+    this.#counts = noCounts;
+  }
+
+  /** The position jumped: what failed before may never come again. The breaker's counts are about the topic and stay. */
+  forgetFailures(): void {
+    this.#failures.clear();
+  }
+
+  /** Never rejects. The signal ends the pauses between attempts; a transaction in flight is waited for. */
+  async apply(shard: ShardId, stretch: Stretch, signal: AbortSignal): Promise<ApplyOutcome> {
+    const attempt = await this.#attempt(shard, stretch, signal);
+    if (attempt.kind !== 'halve') return attempt;
+    const parts = halves(stretch);
+    if (parts === null) return this.#isolated(shard, stretch, attempt.error, signal);
+    for (const part of parts) {
+      const outcome = await this.apply(shard, part, signal);
+      if (outcome.kind !== 'committed') return outcome;
+    }
+    return { kind: 'committed' };
+  }
+
+  /** One change is left and the door refuses it. */
+  async #isolated(shard: ShardId, stretch: Stretch, error: LockstepError, signal: AbortSignal): Promise<ApplyOutcome> {
+    const offset = stretch.items.find((item) => item.kind === 'change')?.record.offset;
+    const place = `${shard.topic}/${shard.partition} at offset ${offset ?? stretch.from}`;
+    if (error.kind !== 'row') {
+      // A statement timeout of one change is no proof against it: a person decides.
+      return { kind: 'stopped', stop: { ...stopFor(error), reason: `${place}: ${stopFor(error).reason}` } };
+    }
+    const rest = withoutItsChange(stretch, error.code, stopFor(error).reason);
+    if (rest === null) {
+      return { kind: 'stopped', stop: { code: error.code, reason: `${place}: ${messageOf(error)} (without any change)` } };
+    }
+    return this.apply(shard, rest, signal);
+  }
+
+  /** Tries the same batch until it commits, must be halved, or can't go on. */
+  async #attempt(shard: ShardId, stretch: Stretch, signal: AbortSignal): Promise<Attempt> {
+    const { limits, observer, timers, onTrouble } = this.#options;
+    const prepared = this.#prepare(shard, stretch);
+    const size = { records: stretch.items.length, deadLetters: prepared.letters.length };
+    if (breakerOpens(this.#counts, size, this.#options.breaker)) {
+      return { kind: 'stopped', stop: this.#breakerStop(prepared.letters) };
+    }
+    let timeouts = 0;
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        return await this.#once(prepared, size);
+      } catch (thrown) {
+        const error = asLockstepError(thrown);
+        switch (error.kind) {
+          case 'transient':
+            break;
+          case 'row':
+            this.#noteFailure(stretch);
+            return { kind: 'halve', error };
+          case 'fenced':
+            return { kind: 'fenced' };
+          case 'batch':
+          case 'config':
+          case 'usage':
+          case 'bug':
+            return { kind: 'stopped', stop: stopFor(error) };
+          default:
+            return unreachable(error.kind);
+        }
+        observer.retried(error.code);
+        onTrouble(`${error.code}: ${messageOf(error)}`);
+        timeouts += error.code === STATEMENT_TIMEOUT ? 1 : 0;
+        if (timeouts >= limits.timeoutsBeforeBisection) return { kind: 'halve', error };
+      }
+      if (signal.aborted) return { kind: 'cancelled' };
+      await timers.pause(backoffMs(attempt, limits.retryMinMs, limits.retryMaxMs, timers.random()), signal);
+      if (signal.aborted) return { kind: 'cancelled' };
+    }
+  }
+
+  async #once(prepared: PreparedBatch, size: { records: number; deadLetters: number }): Promise<ApplyOutcome> {
+    const { door, deadLetters, timers, onCommitted, onTrouble, recent, breaker } = this.#options;
+    if (prepared.letters.length > 0) await deadLetters.put(prepared.letters);
+    const startedMs = timers.elapsedMs();
+    const result = await door.apply(prepared.batch);
+    if (result.kind === 'fenced') return { kind: 'fenced' };
+    deadLetters.forget(prepared.letters);
+    for (const item of prepared.applied) recent.add(item.fingerprint);
+    for (const letter of prepared.letters) this.#failures.delete(letter.record.offset);
+    this.#counts = counted(this.#counts, size, breaker);
+    onTrouble(null);
+    onCommitted({ prepared, stats: result.stats, seconds: (timers.elapsedMs() - startedMs) / 1000 });
+    return { kind: 'committed' };
+  }
+
+  #prepare(shard: ShardId, stretch: Stretch): PreparedBatch {
+    const { recent, table, clock } = this.#options;
+    const nowMs = clock.nowMs();
+    return prepareBatch(stretch, {
+      shard,
+      table,
+      nowMs,
+      isRecent: (fingerprint) => recent.has(fingerprint),
+      failureOf: (offset) => this.#failures.get(offset) ?? { attempts: 1, firstMs: nowMs },
+    });
+  }
+
+  /** Only a change that stands alone is known to be the guilty one; a larger batch's failures are not its own. */
+  #noteFailure(stretch: Stretch): void {
+    if (halves(stretch) !== null) return;
+    const item = stretch.items.find((each) => each.kind === 'change');
+    if (item === undefined) return;
+    const before = this.#failures.get(item.record.offset);
+    this.#failures.set(item.record.offset, {
+      attempts: (before?.attempts ?? 0) + 1,
+      firstMs: before?.firstMs ?? this.#options.clock.nowMs(),
+    });
+  }
+
+  #breakerStop(letters: readonly DeadLetter[]): Stop {
+    const first = letters[0];
+    const example =
+      first === undefined ? '' : ` For example offset ${first.record.offset}: ${first.code}, ${first.message}.`;
+    const { maxRatio, minRecords } = this.#options.breaker;
+    return {
+      code: 'DEAD_LETTER_BREAKER_OPEN',
+      reason:
+        `at least ${maxRatio * 100} % of the recent records (${minRecords} or more) can't be applied, ` +
+        `so the fault is not in the records; nothing of this batch went to the DLQ.${example}`,
+    };
+  }
+}

@@ -1,0 +1,221 @@
+/**
+ * The consumer: one member of the Kafka group, one worker per assigned partition, one byte budget over all. Everything it
+ * touches is injected; the composition root does every `new`.
+ */
+import type { Logger } from 'pino';
+import type { Decoder } from '../decode/record.ts';
+import type { DeadLetterSink } from '../deadletter/dlq-producer.ts';
+import { systemClock } from '../shared/clock.ts';
+import type { Clock } from '../shared/clock.ts';
+import { LockstepError } from '../shared/errors.ts';
+import type { Door } from '../target/batch.ts';
+import type { ShardPosition, ShardStore } from '../target/shard-store.ts';
+import type { BreakerLimits } from './breaker.ts';
+import { ByteBudget } from './byte-budget.ts';
+import { partitionKey } from './kafka-port.ts';
+import type { GroupState, KafkaPort, LogRange, TopicPartition } from './kafka-port.ts';
+import { defaultLimits } from './limits.ts';
+import type { ConsumeLimits } from './limits.ts';
+import type { ConsumeObserver } from './observer.ts';
+import { ShardWorker } from './shard-worker.ts';
+import type { ShardSnapshot, ShardWorkerContext } from './shard-worker.ts';
+import { systemTimers } from './timers.ts';
+import type { Timers } from './timers.ts';
+
+/** What a topic is decoded with and where its changes belong. */
+export interface ConsumedTopic {
+  /** `keyspace.table`. */
+  readonly table: string;
+  readonly decoder: Decoder;
+}
+
+export interface ConsumerOptions {
+  readonly kafka: KafkaPort;
+  readonly door: Door;
+  readonly store: ShardStore;
+  readonly topics: ReadonlyMap<string, ConsumedTopic>;
+  readonly deadLetters: DeadLetterSink;
+  readonly breaker: BreakerLimits;
+  readonly observer: ConsumeObserver;
+  readonly logger: Logger;
+  /** Names this process to operators: host and pid, a pod's name. */
+  readonly owner: string;
+  readonly limits?: Partial<ConsumeLimits>;
+  readonly clock?: Clock;
+  readonly timers?: Timers;
+}
+
+export interface Consumer {
+  /** Consumes until the signal aborts, through every failure; ends after the transactions in flight. Call it once. */
+  run(signal: AbortSignal): Promise<void>;
+  /** Every shard that is assigned to this process, now. */
+  shards(): readonly ShardSnapshot[];
+  /** State of the membership in the group. */
+  group(): GroupState;
+  /** Tries a stopped shard again at once and forgets the breaker's counts. False where it is not ours. */
+  resume(partition: TopicPartition): boolean;
+}
+
+/** Builds a consumer; nothing happens before `run`. */
+export function createConsumer(options: ConsumerOptions): Consumer {
+  const { kafka, store, observer, logger, owner } = options;
+  const limits: ConsumeLimits = { ...defaultLimits, ...options.limits };
+  const timers = options.timers ?? systemTimers;
+  const workers = new Map<string, ShardWorker>();
+  const assigned = new Set<string>();
+  const leaving = new Set<Promise<void>>();
+  const pendingTopics = new Map<string, Promise<TopicPositions>>();
+  let group: GroupState = { kind: 'connecting' };
+  let stopping = false;
+
+  /** Log ranges and positions of a topic, asked for once however many of its shards load at the same moment. */
+  function topicPositions(topic: string): Promise<TopicPositions> {
+    const pending = pendingTopics.get(topic);
+    if (pending !== undefined) return pending;
+    const fresh = (async (): Promise<TopicPositions> => {
+      const ranges = await kafka.logRanges(topic);
+      const positions = await store.ensure(
+        topic,
+        ranges.map((range) => range.start),
+      );
+      return { ranges, positions };
+    })().finally(() => pendingTopics.delete(topic));
+    pendingTopics.set(topic, fresh);
+    return fresh;
+  }
+
+  async function load({ topic, partition }: TopicPartition): Promise<{ position: ShardPosition; range: LogRange }> {
+    const { ranges, positions } = await topicPositions(topic);
+    const range = ranges.find((each) => each.partition === partition);
+    const known = positions.find(({ shard }) => shard.partition === partition);
+    if (range === undefined || known === undefined) {
+      throw new LockstepError(`${topic} has no partition ${partition} at this moment`, {
+        code: 'PARTITION_UNKNOWN',
+        kind: 'transient',
+      });
+    }
+    const position = await store.claim(known.shard, owner);
+    // The log end may be older than the position, which another process moved meanwhile; newer ends are never wrong.
+    const end = position.next > range.end ? await currentEnd(topic, partition) : range.end;
+    return { position, range: { ...range, end } };
+  }
+
+  async function currentEnd(topic: string, partition: number): Promise<bigint> {
+    const ranges = await kafka.logRanges(topic);
+    return ranges.find((each) => each.partition === partition)?.end ?? 0n;
+  }
+
+  const context: ShardWorkerContext = {
+    kafka,
+    door: options.door,
+    deadLetters: options.deadLetters,
+    breaker: options.breaker,
+    limits,
+    observer,
+    clock: options.clock ?? systemClock,
+    timers,
+    budget: new ByteBudget(limits.maxBytesInFlight, (used) => observer.bytesInFlight(used)),
+    logger,
+    load,
+    recordGap: (shard, from, to, afterMs) => store.recordGap({ shard, from, to, afterMs, beforeMs: null }),
+    setState: (shard, state) => store.setState(shard, state),
+  };
+
+  function workerOf(partition: TopicPartition): ShardWorker | null {
+    const known = workers.get(partitionKey(partition));
+    if (known !== undefined) return known;
+    const topic = options.topics.get(partition.topic);
+    if (topic === undefined) return null;
+    const worker = new ShardWorker(partition, topic.table, topic.decoder, context);
+    workers.set(partitionKey(partition), worker);
+    return worker;
+  }
+
+  function revoke(worker: ShardWorker): void {
+    const done = worker.revoke().finally(() => leaving.delete(done));
+    leaving.add(done);
+  }
+
+  function onAssigned(partitions: readonly TopicPartition[]): void {
+    const now = new Set(partitions.map(partitionKey));
+    for (const [key, worker] of workers) {
+      if (!assigned.has(key) || now.has(key)) continue;
+      assigned.delete(key);
+      revoke(worker);
+    }
+    if (stopping) return;
+    for (const partition of partitions) {
+      assigned.add(partitionKey(partition));
+      workerOf(partition)?.assign();
+    }
+  }
+
+  /** Log ends of all assigned partitions, for the backlog of shards that fetch nothing (stopped, held, idle). */
+  async function watchLogEnds(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await timers.pause(limits.logEndsMs, signal);
+      if (signal.aborted) return;
+      for (const topic of options.topics.keys()) {
+        const ranges = await kafka.logRanges(topic).catch(() => []);
+        for (const { partition, end } of ranges) {
+          const key = partitionKey({ topic, partition });
+          if (assigned.has(key)) workers.get(key)?.noteLogEnd(end);
+        }
+      }
+    }
+  }
+
+  return {
+    async run(signal) {
+      const leave = new AbortController();
+      const running = kafka.run(
+        [...options.topics.keys()],
+        {
+          onAssigned,
+          onBatch: async (batch, heartbeat) => {
+            const key = partitionKey(batch);
+            if (!stopping && assigned.has(key)) await workers.get(key)?.onBatch(batch, heartbeat);
+          },
+          onState: (state) => {
+            group = state;
+            observer.group(state);
+          },
+        },
+        leave.signal,
+      );
+      const watching = watchLogEnds(leave.signal);
+      const ended = running.then(() => 'ended' as const);
+      await Promise.race([ended, new Promise<void>((resolve) => whenAborted(signal, resolve))]);
+      // First the transactions in flight, then the group: the next owner finds the position where we left it.
+      stopping = true;
+      for (const key of assigned) {
+        const worker = workers.get(key);
+        if (worker !== undefined) revoke(worker);
+      }
+      assigned.clear();
+      await Promise.race([Promise.allSettled(leaving), timers.pause(limits.stopMs)]);
+      leave.abort();
+      await running;
+      await watching;
+    },
+    shards: () =>
+      [...workers].filter(([key]) => assigned.has(key)).map(([, worker]) => worker.snapshot()),
+    group: () => group,
+    resume(partition) {
+      const key = partitionKey(partition);
+      const worker = assigned.has(key) ? workers.get(key) : undefined;
+      worker?.resume();
+      return worker !== undefined;
+    },
+  };
+}
+
+interface TopicPositions {
+  readonly ranges: readonly LogRange[];
+  readonly positions: readonly ShardPosition[];
+}
+
+function whenAborted(signal: AbortSignal, done: () => void): void {
+  if (signal.aborted) done();
+  else signal.addEventListener('abort', done, { once: true });
+}

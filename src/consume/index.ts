@@ -1,0 +1,13 @@
+export type { BreakerLimits } from './breaker.ts';
+export { createConsumer } from './consumer.ts';
+export type { ConsumedTopic, Consumer, ConsumerOptions } from './consumer.ts';
+export { createKafkaClient } from './kafka-client.ts';
+export type { KafkaClientOptions } from './kafka-client.ts';
+export type { GroupState, KafkaPort, LogRange, TopicPartition } from './kafka-port.ts';
+export { createKafkajsPort } from './kafkajs-consumer.ts';
+export type { KafkajsPortOptions } from './kafkajs-consumer.ts';
+export { defaultLimits } from './limits.ts';
+export type { ConsumeLimits } from './limits.ts';
+export { silentObserver } from './observer.ts';
+export type { ConsumeObserver } from './observer.ts';
+export type { ShardSnapshot } from './shard-worker.ts';

@@ -1,0 +1,487 @@
+/**
+ * One assigned partition: the shell around `shard-state.ts`. It decodes what it is given, keeps one transaction in flight
+ * and the next batches decoded behind it, and carries out the effects of the state machine.
+ *
+ * What can go wrong: everything that was begun under an older session (before a drop) may end later. A session is an
+ * AbortController; results of an aborted one count for nothing, and a load waits until its transaction has ended, so that
+ * the position that it reads is the one after it.
+ */
+import type { Logger } from 'pino';
+import type { DeadLetterSink } from '../deadletter/dlq-producer.ts';
+import { hashOfRecord } from '../deadletter/record-hash.ts';
+import type { Decoder, SourceRecord } from '../decode/record.ts';
+import { unreachable } from '../shared/assert.ts';
+import type { Clock } from '../shared/clock.ts';
+import { LockstepError, messageOf } from '../shared/errors.ts';
+import type { Door, ShardId } from '../target/batch.ts';
+import type { ShardPosition } from '../target/shard-store.ts';
+import { BatchApplier } from './batch-applier.ts';
+import type { Applied } from './batch-applier.ts';
+import type { BreakerLimits } from './breaker.ts';
+import type { ByteBudget } from './byte-budget.ts';
+import { itemOf } from './item.ts';
+import type { Item } from './item.ts';
+import type { FetchedBatch, KafkaPort, LogRange, TopicPartition } from './kafka-port.ts';
+import type { ConsumeLimits } from './limits.ts';
+import type { ConsumeObserver } from './observer.ts';
+import { RecentFingerprints } from './recent-fingerprints.ts';
+import { ShardQueue } from './shard-queue.ts';
+import { initialState, step } from './shard-state.ts';
+import type { Effect, ShardEvent, ShardState, Stop } from './shard-state.ts';
+import { sourceTimeMs } from './source-time.ts';
+import { backoffMs } from './timers.ts';
+import type { Timers } from './timers.ts';
+
+/** What a worker shares with the other shards. */
+export interface ShardWorkerContext {
+  readonly kafka: KafkaPort;
+  readonly door: Door;
+  readonly deadLetters: DeadLetterSink;
+  readonly breaker: BreakerLimits;
+  readonly limits: ConsumeLimits;
+  readonly observer: ConsumeObserver;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly budget: ByteBudget;
+  readonly logger: Logger;
+  /** Position and log range of a partition, claimed for this process. */
+  readonly load: (partition: TopicPartition) => Promise<{ position: ShardPosition; range: LogRange }>;
+  /** Writes the gap row; false where the position had moved. */
+  readonly recordGap: (shard: ShardId, from: bigint, to: bigint, afterMs: number | null) => Promise<boolean>;
+  readonly setState: (shard: ShardId, state: string) => Promise<void>;
+}
+
+/** What an operator sees of a shard. */
+export interface ShardSnapshot {
+  readonly topic: string;
+  readonly partition: number;
+  readonly table: string;
+  readonly incarnation: number;
+  /** `loading`, `verifying`, `running`, `retrying`, or the code that stopped it. */
+  readonly state: string;
+  readonly reason: string | null;
+  /** Null until it was read. */
+  readonly position: bigint | null;
+  readonly logEnd: bigint | null;
+  readonly owner: string | null;
+  readonly epoch: bigint | null;
+  /** Source time of the newest change committed since the start, ms. */
+  readonly appliedSourceMs: number | null;
+}
+
+export class ShardWorker {
+  readonly #context: ShardWorkerContext;
+  readonly #partition: TopicPartition;
+  readonly #table: string;
+  readonly #decoder: Decoder;
+  readonly #log: Logger;
+  readonly #recent: RecentFingerprints;
+  readonly #applier: BatchApplier;
+  readonly #queue = new ShardQueue();
+  #state: ShardState = initialState;
+  #session = new AbortController();
+  #applying: Promise<void> | null = null;
+  #room: (() => void)[] = [];
+  #stored: ShardPosition | null = null;
+  #position: bigint | null = null;
+  #logEnd: bigint | null = null;
+  #appliedSourceMs: number | null = null;
+  /** Set while retrying; cleared by the next COMMIT. */
+  #trouble: string | null = null;
+  /** What stopped it last, until a COMMIT or a quiet probe shows that it is over. */
+  #lastStop: Stop | null = null;
+  /** What can't be unpacked where the queue ends. */
+  #unreadable: Stop | null = null;
+
+  constructor(partition: TopicPartition, table: string, decoder: Decoder, context: ShardWorkerContext) {
+    this.#context = context;
+    this.#partition = partition;
+    this.#table = table;
+    this.#decoder = decoder;
+    this.#log = context.logger.child({ ...partition, table });
+    this.#recent = new RecentFingerprints(context.limits.recentFingerprints);
+    this.#applier = new BatchApplier({
+      ...context,
+      recent: this.#recent,
+      table,
+      onCommitted: (applied) => this.#onCommitted(applied),
+      onTrouble: (reason) => this.#onTrouble(reason),
+    });
+  }
+
+  assign(): void {
+    this.#dispatch({ kind: 'assigned' });
+  }
+
+  /** Drops what is queued; resolves when the transaction in flight has ended. */
+  async revoke(): Promise<void> {
+    this.#dispatch({ kind: 'revoked' });
+    await this.#applying;
+  }
+
+  /** An operator says that what stopped the shard is repaired. */
+  resume(): void {
+    this.#applier.resetBreaker();
+    this.#dispatch({ kind: 'probe' });
+  }
+
+  /** The log end as the broker knows it, for shards that fetch nothing. */
+  noteLogEnd(end: bigint): void {
+    this.#logEnd = end;
+    if (this.#position === null) return;
+    const depth = end - this.#position;
+    this.#context.observer.backlog(this.#partition.topic, this.#partition.partition, Number(depth < 0n ? 0n : depth));
+  }
+
+  snapshot(): ShardSnapshot {
+    return {
+      ...this.#partition,
+      table: this.#table,
+      incarnation: this.#stored?.shard.incarnation ?? 0,
+      state: this.#stateName(),
+      reason: this.#state.phase === 'stopped' ? this.#state.stop.reason : (this.#trouble ?? this.#lastStop?.reason ?? null),
+      position: this.#position,
+      logEnd: this.#logEnd,
+      owner: this.#stored?.owner ?? null,
+      epoch: this.#stored?.epoch ?? null,
+      appliedSourceMs: this.#appliedSourceMs,
+    };
+  }
+
+  /** Takes over one fetch: resolves when it is decoded and there is room for the next. */
+  async onBatch(fetched: FetchedBatch, heartbeat: () => Promise<void>): Promise<void> {
+    const accepted = this.#dispatch({
+      kind: 'fetched',
+      fetchedOffset: fetched.fetchedOffset,
+      next: fetched.next,
+      hashAt: (offset) => {
+        const record = fetched.records.find((each) => each.offset === offset);
+        return record === undefined ? null : hashOfRecord(record.key, record.value);
+      },
+    }).find((effect) => effect.kind === 'accept');
+    const { signal } = this.#session;
+    this.#logEnd = fetched.logEnd;
+    if (accepted !== undefined) await this.#take(fetched, accepted, signal, heartbeat);
+    if (fetched.unreadable !== null && !signal.aborted && this.#state.phase === 'running') {
+      this.#unreadable = {
+        code: fetched.unreadable.code,
+        reason:
+          `the record batch at offset ${fetched.next} can't be unpacked: ${fetched.unreadable.message}. ` +
+          'Raise the limit on unpacked bytes if the data is wanted.',
+      };
+      this.#pump();
+    }
+  }
+
+  async #take(
+    fetched: FetchedBatch,
+    { from, next }: Extract<Effect, { kind: 'accept' }>,
+    signal: AbortSignal,
+    heartbeat: () => Promise<void>,
+  ): Promise<void> {
+    const { limits, observer } = this.#context;
+    const first = fetched.records.findIndex((record) => record.offset >= from);
+    const records = first < 0 ? [] : fetched.records.slice(first);
+    const held = records.reduce((sum, record) => sum + bytesOf(record), 0);
+    if (!(await this.#acquire(held, signal, heartbeat))) return;
+    observer.recordsConsumed(this.#partition.topic, records.length);
+    await this.#decode(records, from, next, held, signal);
+    if (signal.aborted || this.#queue.bytes <= limits.maxQueuedBytes) return;
+    await this.#waiting(new Promise<void>((resolve) => this.#room.push(resolve)), heartbeat, signal);
+  }
+
+  /** Bytes out of the budget; false where the session ended first, and then nothing is held. */
+  async #acquire(bytes: number, signal: AbortSignal, heartbeat: () => Promise<void>): Promise<boolean> {
+    const { budget } = this.#context;
+    if (bytes === 0) return !signal.aborted;
+    const grant = budget.acquire(bytes, signal);
+    let isOurs = false;
+    try {
+      isOurs = (await this.#waiting(grant, heartbeat, signal)) === true && !signal.aborted;
+    } finally {
+      // Granted in the very moment in which the wait was given up.
+      if (!isOurs) void grant.then((granted) => granted && budget.release(bytes));
+    }
+    return isOurs;
+  }
+
+  /** Decodes in slices, so that heartbeats and other shards' answers are not kept waiting. */
+  async #decode(records: readonly SourceRecord[], from: bigint, next: bigint, held: number, signal: AbortSignal): Promise<void> {
+    const { timers, limits, budget } = this.#context;
+    let items: Item[] = [];
+    let at = from;
+    let left = held;
+    let bytes = 0;
+    let sliceEnd = timers.elapsedMs() + limits.decodeSliceMs;
+    const handOver = (to: bigint): void => {
+      this.#queue.push({ items, from: at, next: to, bytes });
+      left -= bytes;
+      items = [];
+      bytes = 0;
+      at = to;
+      this.#pump();
+    };
+    try {
+      for (const record of records) {
+        // Full batches go on while the rest of a large fetch is still being decoded.
+        if (items.length >= limits.maxBatchChanges || bytes >= limits.maxBatchBytes) handOver(record.offset);
+        const item = itemOf(record, this.#decoder);
+        items.push(item);
+        bytes += item.bytes;
+        if (timers.elapsedMs() < sliceEnd) continue;
+        await timers.yield();
+        if (signal.aborted) return;
+        sliceEnd = timers.elapsedMs() + limits.decodeSliceMs;
+      }
+      handOver(next);
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      if (left > 0) budget.release(left);
+    }
+  }
+
+  /** Waits with heartbeats. A heartbeat's rejection (a rebalance) goes to kafkajs, and what was waited for is given up. */
+  async #waiting<T>(wait: Promise<T>, heartbeat: () => Promise<void>, signal: AbortSignal): Promise<T | undefined> {
+    const { timers, limits } = this.#context;
+    let done = false;
+    const finished = wait.then((value) => {
+      done = true;
+      return value;
+    });
+    for (;;) {
+      const over = new AbortController();
+      const result = await Promise.race([finished, timers.pause(limits.heartbeatMs, over.signal).then(() => undefined)]);
+      over.abort();
+      if (done || signal.aborted) return result ?? (done ? await finished : undefined);
+      try {
+        await heartbeat();
+      } catch (error) {
+        // The group is being rebalanced: what this fetch brought is not taken, so the shard begins anew.
+        this.#dispatch({ kind: 'interrupted' });
+        throw error;
+      }
+    }
+  }
+
+  #pump(): void {
+    if (this.#applying !== null || this.#state.phase !== 'running') return;
+    if (this.#queue.isEmpty && this.#unreadable === null) return;
+    this.#applying = this.#applyAll(this.#session.signal).finally(() => {
+      this.#applying = null;
+      // A new session may have filled the queue while the old transaction ended.
+      this.#pump();
+    });
+  }
+
+  async #applyAll(signal: AbortSignal): Promise<void> {
+    const { limits, budget } = this.#context;
+    const shard = this.#stored?.shard;
+    if (shard === undefined) return;
+    while (!signal.aborted) {
+      const stretch = this.#queue.take(limits);
+      if (stretch === null) break;
+      this.#releaseRoom();
+      const outcome = await this.#applier.apply(shard, stretch, signal);
+      if (stretch.bytes > 0) budget.release(stretch.bytes);
+      if (signal.aborted) return;
+      if (outcome.kind === 'fenced') this.#dispatch({ kind: 'fenced' });
+      else if (outcome.kind === 'stopped') this.#dispatch({ kind: 'failed', stop: outcome.stop });
+    }
+    if (!signal.aborted && this.#unreadable !== null) this.#dispatch({ kind: 'failed', stop: this.#unreadable });
+  }
+
+  #releaseRoom(): void {
+    if (this.#queue.bytes > this.#context.limits.maxQueuedBytes) return;
+    const waiting = this.#room;
+    this.#room = [];
+    for (const resolve of waiting) resolve();
+  }
+
+  #onCommitted({ prepared, stats, seconds }: Applied): void {
+    const { observer, kafka, clock } = this.#context;
+    const { batch, letters } = prepared;
+    this.#position = batch.next;
+    this.#dispatch({ kind: 'committed', next: batch.next });
+    if (this.#lastStop !== null) this.#recovered();
+    kafka.mirror(this.#partition, batch.next);
+    observer.batchApplied(seconds, batch.changes.length);
+    observer.changes(this.#table, 'processed', batch.changes.length);
+    observer.superseded(this.#table, stats.superseded);
+    if (batch.duplicates.length > 0) observer.duplicates(this.#table, batch.duplicates.length);
+    if (letters.length > 0) observer.changes(this.#table, 'dead_lettered', letters.length);
+    for (const letter of letters) {
+      observer.deadLettered(this.#table, letter.code, 1);
+      this.#log.warn({ offset: String(letter.record.offset), code: letter.code, reason: letter.message }, 'dead letter');
+    }
+    if (this.#logEnd !== null) this.noteLogEnd(this.#logEnd);
+    const newest = prepared.applied.at(-1);
+    if (newest === undefined) return;
+    this.#appliedSourceMs = sourceTimeMs(newest);
+    observer.staleness(this.#table, Math.max(0, clock.nowMs() - this.#appliedSourceMs) / 1000);
+  }
+
+  #onTrouble(reason: string | null): void {
+    if (reason === this.#trouble) return;
+    if (reason !== null && this.#trouble === null) this.#log.warn({ reason }, 'retrying until it works');
+    if (reason === null) this.#log.info('works again');
+    this.#trouble = reason;
+    this.#showState();
+  }
+
+  /** Carries out the step; returns its effects for those who asked. */
+  #dispatch(event: ShardEvent): readonly Effect[] {
+    const { state, effects } = step(this.#state, event);
+    const changed = state.phase !== this.#state.phase;
+    this.#state = state;
+    if (changed) this.#showState();
+    if (changed && state.phase === 'running') this.#onRunning();
+    for (const effect of effects) this.#carryOut(effect);
+    return effects;
+  }
+
+  #carryOut(effect: Effect): void {
+    const { kafka } = this.#context;
+    switch (effect.kind) {
+      case 'hold':
+        kafka.hold(this.#partition);
+        return;
+      case 'drop':
+        this.#drop();
+        return;
+      case 'load':
+        void this.#load(this.#session.signal);
+        return;
+      case 'seek':
+        kafka.seek(this.#partition, effect.offset);
+        return;
+      case 'record-gap':
+        void this.#recordGap(effect.from, effect.to, this.#session.signal);
+        return;
+      case 'report-stop':
+        void this.#reportStop(effect.stop, this.#session.signal);
+        return;
+      case 'note-unverified':
+        this.#log.warn(
+          { offset: String(effect.mark.offset) },
+          'the record before the position is gone, so it can not be compared: taken to be the same topic',
+        );
+        return;
+      case 'accept':
+      case 'discard':
+        return;
+      default:
+        unreachable(effect);
+    }
+  }
+
+  #drop(): void {
+    this.#session.abort();
+    this.#session = new AbortController();
+    this.#recent.clear();
+    this.#applier.forgetFailures();
+    this.#unreadable = null;
+    const bytes = this.#queue.clear();
+    if (bytes > 0) this.#context.budget.release(bytes);
+    this.#releaseRoom();
+  }
+
+  async #load(signal: AbortSignal): Promise<void> {
+    await this.#applying;
+    const loaded = await this.#persist(() => this.#context.load(this.#partition), signal);
+    if (loaded === null || signal.aborted) return;
+    const { position, range } = loaded;
+    this.#stored = position;
+    this.#position = position.next;
+    this.noteLogEnd(range.end);
+    this.#dispatch({
+      kind: 'loaded',
+      next: position.next,
+      mark: position.lastRecord,
+      logStart: range.start,
+      logEnd: range.end,
+    });
+  }
+
+  #onRunning(): void {
+    const stored = this.#stored;
+    this.#log.info({ next: String(this.#position), logEnd: String(this.#logEnd) }, 'shard running');
+    // What stopped a former process, or what a load and a comparison have just disproved, needs no COMMIT as a proof.
+    const isDisproved = this.#lastStop === null || this.#lastStop.code === 'TOPIC_RECREATED';
+    if (isDisproved && stored !== null && stored.state !== 'running') this.#recovered();
+  }
+
+  async #recordGap(from: bigint, to: bigint, signal: AbortSignal): Promise<void> {
+    const { observer, recordGap } = this.#context;
+    const stored = this.#stored;
+    if (stored === null) return;
+    const { topic, partition } = this.#partition;
+    const gone = { from: String(from), to: String(to) };
+    this.#log.error(gone, 'records are gone from the log before they were read: a gap is recorded');
+    const afterMs = stored.lastRecord?.timestampMs ?? null;
+    const moved = await this.#persist(() => recordGap(stored.shard, from, to, afterMs), signal);
+    if (moved === true) observer.gap(topic, partition, from, to);
+    if (moved !== null && !signal.aborted) this.#dispatch({ kind: 'gap-recorded' });
+  }
+
+  async #reportStop(stop: Stop, signal: AbortSignal): Promise<void> {
+    const { timers, limits, setState } = this.#context;
+    if (this.#lastStop?.code !== stop.code) this.#log.error({ code: stop.code, reason: stop.reason }, 'shard stopped');
+    this.#lastStop = stop;
+    const stored = this.#stored;
+    if (stored !== null) await setState(stored.shard, stop.code).catch(() => undefined);
+    await timers.pause(limits.probeMs, signal);
+    if (!signal.aborted) this.#dispatch({ kind: 'probe' });
+  }
+
+  /** Shows `running` again, here and in the store. */
+  #recovered(): void {
+    if (this.#lastStop !== null) this.#log.info({ code: this.#lastStop.code }, 'shard goes on');
+    this.#lastStop = null;
+    this.#showState();
+    const shard = this.#stored?.shard;
+    if (shard !== undefined) void this.#context.setState(shard, 'running').catch(() => undefined);
+  }
+
+  /** Bookkeeping outside batches: transient errors are retried for ever, others stop the shard (null). */
+  async #persist<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T | null> {
+    const { timers, limits, observer } = this.#context;
+    for (let attempt = 0; !signal.aborted; attempt += 1) {
+      try {
+        const result = await work();
+        if (this.#trouble !== null && !signal.aborted) this.#onTrouble(null);
+        return result;
+      } catch (error) {
+        if (signal.aborted) return null;
+        if (!(error instanceof LockstepError) || error.kind !== 'transient') {
+          this.#fail(error);
+          return null;
+        }
+        observer.retried(error.code);
+        this.#onTrouble(`${error.code}: ${messageOf(error)}`);
+        await timers.pause(backoffMs(attempt, limits.retryMinMs, limits.retryMaxMs, timers.random()), signal);
+      }
+    }
+    return null;
+  }
+
+  #fail(error: unknown): void {
+    const code = error instanceof LockstepError ? error.code : 'BUG_UNEXPECTED';
+    this.#dispatch({ kind: 'failed', stop: { code, reason: messageOf(error) } });
+  }
+
+  #stateName(): string {
+    if (this.#state.phase === 'stopped') return this.#state.stop.code;
+    if (this.#state.phase === 'released') return 'released';
+    if (this.#lastStop !== null) return this.#lastStop.code;
+    return this.#trouble === null ? this.#state.phase : 'retrying';
+  }
+
+  #showState(): void {
+    this.#context.observer.shardState(this.#partition.topic, this.#partition.partition, this.#stateName());
+  }
+}
+
+function bytesOf(record: SourceRecord): number {
+  return (record.key?.length ?? 0) + (record.value?.length ?? 0);
+}

@@ -1,0 +1,104 @@
+import { keyColumns, type Column, type Table } from '../../catalog/table.ts';
+import { isMultiCell } from '../../change/source-type.ts';
+import { Refused, shown } from './codes.ts';
+import { exactInteger, markerName } from './exact-integer.ts';
+import { isObject, NEEDS_EXACT_READING, type Json, type JsonObject } from './json.ts';
+import type { Reading, WireDecoder } from './wire-scalars.ts';
+import { compileWire, holdsDuration } from './wire-values.ts';
+
+/** One column, compiled: everything that the loop over the cells of a record needs to know. */
+export interface ColumnPlan {
+  readonly name: string;
+  /** `after.<name>`, for refusals. */
+  readonly path: string;
+  readonly role: 'partition' | 'clustering' | 'regular' | 'static';
+  /** Position in the primary key, or in `Table.regular`. */
+  readonly index: number;
+  readonly decode: WireDecoder;
+  /** 64-bit integers, which JSON.parse may round. */
+  readonly wide: boolean;
+  /** What stands before the number in compact JSON, or null where the name would need escapes (exact-integer.ts). */
+  readonly marker: string | null;
+  readonly multiCell: boolean;
+  readonly duration: boolean;
+}
+
+export interface TablePlan {
+  readonly table: Table;
+  readonly columns: ReadonlyMap<string, ColumnPlan>;
+  /** Partition key, then clustering columns. */
+  readonly keys: readonly ColumnPlan[];
+  readonly partitionKeys: readonly ColumnPlan[];
+  readonly clustering: readonly ColumnPlan[];
+  /** A partition key of several columns, one of them a blob: composite-key.ts. */
+  readonly blobInCompositeKey: boolean;
+}
+
+const WIDE_TYPES: ReadonlySet<string> = new Set(['bigint', 'counter', 'timestamp', 'time', 'duration']);
+
+function compileColumn(column: Column, index: number): ColumnPlan {
+  const { name, type } = column;
+  return {
+    name,
+    path: `after.${name}`,
+    role: column.kind,
+    index,
+    decode: compileWire(type),
+    wide: type.kind === 'scalar' && WIDE_TYPES.has(type.name),
+    marker: markerName(name) ? `"${name}":{"value":` : null,
+    multiCell: isMultiCell(type),
+    duration: holdsDuration(type),
+  };
+}
+
+export function compileTable(table: Table): TablePlan {
+  const keys = keyColumns(table).map(compileColumn);
+  const all = [...keys, ...table.regular.map(compileColumn), ...table.statics.map(compileColumn)];
+  return {
+    table,
+    columns: new Map(all.map((plan) => [plan.name, plan])),
+    keys,
+    partitionKeys: keys.slice(0, table.partitionKey.length),
+    clustering: keys.slice(table.partitionKey.length),
+    blobInCompositeKey:
+      table.partitionKey.length > 1 &&
+      table.partitionKey.some(({ type }) => type.kind === 'scalar' && type.name === 'blob'),
+  };
+}
+
+/** The record at hand: its text, for the integers that JSON.parse rounded, and the decoder's place in it. */
+export interface RecordReading extends Reading {
+  text: string;
+}
+
+/** Checks the form {value, deletion_ts, set} that every cell has. */
+export function cellOf(value: Json, path: string): JsonObject {
+  if (!isObject(value)) throw new Refused('BAD_CELL', path, `found ${shown(value)}`);
+  if (value['value'] === undefined || value['deletion_ts'] === undefined || value['set'] !== true) {
+    throw new Refused('BAD_CELL', path, `expected {value, deletion_ts, set: true}, found ${shown(value)}`);
+  }
+  return value;
+}
+
+/** The cell's value, not null; a 64-bit integer that JSON.parse rounded is replaced by the exact one. */
+export function exactValue(plan: ColumnPlan, value: Json, reading: RecordReading): Json {
+  if (!plan.wide || reading.exact || typeof value !== 'number' || Number.isSafeInteger(value)) return value;
+  const exact = plan.marker === null ? null : exactInteger(reading.text, plan.marker);
+  // The pair must agree: what was cut out has to round to what JSON.parse saw.
+  if (exact === null || Number(exact) !== value) throw NEEDS_EXACT_READING;
+  return exact;
+}
+
+const INT64_LIMIT = 2n ** 63n;
+
+/** A time in µs as it stands in the record, within int64. */
+export function microseconds(value: Json, path: string, reading: RecordReading): bigint {
+  if (typeof value === 'number') {
+    if (Number.isSafeInteger(value)) return BigInt(value);
+    if (!reading.exact && Number.isInteger(value)) throw NEEDS_EXACT_READING;
+  } else if (typeof value === 'bigint') {
+    if (value >= -INT64_LIMIT && value < INT64_LIMIT) return value;
+    throw new Refused('VALUE_OUT_OF_RANGE', path, `${value} is no int64`);
+  }
+  throw new Refused('BAD_CELL', path, `${shown(value)} is no time in µs`);
+}

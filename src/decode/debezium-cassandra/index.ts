@@ -1,0 +1,140 @@
+import type { Table } from '../../catalog/table.ts';
+import type { ChangeEvent } from '../../change/change-event.ts';
+import { NEVER } from '../../change/write-time.ts';
+import { messageOf } from '../../shared/errors.ts';
+import type { Decoded, Decoder, SourceRecord } from '../record.ts';
+import { DECODE_CODES, Refused, shown, type DecodeCode } from './codes.ts';
+import { compileTable, microseconds, type RecordReading } from './column-plan.ts';
+import { exactInteger } from './exact-integer.ts';
+import {
+  isObject,
+  NEEDS_EXACT_READING,
+  objectAt,
+  own,
+  parseExact,
+  parseFast,
+  unwrapped,
+  utf8Text,
+  type JsonObject,
+} from './json.ts';
+import { compileRangeDelete } from './range-delete.ts';
+import { compileKeyCheck } from './record-key.ts';
+import { compileRowDelete } from './row-delete.ts';
+import { compileRowWrite } from './row-write.ts';
+import { MAX_EXPANSION_CHARS } from './wire-scalars.ts';
+
+export { DECODE_CODES, type DecodeCode } from './codes.ts';
+
+export interface DebeziumCassandraOptions {
+  /** Longest value that is read, in bytes; longer ones are refused unread. Default 16 MiB, Kafka's is 1 MB. */
+  readonly maxRecordBytes?: number;
+}
+
+const DEFAULT_MAX_RECORD_BYTES = 16 * 1024 * 1024;
+
+function refusal(code: DecodeCode, path: string, found: string): Decoded {
+  const { meaning, remedy } = DECODE_CODES[code];
+  return { kind: 'refused', refusal: { code, path, message: `${meaning} ${found}. ${remedy}` } };
+}
+
+/** The event's write time: safe as it is, else cut out of the text, else read again exactly. */
+function sourceTime(source: JsonObject, reading: RecordReading): bigint {
+  const path = 'source.ts_us';
+  const value = own(source, 'ts_us');
+  if (value === undefined || value === null) throw new Refused('ENVELOPE_FIELD_MISSING', path, 'missing');
+  if (typeof value !== 'number' && typeof value !== 'bigint') {
+    throw new Refused('ENVELOPE_FIELD_MISSING', path, `found ${shown(value)}`);
+  }
+  const rounded = typeof value === 'number' && !Number.isSafeInteger(value) && !reading.exact;
+  const exact = rounded ? exactInteger(reading.text, '"ts_us":') : null;
+  const time = microseconds(exact !== null && Number(exact) === value ? exact : value, path, reading);
+  if (time === NEVER) throw new Refused('VALUE_OUT_OF_RANGE', path, `${time} means "never written"`);
+  return time;
+}
+
+function checkSource(table: Table, source: JsonObject): void {
+  const check = (name: string, expected: string): void => {
+    const found = own(source, name);
+    if (found !== expected) throw new Refused('WRONG_TABLE', `source.${name}`, `found ${shown(found)}, not "${expected}"`);
+  };
+  check('connector', 'cassandra');
+  check('keyspace', table.keyspace);
+  check('table', table.sourceTable);
+}
+
+/**
+ * Decoder for one table's topic in the envelope of Debezium's Cassandra connector (docs: facts of 3.4.1.Final), compiled
+ * once. Total: whatever the bytes, the answer is a change, a refusal with a code of DECODE_CODES, or a counted skip.
+ * Same bytes, same answer.
+ */
+export function createDebeziumCassandraDecoder(table: Table, options: DebeziumCassandraOptions = {}): Decoder {
+  const maxRecordBytes = options.maxRecordBytes ?? DEFAULT_MAX_RECORD_BYTES;
+  const plan = compileTable(table);
+  const checkKey = compileKeyCheck(plan);
+  const rowWrite = compileRowWrite(plan, checkKey);
+  const rowDelete = compileRowDelete(plan, checkKey);
+  const rangeDelete = compileRangeDelete(plan, checkKey);
+
+  function decodeEnvelope(envelope: JsonObject, key: Buffer, reading: RecordReading): ChangeEvent {
+    const op = own(envelope, 'op');
+    if (typeof op !== 'string') throw new Refused('ENVELOPE_FIELD_MISSING', 'op', `found ${shown(op)}`);
+    const source = objectAt(envelope, 'source', 'source');
+    checkSource(table, source);
+    const after = objectAt(envelope, 'after', 'after');
+    const time = sourceTime(source, reading);
+    switch (op) {
+      case 'i':
+      case 'c':
+        return rowWrite(after, true, time, key, reading);
+      case 'u':
+        return rowWrite(after, false, time, key, reading);
+      case 'd':
+        return rowDelete(after, time, key, reading);
+      case 'r':
+      case 't':
+        return rangeDelete(after, time, key, reading);
+      default:
+        throw new Refused('UNKNOWN_OP', 'op', `found ${shown(op)}`);
+    }
+  }
+
+  function decodeText(text: string, exact: boolean, key: Buffer | null): Decoded {
+    const reading: RecordReading = {
+      exact,
+      escapes: text.includes('\\u'),
+      path: 'value',
+      expansion: MAX_EXPANSION_CHARS,
+      text,
+    };
+    const envelope = unwrapped(exact ? parseExact(text, 'value') : parseFast(text, 'value'));
+    if (envelope === null && text !== 'null') return { kind: 'skipped', reason: 'kafka-tombstone' };
+    if (!isObject(envelope)) throw new Refused('NOT_AN_OBJECT', 'value', `found ${shown(envelope)}`);
+    if (key === null) throw new Refused('NULL_KEY', 'key', 'null');
+    return { kind: 'change', change: decodeEnvelope(envelope, key, reading) };
+  }
+
+  function decodeValue(value: Buffer, key: Buffer | null): Decoded {
+    if (value.length > maxRecordBytes) {
+      return refusal('RECORD_TOO_LARGE', 'value', `${value.length} bytes, the limit is ${maxRecordBytes}`);
+    }
+    const text = utf8Text(value, 'value');
+    try {
+      return decodeText(text, false, key);
+    } catch (error) {
+      if (error !== NEEDS_EXACT_READING) throw error;
+      return decodeText(text, true, key);
+    }
+  }
+
+  return {
+    decode(record: SourceRecord): Decoded {
+      if (record.value === null) return { kind: 'skipped', reason: 'kafka-tombstone' };
+      try {
+        return decodeValue(record.value, record.key);
+      } catch (error) {
+        if (error instanceof Refused) return refusal(error.code, error.path, error.message);
+        return refusal('DECODER_BUG', 'value', messageOf(error));
+      }
+    },
+  };
+}

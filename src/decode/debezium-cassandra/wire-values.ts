@@ -1,0 +1,129 @@
+import type { CqlType } from '../../change/source-type.ts';
+import { collectionText } from '../../change/value-collection.ts';
+import { Refused } from './codes.ts';
+import { isObject, own, type Json } from './json.ts';
+import { refuse, WIRE_SCALARS, type Reading, type WireDecoder } from './wire-scalars.ts';
+
+/** Decodes an element that may be null, keeping the place for refusals. */
+function part(decoder: WireDecoder, value: Json | undefined, reading: Reading, place: string | number): string | null {
+  if (value === undefined || value === null) return null;
+  const outer = reading.path;
+  reading.path = typeof place === 'number' ? `${outer}[${place}]` : `${outer}.${place}`;
+  const text = decoder(value, reading);
+  reading.path = outer;
+  return text;
+}
+
+function arrayDecoder(type: CqlType, element: WireDecoder): WireDecoder {
+  return (value, reading) => {
+    if (!Array.isArray(value)) throw refuse(reading, 'BAD_VALUE', value, 'JSON array');
+    const elements = value as readonly Json[];
+    return collectionText(
+      type,
+      elements.map((item, index) => part(element, item, reading, index)),
+    );
+  };
+}
+
+/** A struct of the connector: `{"field1":…}` for tuples, the fields by name for UDTs. */
+function structDecoder(type: CqlType, names: readonly string[], decoders: readonly WireDecoder[]): WireDecoder {
+  const known = new Set(names);
+  return (value, reading) => {
+    if (!isObject(value)) throw refuse(reading, 'BAD_VALUE', value, 'JSON object');
+    for (const name of Object.keys(value)) {
+      if (!known.has(name)) throw new Refused('UNKNOWN_COLUMN', `${reading.path}.${name}`, 'the type has no such field');
+    }
+    return collectionText(
+      type,
+      names.map((name, index) => {
+        const decoder = decoders[index];
+        return decoder === undefined ? null : part(decoder, own(value, name), reading, name);
+      }),
+    );
+  };
+}
+
+/**
+ * Maps come as an object where Connect's schema of the key is a string (text, but also uuid, inet, decimal, varint), as
+ * `[[key, value], …]` otherwise. Both are read for every key type.
+ */
+function mapDecoder(type: CqlType, key: WireDecoder, val: WireDecoder): WireDecoder {
+  return (value, reading) => {
+    const parts: (string | null)[] = [];
+    if (isObject(value)) {
+      for (const [name, item] of Object.entries(value)) {
+        parts.push(part(key, name, reading, name), part(val, item, reading, name));
+      }
+    } else if (Array.isArray(value)) {
+      for (const [index, pair] of (value as readonly Json[]).entries()) {
+        if (!Array.isArray(pair) || pair.length !== 2) throw refuse(reading, 'BAD_VALUE', value, 'list of pairs');
+        const [first, second] = pair as readonly Json[];
+        parts.push(part(key, first, reading, index), part(val, second, reading, index));
+      }
+    } else throw refuse(reading, 'BAD_VALUE', value, 'JSON object or list of pairs');
+    return collectionText(type, parts);
+  };
+}
+
+function isFrozen(type: CqlType): boolean {
+  return type.kind === 'tuple' || type.kind === 'vector' || (type.kind !== 'scalar' && type.kind !== 'custom' && type.frozen);
+}
+
+/**
+ * A blob inside a frozen value carries the bytes of the *whole* serialised value (JsonConverter writes the array behind
+ * the buffer; seen with the connector's own classes), so what it says of itself is not its value.
+ */
+const NESTED_BLOB: WireDecoder = (value, reading) => {
+  throw refuse(reading, 'BAD_VALUE', value, 'blob that could be told from the frozen value around it');
+};
+
+/** Compiles a type into the decoder of its JSON form. `insideFrozen`: the value is part of a frozen one. */
+export function compileWire(type: CqlType, insideFrozen = false): WireDecoder {
+  const frozen = insideFrozen || isFrozen(type);
+  switch (type.kind) {
+    case 'scalar':
+      return type.name === 'blob' && insideFrozen ? NESTED_BLOB : WIRE_SCALARS[type.name];
+    case 'custom':
+      return (value, reading) => {
+        throw refuse(reading, 'BAD_VALUE', value, `type Lockstep knows (${type.name})`);
+      };
+    case 'list':
+    case 'set':
+    case 'vector':
+      return arrayDecoder(type, compileWire(type.element, frozen));
+    case 'map':
+      return mapDecoder(type, compileWire(type.key, frozen), compileWire(type.value, frozen));
+    case 'tuple':
+      return structDecoder(
+        type,
+        type.elements.map((_, index) => `field${index + 1}`),
+        type.elements.map((element) => compileWire(element, true)),
+      );
+    case 'udt':
+      return structDecoder(
+        type,
+        type.fields.map((field) => field.name),
+        type.fields.map((field) => compileWire(field.type, frozen)),
+      );
+  }
+}
+
+/** Whether a duration is anywhere in the type: its months and days are lost on the wire. */
+export function holdsDuration(type: CqlType): boolean {
+  switch (type.kind) {
+    case 'scalar':
+      return type.name === 'duration';
+    case 'custom':
+      return false;
+    case 'list':
+    case 'set':
+    case 'vector':
+      return holdsDuration(type.element);
+    case 'map':
+      return holdsDuration(type.key) || holdsDuration(type.value);
+    case 'tuple':
+      return type.elements.some(holdsDuration);
+    case 'udt':
+      return type.fields.some((field) => holdsDuration(field.type));
+  }
+}
