@@ -30,7 +30,8 @@ module.exports = {
     ...oneWay,
     {
       name: 'config-is-for-composition',
-      comment: 'Only operate, cli and the demo read configuration; other rooms get their options from the composition root',
+      comment:
+        'Only operate, cli and the demo read configuration; other rooms get their options from the composition root',
       severity: 'error',
       from: { path: '^src/', pathNot: '^src/(config|operate|cli|demo)/|[.]test[.]ts$' },
       to: { path: '^src/config/' },
@@ -59,7 +60,12 @@ module.exports = {
         pathNot: '^(node:)?(crypto|buffer)$',
       },
     },
-    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
+    {
+      name: 'no-cycles',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
     {
       name: 'no-tests-in-production',
       severity: 'error',
@@ -78,6 +84,9 @@ module.exports = {
     doNotFollow: { path: 'node_modules' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
-    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'require', 'node', 'default', 'types'] },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'require', 'node', 'default', 'types'],
+    },
   },
 };

@@ -2,15 +2,7 @@ import { distance } from 'fastest-levenshtein';
 import { coerceText } from './coerce.ts';
 import type { ConfigurationProblem } from './configuration-error.ts';
 import type { Environment } from './interpolation.ts';
-import {
-  itemsOf,
-  nodeAt,
-  pathText,
-  propertiesOf,
-  walk,
-  type KeyPath,
-  type SchemaNode,
-} from './schema-node.ts';
+import { itemsOf, nodeAt, pathText, propertiesOf, walk, type KeyPath, type SchemaNode } from './schema-node.ts';
 
 /** Prefix of environment variables that override a key of the configuration. */
 export const OVERRIDE_PREFIX = 'LOCKSTEP_';

@@ -51,8 +51,10 @@ function expectedOne(node: SchemaNode): string {
       return 'true or false';
     case 'array':
       return node.items?.title === undefined ? 'a list' : `a list of ${node.items.title}`;
-    case 'object':
-      return `a mapping with the keys ${Object.keys(propertiesOf(node)).join(', ')}`;
+    case 'object': {
+      const keys = Object.keys(propertiesOf(node));
+      return keys.length === 0 ? 'a mapping' : `a mapping with the keys ${keys.join(', ')}`;
+    }
     default:
       return node.minLength === undefined || node.minLength === 0 ? 'a text' : 'a text that is not empty';
   }
@@ -92,7 +94,13 @@ function adviceFor(key: string, parent: KeyPath, root: SchemaNode): string {
   return `The nearest known key is ${pathText([...parent, nearest])}; remove or correct this one.`;
 }
 
-function unknownKeys(issue: Issue & { keys: string[] }, path: KeyPath, value: unknown, root: SchemaNode, locate: Locate) {
+function unknownKeys(
+  issue: Issue & { keys: string[] },
+  path: KeyPath,
+  value: unknown,
+  root: SchemaNode,
+  locate: Locate,
+) {
   const parent = nodeAt(root, path) ?? root;
   return issue.keys.map((key): ConfigurationProblem => {
     const at = [...path, key];

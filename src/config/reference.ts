@@ -18,7 +18,11 @@ function withReferences(node: SchemaNode): unknown {
     ...(items === undefined ? {} : { items: withReferences(items) }),
     ...(properties === undefined
       ? {}
-      : { properties: Object.fromEntries(Object.entries(properties).map(([key, child]) => [key, withReferences(child)])) }),
+      : {
+          properties: Object.fromEntries(
+            Object.entries(properties).map(([key, child]) => [key, withReferences(child)]),
+          ),
+        }),
     ...(additionalProperties === undefined
       ? {}
       : {
@@ -70,7 +74,9 @@ function isSection(node: SchemaNode): boolean {
 
 function sectionText(name: string, node: SchemaNode): string {
   const rows = [...walk(node, [name])].filter(({ node: child }) => !isSection(child));
-  const self = isSection(node) ? [] : [{ path: [name], node, required: false }];
+  const self = isSection(node)
+    ? []
+    : [{ path: [name], node, required: configurationNode.required?.includes(name) === true }];
   const lines = [...self, ...rows].map(({ path, node: child, required }) => {
     const variable = isOverridable(path, configurationNode) ? `\`${variableName(path)}\`` : '';
     return `| \`${keyText(path)}\` | ${cell(expectedText(child))} | ${cell(defaultText(child, required))} | ${cell(child.description ?? '')} | ${variable} |`;
@@ -89,7 +95,9 @@ function sectionText(name: string, node: SchemaNode): string {
 
 /** docs/configuration.md. */
 export function configurationReference(): string {
-  const wellKnown = Object.entries(WELL_KNOWN_VARIABLES).map(([name, path]) => `| \`${name}\` | \`${keyText(path)}\` |`);
+  const wellKnown = Object.entries(WELL_KNOWN_VARIABLES).map(
+    ([name, path]) => `| \`${name}\` | \`${keyText(path)}\` |`,
+  );
   return `<!-- Made by npm run docs from src/config/schema.ts; edit there. -->
 # Configuration
 

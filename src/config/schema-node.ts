@@ -105,6 +105,9 @@ export function holdsSecret(node: SchemaNode): boolean {
   return below.some((child) => child !== undefined && holdsSecret(child));
 }
 
+/** How `walk` names the keys of a mapping that has free keys. */
+export const ANY_KEY = '<name>';
+
 /** Every named place below a node in the order of the schema; list entries appear as position 0. */
 export function* walk(
   node: SchemaNode,
@@ -117,4 +120,6 @@ export function* walk(
   }
   const items = itemsOf(node);
   if (items !== undefined) yield* walk(items, [...path, 0]);
+  const entries = entriesOf(node);
+  if (entries !== undefined) yield* walk(entries, [...path, ANY_KEY]);
 }

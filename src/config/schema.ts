@@ -22,16 +22,17 @@ const duration = z
   .transform(parseDuration);
 const httpUrl = z.url({ protocol: /^https?$/ }).meta({ title: 'an http or https URL' });
 
-const tls = z
-  .strictObject({
-    caFile: filePath.nullable().default(null).describe('Certificates of the authorities that are trusted.'),
-    certFile: filePath.nullable().default(null).describe('Certificate that this client shows.'),
-    keyFile: filePath.nullable().default(null).describe('Private key of that certificate.'),
-    serverName: text.nullable().default(null).describe('Name expected in the server certificate, if not the host name.'),
-    rejectUnauthorized: z.boolean().default(true).describe('Refuse servers whose certificate can not be verified.'),
-  })
-  .meta({ title: 'true, false or a mapping with caFile, certFile, keyFile' });
-const tlsSwitch = z.union([z.boolean(), tls]).default(false);
+const tls = z.strictObject({
+  caFile: filePath.nullable().default(null).describe('Certificates of the authorities that are trusted.'),
+  certFile: filePath.nullable().default(null).describe('Certificate that this client shows.'),
+  keyFile: filePath.nullable().default(null).describe('Private key of that certificate.'),
+  serverName: text.nullable().default(null).describe('Name expected in the server certificate, if not the host name.'),
+  rejectUnauthorized: z.boolean().default(true).describe('Refuse servers whose certificate can not be verified.'),
+});
+const tlsSwitch = z
+  .union([z.boolean(), tls])
+  .meta({ title: 'true, false or a mapping with caFile, certFile, keyFile' })
+  .default(false);
 
 const kafka = z
   .strictObject({
@@ -48,10 +49,8 @@ const kafka = z
       .nullable()
       .default(null)
       .describe('SASL authentication, or null for none.'),
-    connectionTimeout: duration.prefault('5s').describe('How long a connection to a broker may take to open.'),
-    requestTimeout: duration.prefault('30s').describe('How long a broker may take to answer.'),
     sessionTimeout: duration
-      .prefault('30s')
+      .prefault('15s')
       .describe('A member that is silent for this long loses its partitions to the others.'),
   })
   .prefault({})
@@ -252,8 +251,13 @@ export const configurationSchema = z.strictObject(sections);
 /** Validated configuration: defaults filled in, durations in milliseconds, environment applied. */
 export type Configuration = z.output<typeof configurationSchema>;
 
-/** The schema as JSON Schema of what is written in the file: the tree that everything else is derived from. */
-export const configurationNode: SchemaNode = z.toJSONSchema(configurationSchema, { io: 'input' });
+/**
+ * The schema as JSON Schema of what is written in the file: the tree that everything else is derived from. Through JSON,
+ * because zod's objects carry functions and undefined beside the schema.
+ */
+export const configurationNode: SchemaNode = JSON.parse(
+  JSON.stringify(z.toJSONSchema(configurationSchema, { io: 'input' })),
+);
 
 /** The sections that are valid by themselves: what checks across keys may look at even if others are not. */
 export function validSections(value: unknown): Partial<Configuration> {

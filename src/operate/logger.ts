@@ -48,7 +48,13 @@ export function createLogger(options: LoggerOptions): Logger {
       serializers: { err: errorFields },
     },
     stream.isTTY === true
-      ? pretty({ destination: stream, colorize: true, messageKey: 'message', ignore: 'pid', translateTime: 'SYS:HH:MM:ss.l' })
+      ? pretty({
+          destination: stream,
+          colorize: true,
+          messageKey: 'message',
+          ignore: 'pid',
+          translateTime: 'SYS:HH:MM:ss.l',
+        })
       : stream,
   );
 }

@@ -41,7 +41,8 @@ export class DependencyBoard {
   constructor(names: readonly DependencyName[], clock: Clock, onChange: (dependency: Dependency) => void) {
     this.#clock = clock;
     this.#onChange = onChange;
-    for (const name of names) this.#set({ name, state: 'connecting', reason: 'not reached yet', sinceMs: clock.nowMs() });
+    for (const name of names)
+      this.#set({ name, state: 'connecting', reason: 'not reached yet', sinceMs: clock.nowMs() });
   }
 
   /** Reports a contact that succeeded. */
@@ -81,7 +82,9 @@ export function readinessOf(dependencies: readonly Dependency[], shards: readonl
       .map(({ name, state, reason }) => `${name} is ${state}: ${reason ?? 'no reason known'}`),
     ...shards
       .filter(({ stopped }) => stopped)
-      .map((shard) => `shard ${shard.topic}/${shard.partition} is ${shard.state}: ${shard.reason ?? 'no reason known'}`),
+      .map(
+        (shard) => `shard ${shard.topic}/${shard.partition} is ${shard.state}: ${shard.reason ?? 'no reason known'}`,
+      ),
   ];
   return { ready: reasons.length === 0, reasons, dependencies, shards };
 }

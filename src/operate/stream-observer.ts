@@ -93,7 +93,10 @@ export function createStreamObserver(options: StreamObserverOptions): ConsumeObs
         case 'failing':
           dependencies.down('kafka', state.reason);
           staleness.connected(false, clock.nowMs());
-          logger.warn({ reason: state.reason, attempt: state.attempt, retryMs: state.retryMs }, 'Kafka fails, retrying');
+          logger.warn(
+            { reason: state.reason, attempt: state.attempt, retryMs: state.retryMs },
+            'Kafka fails, retrying',
+          );
           break;
         case 'connecting':
         case 'stopped':

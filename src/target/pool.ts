@@ -47,5 +47,8 @@ export function createPool(options: PostgresOptions): pg.Pool {
     pipeline: true,
   } as pg.PoolConfig);
   pool.on('error', (error) => options.onIdleError?.(error));
+  // A connection that dies while it is checked out reports to its queries *and* emits `error`: without a listener of its
+  // own that ends the process ⚠.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   return pool;
 }

@@ -1,6 +1,6 @@
 import { rowKey, type ChangeEvent } from '../../change/change-event.ts';
 import { Refused, shown } from './codes.ts';
-import { cellOf, exactValue, microseconds, type ColumnPlan, type RecordReading, type TablePlan } from './column-plan.ts';
+import { cellOf, microseconds, type ColumnPlan, type RecordReading, type TablePlan } from './column-plan.ts';
 import { resolveCompositeKey } from './composite-key.ts';
 import type { Json, JsonObject } from './json.ts';
 import type { KeyCheck } from './record-key.ts';
@@ -51,7 +51,7 @@ export function compileRowDelete(
       if (isKey && cell['deletion_ts'] === null) {
         const raw = keyCell(column, cell, reading);
         reading.path = `${column.path}.value`;
-        texts[column.index] = column.decode(exactValue(column, raw, reading), reading);
+        texts[column.index] = column.decode(raw, reading);
         raws[column.index] = raw;
         valuesSeen++;
         continue;

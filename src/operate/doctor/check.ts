@@ -63,7 +63,9 @@ async function within(check: Check, timeoutMs: number): Promise<readonly Finding
   const controller = new AbortController();
   const timer = new AbortController();
   const timeout = delay(timeoutMs, undefined, { signal: timer.signal }).then(
-    () => [fault(`no answer within ${timeoutMs / 1000} s`, 'Check that the system is up and the network lets us through.')],
+    () => [
+      fault(`no answer within ${timeoutMs / 1000} s`, 'Check that the system is up and the network lets us through.'),
+    ],
     // The check was quicker; nobody waits for this any more.
     (): readonly Finding[] => [],
   );
@@ -90,7 +92,9 @@ export async function runChecks(checks: readonly Check[], options: RunOptions = 
     const needed = await Promise.all(check.needs.map((id) => resultsOf(id)));
     const missing = needed.flat().find(({ status }) => status === 'fault' || status === 'skipped');
     const findings =
-      missing === undefined ? await within(check, timeoutMs) : [skipped(`needs ${missing.id}, which is ${missing.status}`)];
+      missing === undefined
+        ? await within(check, timeoutMs)
+        : [skipped(`needs ${missing.id}, which is ${missing.status}`)];
     const results = findings.map((finding) => ({ id: check.id, ...finding }));
     onResult?.(results);
     return results;

@@ -35,7 +35,9 @@ export function createKafkaProbe(kafka: Kafka): KafkaProbe {
       includeSynonyms: false,
       resources: [{ type, name, configNames: names }],
     });
-    return new Map(answer.resources.flatMap(({ configEntries }) => configEntries.map((e) => [e.configName, e.configValue])));
+    return new Map(
+      answer.resources.flatMap(({ configEntries }) => configEntries.map((e) => [e.configName, e.configValue])),
+    );
   };
   return {
     async connect() {

@@ -77,7 +77,9 @@ function settingsFindings(row: Row): readonly Finding[] {
   const findings: Finding[] = [];
   const major = Math.floor(Number(row['version_number']) / 10_000);
   if (major < OLDEST_VERSION) {
-    findings.push(warn(`version ${row['version']} is older than any that is tested`, `Use PostgreSQL ${OLDEST_VERSION} or newer.`));
+    findings.push(
+      warn(`version ${row['version']} is older than any that is tested`, `Use PostgreSQL ${OLDEST_VERSION} or newer.`),
+    );
   }
   if (isTrue(row['standby'])) {
     findings.push(fault('the server is a standby and takes no writes', 'Point target.postgres.url at the primary.'));
@@ -93,7 +95,10 @@ function settingsFindings(row: Row): readonly Finding[] {
   for (const name of ['fsync', 'full_page_writes'] as const) {
     if (isTrue(row[name])) continue;
     findings.push(
-      warn(`${name} is off: a crash of the server can damage rows and positions`, `Set ${name} = on in postgresql.conf.`),
+      warn(
+        `${name} is off: a crash of the server can damage rows and positions`,
+        `Set ${name} = on in postgresql.conf.`,
+      ),
     );
   }
   if (row['synchronous_commit'] === 'off') {
@@ -112,12 +117,20 @@ function schemaFinding(schema: string, row: Row | undefined, role: string): Find
   if (row === undefined || !isTrue(row['present'])) {
     return isTrue(row?.['may_create_schema'])
       ? ok('does not exist yet; lockstep run creates it', schema)
-      : fault('does not exist, and this role may not create it', `CREATE SCHEMA "${schema}" AUTHORIZATION "${role}";`, schema);
+      : fault(
+          'does not exist, and this role may not create it',
+          `CREATE SCHEMA "${schema}" AUTHORIZATION "${role}";`,
+          schema,
+        );
   }
   const lacking = [isTrue(row['usage']) ? '' : 'USAGE', isTrue(row['may_create']) ? '' : 'CREATE'].filter(Boolean);
   return lacking.length === 0
     ? ok(`${role} may use it and create in it`, schema)
-    : fault(`${role} lacks ${lacking.join(', ')}`, `GRANT ${lacking.join(', ')} ON SCHEMA "${schema}" TO "${role}";`, schema);
+    : fault(
+        `${role} lacks ${lacking.join(', ')}`,
+        `GRANT ${lacking.join(', ')} ON SCHEMA "${schema}" TO "${role}";`,
+        schema,
+      );
 }
 
 function tableFinding(target: string, row: Row | undefined, role: string): Finding {
@@ -134,7 +147,11 @@ function tableFinding(target: string, row: Row | undefined, role: string): Findi
   const lacking = ['SELECT', 'INSERT', 'UPDATE', 'DELETE'].filter((privilege) => !isTrue(row[privilege]));
   return lacking.length === 0
     ? ok(`${role} may read and write it`, target)
-    : fault(`${role} lacks ${lacking.join(', ')}`, `GRANT ${lacking.join(', ')} ON "${schema}"."${table}" TO "${role}";`, target);
+    : fault(
+        `${role} lacks ${lacking.join(', ')}`,
+        `GRANT ${lacking.join(', ')} ON "${schema}"."${table}" TO "${role}";`,
+        target,
+      );
 }
 
 /** PostgreSQL: reachable, settings that keep what was committed, privileges, control tables. */
@@ -175,7 +192,10 @@ export function postgresChecks(configuration: () => Configuration, probe: () => 
       needs: ['postgres.control_schema'],
       async run() {
         const schema = configuration().target.postgres.controlSchema;
-        const journal = await probe().query(`SELECT to_regclass(format('%I.%I', $1::text, '_cdc_migrations')) AS name`, [schema]);
+        const journal = await probe().query(
+          `SELECT to_regclass(format('%I.%I', $1::text, '_cdc_migrations')) AS name`,
+          [schema],
+        );
         if ((journal[0]?.['name'] ?? null) === null) return [ok('not migrated yet; lockstep run does it', schema)];
         const quoted = schema.replaceAll('"', '""');
         const applied = await probe().query(`SELECT name FROM "${quoted}"._cdc_migrations ORDER BY id`);

@@ -1,0 +1,239 @@
+import { STATIC_SUFFIX } from './bind.ts';
+import { EXPIRIES_COLUMN, mainPlan, staticPlan, VERSIONS_COLUMN, type TargetPlan } from './bookkeeping.ts';
+import type { Finding } from './finding.ts';
+import { qualified, quoteIdentifier } from './identifier.ts';
+import type { Column, Table } from './table.ts';
+import type { TargetColumn, TargetIndex, TargetTable } from './target-table.ts';
+import { resolveTargetType, sameOrder } from './type-mapping.ts';
+
+/** Above this there is too little room in a page for updates to stay HOT; 70 measured as all of them. */
+export const FILLFACTOR = 70;
+const FULLEST_FILLFACTOR = 90;
+
+type Report = (severity: Finding['severity'], code: string, message: string, remedy: string) => void;
+
+const APPLY = 'run lockstep schema apply';
+
+/** The unique index that ON CONFLICT can use as the row's identity. */
+function keyIndex(plan: TargetPlan, target: TargetTable): TargetIndex | undefined {
+  const wanted = plan.key.map((column) => column.target);
+  const fits = (index: TargetIndex): boolean =>
+    index.unique &&
+    index.valid &&
+    !index.partial &&
+    !index.deferrable &&
+    index.columns.length === wanted.length &&
+    wanted.every((name) => index.columns.includes(name));
+  const fitting = target.indexes.filter(fits);
+  return fitting.find((index) => index.primary) ?? fitting[0];
+}
+
+function checkKey(plan: TargetPlan, target: TargetTable, report: Report): void {
+  const names = plan.key.map((column) => column.target);
+  const index = keyIndex(plan, target);
+  const list = names.map(quoteIdentifier).join(', ');
+  if (index === undefined) {
+    const primary = target.indexes.find((candidate) => candidate.primary);
+    const found = primary === undefined ? 'none' : `(${primary.columns.map((name) => name ?? 'expression').join(', ')})`;
+    const deferrable = primary?.deferrable === true ? ', DEFERRABLE, which ON CONFLICT cannot use' : '';
+    report(
+      'error',
+      'TARGET_PRIMARY_KEY',
+      `the primary key must be (${names.join(', ')}), the key of the source; it is ${found}${deferrable}`,
+      `ALTER TABLE ${qualified(plan.schema, plan.name)} ADD PRIMARY KEY (${list}), after dropping the other one; or map another table`,
+    );
+    return;
+  }
+  if (names.some((name, i) => index.columns[i] !== name)) {
+    report(
+      'warning',
+      'TARGET_KEY_ORDER',
+      `index ${index.name} has the key columns in another order than the source, so partition and range deletes read more`,
+      `create the key in the order (${names.join(', ')})`,
+    );
+  }
+  for (const other of target.indexes) {
+    if (!other.unique || other === index) continue;
+    if (names.every((name) => other.columns.includes(name))) continue;
+    report(
+      'warning',
+      'TARGET_UNIQUE',
+      `unique index ${other.name} can refuse a row until another one has moved away, because rows arrive in any order`,
+      'drop it, or expect such changes among the waiting dead letters',
+    );
+  }
+}
+
+function checkType(column: Column, live: TargetColumn, target: TargetTable, report: Report): void {
+  if (live.type === column.targetType) return;
+  const typeText = column.type.kind === 'scalar' ? column.type.name : column.type.kind;
+  const wanted = { type: column.type, typeText, kind: column.kind, written: live.type, allowLoss: column.allowLoss };
+  const fits = resolveTargetType(wanted).kind === 'resolved';
+  const table = qualified(target.schema, target.name);
+  const name = quoteIdentifier(live.name);
+  const alter = `ALTER TABLE ${table} ALTER COLUMN ${name} TYPE ${column.targetType} USING ${name}::${column.targetType}`;
+  report(
+    'error',
+    'TARGET_TYPE',
+    `column ${live.name} is ${live.type}, the mapping of ${column.name} needs ${column.targetType}`,
+    fits ? `set columns.${column.name}.type: ${live.type}, or ${alter}` : alter,
+  );
+}
+
+function checkColumn(column: Column, target: TargetTable, report: Report): void {
+  const live = target.columns.find((candidate) => candidate.name === column.target);
+  const inKey = column.kind === 'partition' || column.kind === 'clustering';
+  if (live === undefined) {
+    const remedy = inKey ? 'a key column cannot be added to a table with rows: map another table' : APPLY;
+    const code = inKey ? 'TARGET_KEY_COLUMN_MISSING' : 'TARGET_COLUMN_MISSING';
+    report('error', code, `column ${column.target} (${column.targetType}) is missing`, remedy);
+    return;
+  }
+  const drop = `exclude the column (columns.${column.name}.exclude: true) or make it a plain column`;
+  if (live.generated !== null) {
+    report('error', 'TARGET_GENERATED', `column ${live.name} is GENERATED, nothing can be written to it`, drop);
+  }
+  if (live.identity === 'always') {
+    const message = `column ${live.name} is an IDENTITY column GENERATED ALWAYS, nothing can be written to it`;
+    report('error', 'TARGET_IDENTITY', message, `ALTER COLUMN ${quoteIdentifier(live.name)} SET GENERATED BY DEFAULT`);
+  }
+  checkType(column, live, target, report);
+  if (live.notNull && !inKey) {
+    report(
+      'warning',
+      'TARGET_NOT_NULL_MAPPED',
+      `column ${live.name} is NOT NULL: a row whose ${column.name} is null in the source is set aside`,
+      `ALTER COLUMN ${quoteIdentifier(live.name)} DROP NOT NULL`,
+    );
+  }
+  checkCollation(column, live, report);
+}
+
+function checkCollation(column: Column, live: TargetColumn, report: Report): void {
+  const { collation } = live;
+  if (collation === null) return;
+  const inKey = column.kind === 'partition' || column.kind === 'clustering';
+  const remedy = `ALTER COLUMN ${quoteIdentifier(live.name)} TYPE ${live.type} COLLATE "C"`;
+  if (inKey && !collation.deterministic) {
+    const message = `key column ${live.name} has collation ${collation.name}, which takes different texts for equal`;
+    report('error', 'TARGET_COLLATION', message, remedy);
+  } else if (column.kind === 'clustering' && sameOrder(column) && !collation.bytewise) {
+    const message = `clustering column ${live.name} has collation ${collation.name}, whose order is not that of the source`;
+    report('error', 'TARGET_COLLATION', message, remedy);
+  }
+}
+
+function checkOtherColumns(plan: TargetPlan, target: TargetTable, report: Report): void {
+  const mapped = new Set([...plan.key, ...plan.values].map((column) => column.target));
+  for (const { name } of plan.bookkeeping) mapped.add(name);
+  for (const live of target.columns) {
+    if (mapped.has(live.name) || !live.notNull || live.hasDefault) continue;
+    if (live.generated !== null || live.identity !== null) continue;
+    report(
+      'error',
+      'TARGET_NOT_NULL',
+      `column ${live.name} is NOT NULL, has no default and no column of the source is mapped to it: every insert fails`,
+      `give it a default, ALTER COLUMN ${quoteIdentifier(live.name)} DROP NOT NULL, or map a column to it`,
+    );
+  }
+}
+
+function checkBookkeeping(plan: TargetPlan, target: TargetTable, report: Report): void {
+  for (const wanted of plan.bookkeeping) {
+    const live = target.columns.find((column) => column.name === wanted.name);
+    if (live === undefined) {
+      report('error', 'TARGET_BOOKKEEPING', `column ${wanted.name} (${wanted.type}) is missing`, APPLY);
+    } else if (live.type !== wanted.type) {
+      const message = `column ${wanted.name} is ${live.type}, it must be ${wanted.type}`;
+      report('error', 'TARGET_BOOKKEEPING_TYPE', message, 'drop the column if it is not Lockstep’s, then ' + APPLY);
+    }
+  }
+  for (const wanted of plan.indexes) {
+    const serves = (index: TargetIndex): boolean =>
+      !index.partial && index.method === 'btree' && wanted.columns.every((name, i) => index.columns[i] === name);
+    const found = target.indexes.filter(serves);
+    if (found.some((index) => index.valid)) continue;
+    const list = wanted.columns.join(', ');
+    if (found.length > 0) {
+      const message = `index ${found[0]?.name ?? ''} on (${list}) is invalid: building it failed or goes on`;
+      report('warning', 'TARGET_INDEX_INVALID', message, APPLY);
+    } else {
+      report('warning', 'TARGET_INDEX_MISSING', `no index on (${list}): ${wanted.why} are slow`, APPLY);
+    }
+  }
+  const heavy = [VERSIONS_COLUMN.name, EXPIRIES_COLUMN.name];
+  for (const index of target.indexes) {
+    const holds = [...index.columns, ...index.included].find((name) => name !== null && heavy.includes(name));
+    if (holds === undefined) continue;
+    const message = `index ${index.name} holds ${holds}, which every update changes: no update can be HOT`;
+    report('warning', 'TARGET_INDEX_ON_VERSIONS', message, `DROP INDEX ${qualified(plan.schema, index.name)}`);
+  }
+}
+
+function checkTableItself(target: TargetTable, report: Report): void {
+  if (target.persistence !== 'permanent') {
+    const message = `the table is ${target.persistence}: after a crash its rows are gone, but the positions are not`;
+    report('error', 'TARGET_NOT_DURABLE', message, `ALTER TABLE ${qualified(target.schema, target.name)} SET LOGGED`);
+  }
+  if (target.missingPrivileges.length > 0) {
+    const list = target.missingPrivileges.join(', ');
+    const message = `the user lacks ${list} on the table`;
+    report('error', 'TARGET_PRIVILEGE', message, `GRANT ${list} ON ${qualified(target.schema, target.name)} TO the user`);
+  }
+  if (target.rules.length > 0) {
+    const message = `rules ${target.rules.join(', ')}: PostgreSQL refuses ON CONFLICT on a table with rules`;
+    report('error', 'TARGET_RULES', message, 'drop the rules');
+  }
+  if (target.rowTriggers.length > 0) {
+    const message = `triggers ${target.rowTriggers.join(', ')} can change or drop what is written; that shows as drift`;
+    report('warning', 'TARGET_TRIGGERS', message, 'make them AFTER triggers, or be sure that they leave the row alone');
+  }
+  if (target.rowSecurity) {
+    const message = 'row security applies to the user: rows that its policies refuse are set aside, hidden rows collide';
+    report('warning', 'TARGET_ROW_SECURITY', message, 'ALTER ROLE … BYPASSRLS for the user');
+  }
+  const constraints = [...target.checks, ...target.foreignKeys];
+  if (constraints.length > 0) {
+    const message = `constraints can refuse what the source allows: ${constraints.join('; ')}`;
+    report('warning', 'TARGET_CONSTRAINTS', message, 'drop them, or expect refused changes among the dead letters');
+  }
+  const fullness = target.fillfactor ?? 100;
+  if (target.kind === 'table' && fullness > FULLEST_FILLFACTOR) {
+    const message = `fillfactor ${fullness} leaves no room for HOT updates`;
+    report('warning', 'TARGET_FILLFACTOR', message, APPLY);
+  }
+}
+
+/** Compares what a table must look like with what is there. */
+export function checkPlan(plan: TargetPlan, target: TargetTable | null): readonly Finding[] {
+  const findings: Finding[] = [];
+  const where = `${plan.schema}.${plan.name}`;
+  const report: Report = (severity, code, message, remedy) => {
+    findings.push({ severity, code, message: `${where}: ${message}`, remedy });
+  };
+  if (target === null) {
+    report('error', 'TARGET_MISSING', 'the table does not exist', APPLY);
+    return findings;
+  }
+  if (target.kind !== 'table' && target.kind !== 'partitioned') {
+    report('error', 'TARGET_NOT_A_TABLE', `it is no table (${target.kind})`, 'map a table');
+    return findings;
+  }
+  for (const column of [...plan.key, ...plan.values]) checkColumn(column, target, report);
+  checkKey(plan, target, report);
+  checkOtherColumns(plan, target, report);
+  checkBookkeeping(plan, target, report);
+  checkTableItself(target, report);
+  return findings;
+}
+
+/**
+ * Whether changes of a table can be applied to its live target: what `doctor` shows and what `run` asks before it
+ * consumes. Pure.
+ *
+ * @param statics the live `<table>__static`; only looked at where the source has static columns
+ */
+export function checkTarget(table: Table, target: TargetTable | null, statics: TargetTable | null = null): readonly Finding[] {
+  const second = staticPlan(table, STATIC_SUFFIX);
+  return [...checkPlan(mainPlan(table), target), ...(second === null ? [] : checkPlan(second, statics))];
+}
