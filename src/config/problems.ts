@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import type { ConfigurationProblem } from './configuration-error.ts';
 import {
   alternatives,
+  descriptionOf,
   nodeAt,
   pathText,
   propertiesOf,
@@ -148,7 +149,7 @@ export function problemsOf(
     const quoting = wantsText && typeof found !== 'string' && typeof found !== 'object' ? ' Put text in quotes.' : '';
     const fallback = node?.default === undefined ? '' : ` (default ${JSON.stringify(node.default)})`;
     if (found === undefined) {
-      const remedy = `Add the key ${key}: ${node?.description ?? expected}`;
+      const remedy = `Add the key ${key}: ${(node && descriptionOf(node)) ?? expected}`;
       return [{ code: 'CONFIG_MISSING', path: key, where: locate(path), found: 'nothing', expected, remedy }];
     }
     return [

@@ -5,7 +5,16 @@
 import { ENVIRONMENT_FORMS, WELL_KNOWN_VARIABLES, isOverridable, variableName } from './overrides.ts';
 import { expectedText } from './problems.ts';
 import { configurationNode } from './schema.ts';
-import { alternatives, pathText, propertiesOf, typesOf, walk, type KeyPath, type SchemaNode } from './schema-node.ts';
+import {
+  alternatives,
+  descriptionOf,
+  pathText,
+  propertiesOf,
+  typesOf,
+  walk,
+  type KeyPath,
+  type SchemaNode,
+} from './schema-node.ts';
 
 /** A text with a reference to the environment is fine for an editor wherever another kind of value is expected. */
 const REFERENCE_NODE = { type: 'string', pattern: '\\$\\{[^}]+\\}' };
@@ -79,12 +88,12 @@ function sectionText(name: string, node: SchemaNode): string {
     : [{ path: [name], node, required: configurationNode.required?.includes(name) === true }];
   const lines = [...self, ...rows].map(({ path, node: child, required }) => {
     const variable = isOverridable(path, configurationNode) ? `\`${variableName(path)}\`` : '';
-    return `| \`${keyText(path)}\` | ${cell(expectedText(child))} | ${cell(defaultText(child, required))} | ${cell(child.description ?? '')} | ${variable} |`;
+    return `| \`${keyText(path)}\` | ${cell(expectedText(child))} | ${cell(defaultText(child, required))} | ${cell(descriptionOf(child) ?? '')} | ${variable} |`;
   });
   return [
     `## \`${name}\``,
     '',
-    node.description ?? '',
+    descriptionOf(node) ?? '',
     '',
     '| key | value | default | meaning | variable |',
     '|---|---|---|---|---|',

@@ -61,6 +61,16 @@ export function typesOf(node: SchemaNode): ReadonlySet<string> {
   return types;
 }
 
+/** What the key does; of a key that may be null too, what its other alternative says. */
+export function descriptionOf(node: SchemaNode): string | undefined {
+  return node.description ?? alternatives(node).find((choice) => choice.description !== undefined)?.description;
+}
+
+/** True where the value itself is a secret. */
+export function isSecret(node: SchemaNode): boolean {
+  return node.writeOnly === true || alternatives(node).some((choice) => choice.writeOnly === true);
+}
+
 /** Keys that a mapping at this node may have, over all alternatives. */
 export function propertiesOf(node: SchemaNode): Readonly<Record<string, SchemaNode>> {
   const all: Record<string, SchemaNode> = {};
@@ -100,7 +110,7 @@ export function nodeAt(root: SchemaNode, path: KeyPath): SchemaNode | undefined 
 
 /** True where the node, or anything below it, holds a secret. */
 export function holdsSecret(node: SchemaNode): boolean {
-  if (node.writeOnly === true) return true;
+  if (isSecret(node)) return true;
   const below = [...Object.values(propertiesOf(node)), itemsOf(node), entriesOf(node)];
   return below.some((child) => child !== undefined && holdsSecret(child));
 }

@@ -255,9 +255,9 @@ export type Configuration = z.output<typeof configurationSchema>;
  * The schema as JSON Schema of what is written in the file: the tree that everything else is derived from. Through JSON,
  * because zod's objects carry functions and undefined beside the schema.
  */
-export const configurationNode: SchemaNode = JSON.parse(
+export const configurationNode = JSON.parse(
   JSON.stringify(z.toJSONSchema(configurationSchema, { io: 'input' })),
-);
+) as SchemaNode;
 
 /** The sections that are valid by themselves: what checks across keys may look at even if others are not. */
 export function validSections(value: unknown): Partial<Configuration> {
@@ -267,5 +267,5 @@ export function validSections(value: unknown): Partial<Configuration> {
     const result = schema.safeParse((value as Record<string, unknown>)[name]);
     if (result.success) valid[name] = result.data;
   }
-  return valid as Partial<Configuration>;
+  return valid;
 }

@@ -1,4 +1,4 @@
-import { childOf, holdsSecret, type SchemaNode } from './schema-node.ts';
+import { childOf, holdsSecret, isSecret, type SchemaNode } from './schema-node.ts';
 
 const MASK = '***';
 
@@ -21,7 +21,7 @@ export function maskUrl(text: string): string {
 /** A copy of a configuration value in which everything secret is masked: what may be printed or logged. */
 export function maskSecrets(value: unknown, node: SchemaNode | undefined): unknown {
   if (value === null || value === undefined) return value;
-  if (node?.writeOnly === true) return MASK;
+  if (node !== undefined && isSecret(node)) return MASK;
   if (typeof value === 'string') return maskUrl(value);
   if (Array.isArray(value)) return value.map((entry) => maskSecrets(entry, node && childOf(node, 0)));
   if (typeof value === 'object') {

@@ -49,6 +49,12 @@ const REMEDY: Readonly<Record<string, string>> = {
   '23514': 'the value breaks a CHECK of the target: correct the source or the constraint',
 };
 
+/** The documented code: `STATEMENT_TIMEOUT` has a name of its own because the consumer counts it (DESIGN §5). */
+function codeOf(state: string | undefined): string {
+  if (state === undefined) return 'PG_CONNECTION';
+  return state === '57014' ? 'STATEMENT_TIMEOUT' : `PG_${state}`;
+}
+
 /**
  * Turns whatever `pg` threw into a LockstepError whose kind decides what happens next. By SQLSTATE and socket code, never
  * by message text. `control` = the statement touched only `_cdc_*`: its integrity errors are faults of the place, not of a row.
@@ -73,7 +79,7 @@ export function classifyPostgresError(error: unknown, action: string, control = 
   return new LockstepError(
     `${action}: ${messageOf(error)}${where === '' ? '' : ` (${where})`}${fault.detail === undefined ? '' : `; ${fault.detail}`}`,
     {
-      code: state === undefined ? 'PG_CONNECTION' : `PG_${state}`,
+      code: codeOf(state),
       kind,
       cause: error,
       ...(remedy === undefined ? {} : { remedy }),

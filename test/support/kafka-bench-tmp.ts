@@ -18,7 +18,7 @@ const target = new MemoryTarget(); target.keepBatches = false;
 if (doorMs) target.before = () => new Promise((r) => setTimeout(r, doorMs));
 const decoder = { decode(record: any) { if (!process.env.NOPARSE) JSON.parse(record.value.toString()); return { kind: 'change', change: { kind: 'write', table: 't', writeTime: 1n, ambiguity: null, key: rowKey([record.key.toString()]), marker: null, cells: [] } } as const; } };
 let peak = 0, sizes: number[] = [];
-const port = createKafkajsPort({ kafka, groupId: `g${Date.now()}`, logger });
+const port = createKafkajsPort({ kafka, groupId: `g${Date.now()}`, logger, ...(process.env.FETCH ? { fetchBytes: Number(process.env.FETCH) } : {}) });
 const consumer = createConsumer({ kafka: port, door: target, store: target, topics: new Map([[topic, { table: 't', decoder }]]), deadLetters: { put: async () => {}, forget() {}, close: async () => {} }, breaker: { maxRatio: 0.5, minRecords: 100 }, observer: { ...silentObserver, batchApplied: (s, n) => { sizes.push(n); }, bytesInFlight: (b) => { peak = Math.max(peak, b); } }, logger, owner: 'me' });
 const stop = new AbortController();
 let rss = 0; const iv = setInterval(() => { rss = Math.max(rss, process.memoryUsage().rss); }, 20);

@@ -1,7 +1,6 @@
 import { keyColumns, type Column, type Table } from '../../catalog/table.ts';
 import { isMultiCell } from '../../change/source-type.ts';
 import { Refused, shown } from './codes.ts';
-import { exactInteger, markerName } from './exact-integer.ts';
 import { isObject, NEEDS_EXACT_READING, type Json, type JsonObject } from './json.ts';
 import type { Reading, WireDecoder } from './wire-scalars.ts';
 import { compileWire, holdsDuration } from './wire-values.ts';
@@ -15,10 +14,6 @@ export interface ColumnPlan {
   /** Position in the primary key, or in `Table.regular`. */
   readonly index: number;
   readonly decode: WireDecoder;
-  /** 64-bit integers, which JSON.parse may round. */
-  readonly wide: boolean;
-  /** What stands before the number in compact JSON, or null where the name would need escapes (exact-integer.ts). */
-  readonly marker: string | null;
   readonly multiCell: boolean;
   readonly duration: boolean;
 }
@@ -34,8 +29,6 @@ export interface TablePlan {
   readonly blobInCompositeKey: boolean;
 }
 
-const WIDE_TYPES: ReadonlySet<string> = new Set(['bigint', 'counter', 'timestamp', 'time', 'duration']);
-
 function compileColumn(column: Column, index: number): ColumnPlan {
   const { name, type } = column;
   return {
@@ -44,8 +37,6 @@ function compileColumn(column: Column, index: number): ColumnPlan {
     role: column.kind,
     index,
     decode: compileWire(type),
-    wide: type.kind === 'scalar' && WIDE_TYPES.has(type.name),
-    marker: markerName(name) ? `"${name}":{"value":` : null,
     multiCell: isMultiCell(type),
     duration: holdsDuration(type),
   };
@@ -66,11 +57,6 @@ export function compileTable(table: Table): TablePlan {
   };
 }
 
-/** The record at hand: its text, for the integers that JSON.parse rounded, and the decoder's place in it. */
-export interface RecordReading extends Reading {
-  text: string;
-}
-
 /** Checks the form {value, deletion_ts, set} that every cell has. */
 export function cellOf(value: Json, path: string): JsonObject {
   if (!isObject(value)) throw new Refused('BAD_CELL', path, `found ${shown(value)}`);
@@ -80,19 +66,10 @@ export function cellOf(value: Json, path: string): JsonObject {
   return value;
 }
 
-/** The cell's value, not null; a 64-bit integer that JSON.parse rounded is replaced by the exact one. */
-export function exactValue(plan: ColumnPlan, value: Json, reading: RecordReading): Json {
-  if (!plan.wide || reading.exact || typeof value !== 'number' || Number.isSafeInteger(value)) return value;
-  const exact = plan.marker === null ? null : exactInteger(reading.text, plan.marker);
-  // The pair must agree: what was cut out has to round to what JSON.parse saw.
-  if (exact === null || Number(exact) !== value) throw NEEDS_EXACT_READING;
-  return exact;
-}
-
 const INT64_LIMIT = 2n ** 63n;
 
 /** A time in µs as it stands in the record, within int64. */
-export function microseconds(value: Json, path: string, reading: RecordReading): bigint {
+export function microseconds(value: Json, path: string, reading: Reading): bigint {
   if (typeof value === 'number') {
     if (Number.isSafeInteger(value)) return BigInt(value);
     if (!reading.exact && Number.isInteger(value)) throw NEEDS_EXACT_READING;

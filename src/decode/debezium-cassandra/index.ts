@@ -4,8 +4,8 @@ import { NEVER } from '../../change/write-time.ts';
 import { messageOf } from '../../shared/errors.ts';
 import type { Decoded, Decoder, SourceRecord } from '../record.ts';
 import { DECODE_CODES, Refused, shown, type DecodeCode } from './codes.ts';
-import { compileTable, microseconds, type RecordReading } from './column-plan.ts';
-import { exactInteger } from './exact-integer.ts';
+import { compileTable, microseconds } from './column-plan.ts';
+import { EnvelopeScanner } from './envelope-scanner.ts';
 import {
   isObject,
   NEEDS_EXACT_READING,
@@ -20,8 +20,8 @@ import {
 import { compileRangeDelete } from './range-delete.ts';
 import { compileKeyCheck } from './record-key.ts';
 import { compileRowDelete } from './row-delete.ts';
-import { compileRowWrite } from './row-write.ts';
-import { MAX_EXPANSION_CHARS } from './wire-scalars.ts';
+import { compileRowWrite, fieldsOf } from './row-write.ts';
+import { MAX_EXPANSION_CHARS, type Reading } from './wire-scalars.ts';
 
 export { DECODE_CODES, type DecodeCode } from './codes.ts';
 
@@ -37,19 +37,19 @@ function refusal(code: DecodeCode, path: string, found: string): Decoded {
   return { kind: 'refused', refusal: { code, path, message: `${meaning} ${found}. ${remedy}` } };
 }
 
-/** The event's write time: safe as it is, else cut out of the text, else read again exactly. */
-function sourceTime(source: JsonObject, reading: RecordReading): bigint {
+function checkedTime(time: bigint): bigint {
+  if (time === NEVER) throw new Refused('VALUE_OUT_OF_RANGE', 'source.ts_us', `${time} means "never written"`);
+  return time;
+}
+
+function sourceTime(source: JsonObject, reading: Reading): bigint {
   const path = 'source.ts_us';
   const value = own(source, 'ts_us');
   if (value === undefined || value === null) throw new Refused('ENVELOPE_FIELD_MISSING', path, 'missing');
   if (typeof value !== 'number' && typeof value !== 'bigint') {
     throw new Refused('ENVELOPE_FIELD_MISSING', path, `found ${shown(value)}`);
   }
-  const rounded = typeof value === 'number' && !Number.isSafeInteger(value) && !reading.exact;
-  const exact = rounded ? exactInteger(reading.text, '"ts_us":') : null;
-  const time = microseconds(exact !== null && Number(exact) === value ? exact : value, path, reading);
-  if (time === NEVER) throw new Refused('VALUE_OUT_OF_RANGE', path, `${time} means "never written"`);
-  return time;
+  return checkedTime(microseconds(value, path, reading));
 }
 
 function checkSource(table: Table, source: JsonObject): void {
@@ -71,11 +71,12 @@ export function createDebeziumCassandraDecoder(table: Table, options: DebeziumCa
   const maxRecordBytes = options.maxRecordBytes ?? DEFAULT_MAX_RECORD_BYTES;
   const plan = compileTable(table);
   const checkKey = compileKeyCheck(plan);
+  const scanner = new EnvelopeScanner(table);
   const rowWrite = compileRowWrite(plan, checkKey);
   const rowDelete = compileRowDelete(plan, checkKey);
   const rangeDelete = compileRangeDelete(plan, checkKey);
 
-  function decodeEnvelope(envelope: JsonObject, key: Buffer, reading: RecordReading): ChangeEvent {
+  function decodeEnvelope(envelope: JsonObject, key: Buffer, reading: Reading): ChangeEvent {
     const op = own(envelope, 'op');
     if (typeof op !== 'string') throw new Refused('ENVELOPE_FIELD_MISSING', 'op', `found ${shown(op)}`);
     const source = objectAt(envelope, 'source', 'source');
@@ -85,9 +86,11 @@ export function createDebeziumCassandraDecoder(table: Table, options: DebeziumCa
     switch (op) {
       case 'i':
       case 'c':
-        return rowWrite(after, true, time, key, reading);
-      case 'u':
-        return rowWrite(after, false, time, key, reading);
+      case 'u': {
+        const fields = fieldsOf(after);
+        scanner.learn(fields.names);
+        return rowWrite(fields, op !== 'u', time, key, reading);
+      }
       case 'd':
         return rowDelete(after, time, key, reading);
       case 'r':
@@ -98,19 +101,24 @@ export function createDebeziumCassandraDecoder(table: Table, options: DebeziumCa
     }
   }
 
-  function decodeText(text: string, exact: boolean, key: Buffer | null): Decoded {
-    const reading: RecordReading = {
-      exact,
-      escapes: text.includes('\\u'),
-      path: 'value',
-      expansion: MAX_EXPANSION_CHARS,
-      text,
-    };
+  function readingOf(text: string, exact: boolean): Reading {
+    return { exact, escapes: text.includes('\\u'), path: 'value', expansion: MAX_EXPANSION_CHARS };
+  }
+
+  function decodeGenerally(text: string, exact: boolean, key: Buffer | null): Decoded {
     const envelope = unwrapped(exact ? parseExact(text, 'value') : parseFast(text, 'value'));
     if (envelope === null && text !== 'null') return { kind: 'skipped', reason: 'kafka-tombstone' };
     if (!isObject(envelope)) throw new Refused('NOT_AN_OBJECT', 'value', `found ${shown(envelope)}`);
     if (key === null) throw new Refused('NULL_KEY', 'key', 'null');
-    return { kind: 'change', change: decodeEnvelope(envelope, key, reading) };
+    return { kind: 'change', change: decodeEnvelope(envelope, key, readingOf(text, exact)) };
+  }
+
+  function decodeScanned(text: string, key: Buffer | null): Decoded | null {
+    const scanned = key === null ? null : scanner.scan(text);
+    if (key === null || scanned === null) return null;
+    const reading = readingOf(text, false);
+    const time = checkedTime(microseconds(scanned.writeTime, 'source.ts_us', reading));
+    return { kind: 'change', change: rowWrite(scanned, scanned.op !== 'u', time, key, reading) };
   }
 
   function decodeValue(value: Buffer, key: Buffer | null): Decoded {
@@ -119,10 +127,10 @@ export function createDebeziumCassandraDecoder(table: Table, options: DebeziumCa
     }
     const text = utf8Text(value, 'value');
     try {
-      return decodeText(text, false, key);
+      return decodeScanned(text, key) ?? decodeGenerally(text, false, key);
     } catch (error) {
       if (error !== NEEDS_EXACT_READING) throw error;
-      return decodeText(text, true, key);
+      return decodeGenerally(text, true, key);
     }
   }
 

@@ -1,11 +1,12 @@
 import { rowKey, type Bound, type ChangeEvent } from '../../change/change-event.ts';
 import { Refused, shown } from './codes.ts';
-import type { RecordReading, TablePlan } from './column-plan.ts';
+import type { TablePlan } from './column-plan.ts';
 import { resolveCompositeKey } from './composite-key.ts';
 import { boundText } from './bound-text.ts';
 import { isObject, own, type Json, type JsonObject } from './json.ts';
 import type { KeyCheck } from './record-key.ts';
 import { isRangeField, keyCell, missingKey } from './row-write.ts';
+import type { Reading } from './wire-scalars.ts';
 
 const METHODS: Readonly<Record<string, { readonly side: 'start' | 'end'; readonly inclusive: boolean }>> = {
   INCL_START_BOUND: { side: 'start', inclusive: true },
@@ -65,7 +66,7 @@ function bound(plan: TablePlan, after: JsonObject, side: 'start' | 'end'): Bound
 export function compileRangeDelete(
   plan: TablePlan,
   checkKey: KeyCheck,
-): (after: JsonObject, sourceTime: bigint, key: Buffer, reading: RecordReading) => ChangeEvent {
+): (after: JsonObject, sourceTime: bigint, key: Buffer, reading: Reading) => ChangeEvent {
   const { table, columns, keys, partitionKeys } = plan;
   return (after, sourceTime, key, reading) => {
     const texts = new Array<string | null>(keys.length).fill(null);
@@ -77,14 +78,14 @@ export function compileRangeDelete(
       if (column === undefined) {
         if (!isRangeField(name)) throw new Refused('UNKNOWN_COLUMN', `after.${name}`, 'the table has no such column');
       } else if (column.role === 'partition') {
-        const raw = keyCell(column, value, reading);
+        const raw = keyCell(column, value);
         reading.path = `${column.path}.value`;
         texts[column.index] = column.decode(raw, reading);
         raws[column.index] = raw;
         seen++;
       } else if (value !== null) throw new Refused('BAD_CELL', column.path, `a range delete with ${shown(value)}`);
     }
-    if (seen !== partitionKeys.length) throw missingKey(partitionKeys, after);
+    if (seen !== partitionKeys.length) throw missingKey(partitionKeys, Object.keys(after));
     if (plan.blobInCompositeKey) resolveCompositeKey(plan, raws, texts);
     checkKey(key, raws, texts);
     return {

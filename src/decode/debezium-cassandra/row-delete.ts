@@ -1,10 +1,11 @@
 import { rowKey, type ChangeEvent } from '../../change/change-event.ts';
 import { Refused, shown } from './codes.ts';
-import { cellOf, microseconds, type ColumnPlan, type RecordReading, type TablePlan } from './column-plan.ts';
+import { cellOf, microseconds, type ColumnPlan, type TablePlan } from './column-plan.ts';
 import { resolveCompositeKey } from './composite-key.ts';
 import type { Json, JsonObject } from './json.ts';
 import type { KeyCheck } from './record-key.ts';
 import { checkOtherField, keyCell, missingKey } from './row-write.ts';
+import type { Reading } from './wire-scalars.ts';
 
 /**
  * Compiles `d`: a row delete, or a partition delete where the clustering cells are `{"value":null,"deletion_ts":T}`.
@@ -20,11 +21,11 @@ import { checkOtherField, keyCell, missingKey } from './row-write.ts';
 export function compileRowDelete(
   plan: TablePlan,
   checkKey: KeyCheck,
-): (after: JsonObject, sourceTime: bigint, key: Buffer, reading: RecordReading) => ChangeEvent {
+): (after: JsonObject, sourceTime: bigint, key: Buffer, reading: Reading) => ChangeEvent {
   const { table, columns, keys, partitionKeys } = plan;
 
   /** The time of a deleted cell. */
-  function deletedAt(column: ColumnPlan, cell: JsonObject, reading: RecordReading): bigint {
+  function deletedAt(column: ColumnPlan, cell: JsonObject, reading: Reading): bigint {
     const at = cell['deletion_ts'] ?? null;
     if (cell['value'] !== null || at === null) {
       throw new Refused('BAD_CELL', column.path, `a delete with ${shown(cell)}`);
@@ -49,7 +50,7 @@ export function compileRowDelete(
       if (value === null && !isKey) continue;
       const cell = cellOf(value, column.path);
       if (isKey && cell['deletion_ts'] === null) {
-        const raw = keyCell(column, cell, reading);
+        const raw = keyCell(column, cell);
         reading.path = `${column.path}.value`;
         texts[column.index] = column.decode(raw, reading);
         raws[column.index] = raw;
@@ -64,7 +65,7 @@ export function compileRowDelete(
       }
       time = at;
     }
-    if (valuesSeen + clusteringDeleted !== keys.length) throw missingKey(keys, after);
+    if (valuesSeen + clusteringDeleted !== keys.length) throw missingKey(keys, Object.keys(after));
     if (clusteringDeleted !== 0 && clusteringDeleted !== plan.clustering.length) {
       throw new Refused('BAD_CELL', 'after', 'some clustering columns have a value and some are deleted');
     }

@@ -1,73 +1,7 @@
-import type { Admin, ConfigResourceTypes, Kafka } from 'kafkajs';
-import kafkajs from 'kafkajs';
 import type { Configuration } from '../../config/index.ts';
-import { requiredDlqMessageBytes } from '../../deadletter/index.ts';
+import type { KafkaProbe, TopicFacts } from '../kafka-probe.ts';
 import { messageOf } from '../../shared/errors.ts';
 import { fault, ok, skipped, warn, type Check, type Finding } from './check.ts';
-
-/** A topic's partitions and the settings that matter here. */
-export interface TopicFacts {
-  readonly partitions: number;
-  /** Partitions without a leader. */
-  readonly leaderless: number;
-  readonly settings: ReadonlyMap<string, string>;
-}
-
-/** What the checks ask of Kafka; tests answer without one. */
-export interface KafkaProbe {
-  connect(): Promise<{ readonly brokers: number; readonly version: string | null }>;
-  /** Null where the topic does not exist. */
-  topic(name: string): Promise<TopicFacts | null>;
-  requiredDlqBytes(sourceTopics: readonly string[]): Promise<number>;
-  close(): Promise<void>;
-}
-
-const TOPIC_SETTINGS = ['cleanup.policy', 'max.message.bytes', 'retention.ms'];
-
-/** Brokers before 4.0 tell their version by this setting; there is no request that asks for it. */
-const VERSION_SETTING = 'inter.broker.protocol.version';
-
-/** The probe behind which a real Kafka is. */
-export function createKafkaProbe(kafka: Kafka): KafkaProbe {
-  const admin: Admin = kafka.admin();
-  const settingsOf = async (type: ConfigResourceTypes, name: string, names: string[]): Promise<Map<string, string>> => {
-    const answer = await admin.describeConfigs({
-      includeSynonyms: false,
-      resources: [{ type, name, configNames: names }],
-    });
-    return new Map(
-      answer.resources.flatMap(({ configEntries }) => configEntries.map((e) => [e.configName, e.configValue])),
-    );
-  };
-  return {
-    async connect() {
-      await admin.connect();
-      const { brokers } = await admin.describeCluster();
-      const first = brokers[0];
-      const settings =
-        first === undefined
-          ? new Map<string, string>()
-          : // A listing of broker settings may be forbidden; reachability does not depend on it.
-            await settingsOf(kafkajs.ConfigResourceTypes.BROKER, String(first.nodeId), [VERSION_SETTING]).catch(
-              () => new Map<string, string>(),
-            );
-      return { brokers: brokers.length, version: settings.get(VERSION_SETTING) ?? null };
-    },
-    async topic(name) {
-      // Asking for the metadata of a missing topic could create it.
-      if (!(await admin.listTopics()).includes(name)) return null;
-      const { topics } = await admin.fetchTopicMetadata({ topics: [name] });
-      const partitions = topics[0]?.partitions ?? [];
-      return {
-        partitions: partitions.length,
-        leaderless: partitions.filter(({ leader }) => leader < 0).length,
-        settings: await settingsOf(kafkajs.ConfigResourceTypes.TOPIC, name, TOPIC_SETTINGS),
-      };
-    },
-    requiredDlqBytes: (sourceTopics) => requiredDlqMessageBytes(admin, sourceTopics),
-    close: () => admin.disconnect(),
-  };
-}
 
 function sourceTopicFinding(topic: string, source: string, facts: TopicFacts | null): Finding {
   if (facts === null) {

@@ -11,7 +11,8 @@ import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { packageFile } from '../package-root.ts';
-import { messageOf, StackError } from '../stack-error.ts';
+import { messageOf } from '../../shared/errors.ts';
+import { StackError } from '../stack-error.ts';
 import { withFileLock } from './file-lock.ts';
 import { lastLines } from './log-file.ts';
 
@@ -132,10 +133,10 @@ async function runMaven(target: string, log: string, signal: AbortSignal | undef
         'STACK_NO_MAVEN',
         'Maven (mvn) is not on PATH, and the jars of the native stack are not in the cache yet.',
         'Install Maven (Debian and Ubuntu: apt-get install maven; macOS: brew install maven), or start a Docker engine and use --provider docker.',
-        { cause: error },
+        error,
       );
     }
-    throw new StackError('STACK_JARS', `Maven could not be run: ${messageOf(error)}`, `See ${log}.`, { cause: error });
+    throw new StackError('STACK_JARS', `Maven could not be run: ${messageOf(error)}`, `See ${log}.`, error);
   } finally {
     await output.close();
   }

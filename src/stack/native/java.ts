@@ -2,7 +2,8 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { messageOf, StackError } from '../stack-error.ts';
+import { messageOf } from '../../shared/errors.ts';
+import { StackError } from '../stack-error.ts';
 
 const run = promisify(execFile);
 
@@ -40,7 +41,7 @@ export async function findJava(environment: NodeJS.ProcessEnv = process.env): Pr
     const { stdout, stderr } = await run(command, ['-version'], { env: environment, timeout: 20_000 });
     output = stderr + stdout;
   } catch (error) {
-    throw new StackError('STACK_NO_JAVA', `No Java was found (${where}): ${messageOf(error)}`, REMEDY, { cause: error });
+    throw new StackError('STACK_NO_JAVA', `No Java was found (${where}): ${messageOf(error)}`, REMEDY, error);
   }
   const major = parseJavaMajor(output);
   if (major === undefined || major < OLDEST_JAVA || major >= FIRST_UNUSABLE_JAVA) {

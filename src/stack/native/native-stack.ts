@@ -7,7 +7,8 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { chmod, mkdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { StackError, messageOf } from '../stack-error.ts';
+import { messageOf } from '../../shared/errors.ts';
+import { StackError } from '../stack-error.ts';
 import {
   LOCAL_DATA_CENTER,
   PART_NAMES,

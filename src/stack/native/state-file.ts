@@ -6,7 +6,8 @@ import { readFileSync } from 'node:fs';
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { messageOf, StackError } from '../stack-error.ts';
+import { messageOf } from '../../shared/errors.ts';
+import { StackError } from '../stack-error.ts';
 import { PART_NAMES } from '../stack.ts';
 import { PORT_NAMES } from './ports.ts';
 
@@ -53,7 +54,7 @@ export function readState(dir: string): NativeState | undefined {
       'STACK_STATE',
       `${path} is not the state of a native stack of this version: ${messageOf(error)}`,
       `Stop what runs there with the Lockstep that started it, then remove ${dir} or choose another --dir.`,
-      { cause: error },
+      error,
     );
   }
 }

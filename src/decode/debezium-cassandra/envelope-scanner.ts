@@ -1,0 +1,162 @@
+import type { Table } from '../../catalog/table.ts';
+import { parseFast, type Json } from './json.ts';
+
+/**
+ * Reads an insert or update in the exact form that the connector's JsonConverter prints (compact, fields in the order of
+ * Connect's schema) about three times faster than JSON.parse, which spends its time on the fifteen fields of `source`
+ * that nobody needs. 64-bit integers come out exact at no extra cost.
+ *
+ * It answers null on *anything* it did not expect, and the record is read in the general way; so it must never answer
+ * differently: every character is accounted for, tokens follow JSON's grammar, and what follows the last field must be
+ * the end. The one state it has, the order of the columns, is learnt from the general reading and only decides speed.
+ */
+export interface Scanned {
+  readonly op: string;
+  readonly writeTime: bigint;
+  readonly names: readonly string[];
+  readonly values: readonly Json[];
+}
+
+const HEAD =
+  /\{"ts_ms":-?\d+,"op":"([icu])","source":\{"version":"[^"\\]*","connector":"cassandra","name":"[^"\\]*","ts_ms":-?\d+,"snapshot":"[^"\\]*","db":"[^"\\]*","sequence":null,"ts_us":(-?\d{1,19}),"ts_ns":-?\d+,"cluster":"[^"\\]*","file":"[^"\\]*","pos":-?\d+,"keyspace":"([^"\\]*)","table":"([^"\\]*)"\},"after":\{/y;
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const SPACE = 0x20;
+const ZERO = 0x30;
+const NINE = 0x39;
+const MINUS = 0x2d;
+const BEFORE_DELETION = ',"deletion_ts":';
+const BEFORE_VALUE = '{"value":';
+const BEHIND_CELL = ',"set":true}';
+/** Integers of this many characters are below 2^53 whatever their digits. */
+const SAFE_CHARS = 15;
+const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
+
+/** Thrown by the reader on the unexpected, caught in `scan`; one object, no stack. */
+const UNEXPECTED = new Error('not the form that the scanner reads');
+
+class TextReader {
+  readonly text: string;
+  at: number;
+
+  constructor(text: string, at: number) {
+    this.text = text;
+    this.at = at;
+  }
+
+  expect(what: string): void {
+    if (!this.text.startsWith(what, this.at)) throw UNEXPECTED;
+    this.at += what.length;
+  }
+
+  skip(what: string): boolean {
+    if (!this.text.startsWith(what, this.at)) return false;
+    this.at += what.length;
+    return true;
+  }
+
+  /** A cell: null, or {value, deletion_ts, set}. */
+  cell(): Json {
+    if (this.skip('null')) return null;
+    this.expect(BEFORE_VALUE);
+    const value = this.#value();
+    this.expect(BEFORE_DELETION);
+    const until = this.skip('null') ? null : this.#number();
+    this.expect(BEHIND_CELL);
+    return { value, deletion_ts: until, set: true };
+  }
+
+  #value(): Json {
+    const code = this.text.charCodeAt(this.at);
+    if (code === QUOTE) return this.#string();
+    if ((code >= ZERO && code <= NINE) || code === MINUS) return this.#number();
+    if (this.skip('null')) return null;
+    if (this.skip('true')) return true;
+    if (this.skip('false')) return false;
+    return this.#nested();
+  }
+
+  #string(): string {
+    const { text } = this;
+    const start = this.at;
+    let end = start + 1;
+    let escaped = false;
+    for (;;) {
+      const code = text.charCodeAt(end);
+      if (code === QUOTE) break;
+      // Raw control characters are no JSON; NaN is the end of the text.
+      if (!(code >= SPACE)) throw UNEXPECTED;
+      if (code === BACKSLASH) {
+        escaped = true;
+        end++;
+      }
+      end++;
+    }
+    this.at = end + 1;
+    return escaped ? (parseFast(text.slice(start, end + 1), 'value') as string) : text.slice(start + 1, end);
+  }
+
+  #number(): number | bigint {
+    NUMBER.lastIndex = this.at;
+    if (!NUMBER.test(this.text)) throw UNEXPECTED;
+    const literal = this.text.slice(this.at, NUMBER.lastIndex);
+    this.at = NUMBER.lastIndex;
+    const value = Number(literal);
+    if (literal.length <= SAFE_CHARS || Number.isSafeInteger(value)) return value;
+    return /^-?\d+$/.test(literal) ? BigInt(literal) : value;
+  }
+
+  /**
+   * A collection, tuple or UDT: what stands before the next `,"deletion_ts":`. That text has bare quotes, so it is in no
+   * string; if a nested field has this name, the part before it is no complete JSON and parsing refuses it.
+   */
+  #nested(): Json {
+    const end = this.text.indexOf(BEFORE_DELETION, this.at);
+    if (end < 0) throw UNEXPECTED;
+    const value = parseFast(this.text.slice(this.at, end), 'value');
+    this.at = end;
+    return value;
+  }
+}
+
+export class EnvelopeScanner {
+  readonly #keyspace: string;
+  readonly #table: string;
+  #names: readonly string[] = [];
+  #prefixes: readonly string[] = [];
+
+  constructor(table: Table) {
+    this.#keyspace = table.keyspace;
+    this.#table = table.sourceTable;
+  }
+
+  /** Remembers the order of the fields of `after`, as the general reading found it. */
+  learn(names: readonly string[]): void {
+    if (names.length === this.#names.length && names.every((name, index) => name === this.#names[index])) return;
+    this.#names = names;
+    this.#prefixes = names.map((name, index) => `${index === 0 ? '' : ','}${JSON.stringify(name)}:`);
+  }
+
+  /** The event, or null where the general reading must look at it (and may then refuse it). */
+  scan(text: string): Scanned | null {
+    if (this.#prefixes.length === 0) return null;
+    HEAD.lastIndex = 0;
+    const head = HEAD.exec(text);
+    if (head === null || head[3] !== this.#keyspace || head[4] !== this.#table) return null;
+    try {
+      const reader = new TextReader(text, HEAD.lastIndex);
+      const values: Json[] = [];
+      for (const prefix of this.#prefixes) {
+        reader.expect(prefix);
+        values.push(reader.cell());
+      }
+      reader.expect('}}');
+      if (reader.at !== text.length) return null;
+      return { op: head[1] ?? '', writeTime: BigInt(head[2] ?? ''), names: this.#names, values };
+    } catch {
+      // Nothing is lost: the general reading sees the same text and says what is wrong with it, if anything is.
+      return null;
+    }
+  }
+}
