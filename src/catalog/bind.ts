@@ -152,8 +152,14 @@ export function bindTable(source: SourceTable, mapping: TableMapping): Binding {
     if (bound !== null) columns.push(bound);
     else if (options.exclude) excluded.push(column.name);
   }
-  checkNamesOnce(columns.filter((column) => column.kind !== 'static'), report);
-  checkNamesOnce(columns.filter((column) => column.kind === 'static' || column.kind === 'partition'), report);
+  checkNamesOnce(
+    columns.filter((column) => column.kind !== 'static'),
+    report,
+  );
+  checkNamesOnce(
+    columns.filter((column) => column.kind === 'static' || column.kind === 'partition'),
+    report,
+  );
   if (errors.length > 0) return { kind: 'refused', errors };
 
   const positions = new Map(source.columns.map((column) => [column.name, column.position]));

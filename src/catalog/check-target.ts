@@ -3,6 +3,7 @@ import { EXPIRIES_COLUMN, mainPlan, staticPlan, VERSIONS_COLUMN, type TargetPlan
 import type { Finding } from './finding.ts';
 import { qualified, quoteIdentifier } from './identifier.ts';
 import type { Column, Table } from './table.ts';
+import type { TargetDatabase } from './target-schema.ts';
 import type { TargetColumn, TargetIndex, TargetTable } from './target-table.ts';
 import { resolveTargetType, sameOrder } from './type-mapping.ts';
 
@@ -34,7 +35,8 @@ function checkKey(plan: TargetPlan, target: TargetTable, report: Report): void {
   const list = names.map(quoteIdentifier).join(', ');
   if (index === undefined) {
     const primary = target.indexes.find((candidate) => candidate.primary);
-    const found = primary === undefined ? 'none' : `(${primary.columns.map((name) => name ?? 'expression').join(', ')})`;
+    const found =
+      primary === undefined ? 'none' : `(${primary.columns.map((name) => name ?? 'expression').join(', ')})`;
     const deferrable = primary?.deferrable === true ? ', DEFERRABLE, which ON CONFLICT cannot use' : '';
     report(
       'error',
@@ -178,7 +180,12 @@ function checkTableItself(target: TargetTable, report: Report): void {
   if (target.missingPrivileges.length > 0) {
     const list = target.missingPrivileges.join(', ');
     const message = `the user lacks ${list} on the table`;
-    report('error', 'TARGET_PRIVILEGE', message, `GRANT ${list} ON ${qualified(target.schema, target.name)} TO the user`);
+    report(
+      'error',
+      'TARGET_PRIVILEGE',
+      message,
+      `GRANT ${list} ON ${qualified(target.schema, target.name)} TO the user`,
+    );
   }
   if (target.rules.length > 0) {
     const message = `rules ${target.rules.join(', ')}: PostgreSQL refuses ON CONFLICT on a table with rules`;
@@ -189,7 +196,8 @@ function checkTableItself(target: TargetTable, report: Report): void {
     report('warning', 'TARGET_TRIGGERS', message, 'make them AFTER triggers, or be sure that they leave the row alone');
   }
   if (target.rowSecurity) {
-    const message = 'row security applies to the user: rows that its policies refuse are set aside, hidden rows collide';
+    const message =
+      'row security applies to the user: rows that its policies refuse are set aside, hidden rows collide';
     report('warning', 'TARGET_ROW_SECURITY', message, 'ALTER ROLE … BYPASSRLS for the user');
   }
   const constraints = [...target.checks, ...target.foreignKeys];
@@ -227,13 +235,30 @@ export function checkPlan(plan: TargetPlan, target: TargetTable | null): readonl
   return findings;
 }
 
+/** What stands against the whole database: in another encoding text is changed or refused, and ordered otherwise. */
+export function checkDatabase(database: TargetDatabase): readonly Finding[] {
+  if (database.encoding === 'UTF8') return [];
+  return [
+    {
+      severity: 'error',
+      code: 'TARGET_ENCODING',
+      message: `the database has the encoding ${database.encoding}, not UTF8`,
+      remedy: "create one: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
+    },
+  ];
+}
+
 /**
  * Whether changes of a table can be applied to its live target: what `doctor` shows and what `run` asks before it
  * consumes. Pure.
  *
  * @param statics the live `<table>__static`; only looked at where the source has static columns
  */
-export function checkTarget(table: Table, target: TargetTable | null, statics: TargetTable | null = null): readonly Finding[] {
+export function checkTarget(
+  table: Table,
+  target: TargetTable | null,
+  statics: TargetTable | null = null,
+): readonly Finding[] {
   const second = staticPlan(table, STATIC_SUFFIX);
   return [...checkPlan(mainPlan(table), target), ...(second === null ? [] : checkPlan(second, statics))];
 }

@@ -96,14 +96,24 @@ export function textAsJsonbMapping(): ValueMapping {
   );
 }
 
+/** Elements of a JSON array of numbers; what is no number in JSON (NaN) is a string there. */
+function numberTexts(text: string): string[] {
+  const array = parseJson(text);
+  return array.kind === 'array' ? array.items.map((item) => ('text' in item ? item.text : '')) : [];
+}
+
+/** Cassandra's bytes of a vector<float, n>: its elements one after another. */
+export function realsBytes(text: string): Uint8Array {
+  const elements = numberTexts(text);
+  const bytes = Buffer.alloc(elements.length * 4);
+  for (const [i, element] of elements.entries()) bytes.writeFloatBE(Number(element), i * 4);
+  return bytes;
+}
+
 /** vector<float, n> in `real[]`. */
 export function vectorAsRealsMapping(type: CqlType): ValueMapping {
   return convertingMapping({
-    toTarget(text) {
-      const vector = parseJson(text);
-      const items = vector.kind === 'array' ? vector.items : [];
-      return `{${items.map((item) => ('text' in item ? item.text : '')).join(',')}}`;
-    },
+    toTarget: (text) => `{${numberTexts(text).join(',')}}`,
     fromTarget(text) {
       const items = text.slice(1, -1).split(',');
       // As JSON: what is no number there (NaN, Infinity) is quoted.

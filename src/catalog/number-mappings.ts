@@ -45,7 +45,12 @@ function decimalParts(text: string): DecimalParts {
   }
   const point = unsigned.indexOf('.');
   const before = point < 0 ? unsigned : unsigned.slice(0, point);
-  return { negative, before: before === '0' ? '' : before, after: point < 0 ? '' : unsigned.slice(point + 1), zeros: 0 };
+  return {
+    negative,
+    before: before === '0' ? '' : before,
+    after: point < 0 ? '' : unsigned.slice(point + 1),
+    zeros: 0,
+  };
 }
 
 const isZero = (digits: string): boolean => /^0*$/.test(digits);
@@ -99,6 +104,12 @@ export function boundedNumericMapping(precision: number, scale: number): ValueMa
     fromTarget: (text) => text,
     asStored: withScale,
   };
+}
+
+/** Integers in numeric(p,s): the zeros that PostgreSQL puts behind the point are none of theirs. */
+export function boundedIntegerMapping(precision: number, scale: number): ValueMapping {
+  const { check } = boundedNumericMapping(precision, scale);
+  return identityMapping(check, (text) => text.replace(/\.0*$/, ''));
 }
 
 /**

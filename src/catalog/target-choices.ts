@@ -1,9 +1,16 @@
 import type { CqlType, ScalarName } from '../change/source-type.ts';
 import { canonicalInet } from '../change/value-inet.ts';
 import { strippedDecimal } from '../change/value-number.ts';
-import { collectionAsJsonbMapping, jsonbText, textAsJsonbMapping, vectorAsRealsMapping } from './json-mappings.ts';
+import {
+  collectionAsJsonbMapping,
+  jsonbText,
+  realsBytes,
+  textAsJsonbMapping,
+  vectorAsRealsMapping,
+} from './json-mappings.ts';
 import { parseJson } from './json-text.ts';
 import {
+  boundedIntegerMapping,
   boundedNumericMapping,
   checkNumeric,
   doubleMapping,
@@ -65,13 +72,20 @@ export interface TargetChoice {
   readonly compile: (column: ColumnContext) => ValueMapping;
   /** Cassandra's bytes of a stored value, or null where the stored form has lost them. */
   readonly tieBytes: (column: ColumnContext) => tie.TieExpression | null;
+  /** The same bytes of a canonical text, where `serialise` of src/change does not know them. */
+  readonly serialise: ((text: string) => Uint8Array) | null;
   /** What `column::text` shows for a canonical text: the order where bytes are lost. Null: `toTarget`. */
   readonly shown: ((text: string, mapping: ValueMapping) => string) | null;
 }
 
 type ChoiceRest = Partial<Omit<TargetChoice, 'base' | 'compile'>>;
 
-function choice(base: string, compile: TargetChoice['compile'], bytes: tie.TieExpression | null, rest: ChoiceRest = {}) {
+function choice(
+  base: string,
+  compile: TargetChoice['compile'],
+  bytes: tie.TieExpression | null,
+  rest: ChoiceRest = {},
+) {
   return {
     base,
     array: false,
@@ -79,6 +93,7 @@ function choice(base: string, compile: TargetChoice['compile'], bytes: tie.TieEx
     partitionKey: true,
     clustering: 'same-order',
     needs: null,
+    serialise: null,
     shown: null,
     compile,
     tieBytes: () => bytes,
@@ -106,13 +121,16 @@ function asIntegers(bases: readonly string[], checkedFrom: number, bytes: tie.Ti
     if (isIntegerTarget(base)) {
       return choice(base, () => (i >= checkedFrom ? narrowIntegerMapping(base) : identityMapping()), bytes);
     }
-    return choice(base, (column) => integerAsNumeric(column, checkedFrom <= 1), bytes, { modifiers: 'precision-scale' });
+    return choice(base, (column) => integerAsNumeric(column, checkedFrom <= 1), bytes, {
+      modifiers: 'precision-scale',
+    });
   });
 }
 
 /** An integer needs no rewriting in plain numeric; only a varint can be too long for it. */
 function integerAsNumeric(column: ColumnContext, unlimited: boolean): ValueMapping {
-  if (column.target.modifiers.length > 0) return compileNumeric(column);
+  const [precision, scale] = column.target.modifiers;
+  if (precision !== undefined && scale !== undefined) return boundedIntegerMapping(precision, scale);
   return identityMapping(unlimited ? checkNumeric : null);
 }
 
@@ -188,10 +206,7 @@ const SCALARS: Readonly<Record<ScalarName, readonly TargetChoice[]>> = {
   text: TEXT_CHOICES,
   bigint: BIGINT_CHOICES,
   counter: BIGINT_CHOICES.map((entry) => ({ ...entry, ...NO_KEY, tieBytes: () => null })),
-  int: [
-    ...asIntegers(['integer', 'bigint', 'numeric', 'smallint'], 3, tie.INT_BYTES),
-    ...asText(tie.INT_BYTES),
-  ],
+  int: [...asIntegers(['integer', 'bigint', 'numeric', 'smallint'], 3, tie.INT_BYTES), ...asText(tie.INT_BYTES)],
   smallint: [
     ...asIntegers(['smallint', 'integer', 'bigint', 'numeric'], 4, tie.SMALLINT_BYTES),
     ...asText(tie.SMALLINT_BYTES),
@@ -244,10 +259,7 @@ const SCALARS: Readonly<Record<ScalarName, readonly TargetChoice[]>> = {
   timestamp: TIMESTAMP_CHOICES,
   uuid: UUID_CHOICES,
   timeuuid: UUID_CHOICES,
-  inet: [
-    choice('inet', () => inetMapping, tie.INET_BYTES, { clustering: 'other-order' }),
-    ...asText(tie.INET_BYTES),
-  ],
+  inet: [choice('inet', () => inetMapping, tie.INET_BYTES, { clustering: 'other-order' }), ...asText(tie.INET_BYTES)],
   blob: [
     choice('bytea', () => identityMapping(), tie.RAW_BYTES),
     ...asText(tie.HEX_TEXT_BYTES, { clustering: 'same-order' }),
@@ -271,7 +283,11 @@ const COLLECTION_CHOICES: readonly TargetChoice[] = [
 
 const VECTOR_CHOICES: readonly TargetChoice[] = [
   ...COLLECTION_CHOICES,
-  choice('real', (column) => vectorAsRealsMapping(column.type), tie.REALS_BYTES, { ...NO_KEY, array: true }),
+  choice('real', (column) => vectorAsRealsMapping(column.type), tie.REALS_BYTES, {
+    ...NO_KEY,
+    array: true,
+    serialise: realsBytes,
+  }),
 ];
 
 /** The targets that a CQL type may have, the usual one first. None: the type can't be mapped. */

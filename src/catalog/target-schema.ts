@@ -14,13 +14,20 @@ export interface TargetDatabase {
   readonly schemas: ReadonlySet<string>;
 }
 
+/** The answer as text that is parsed here: some connections parse JSON, those of the door leave everything text. */
+function described(rows: readonly unknown[]): unknown {
+  const [row] = rows as { description: string }[];
+  return row === undefined ? null : JSON.parse(row.description);
+}
+
 export async function readTargetDatabase(client: Queryable): Promise<TargetDatabase> {
   const { rows } = await client.query(
-    `SELECT current_setting('server_version_num')::integer AS version, current_setting('server_encoding') AS encoding,
-       (SELECT coalesce(json_agg(nspname), '[]') FROM pg_namespace) AS schemas`,
+    `SELECT json_build_object('version', current_setting('server_version_num')::integer,
+       'encoding', current_setting('server_encoding'),
+       'schemas', (SELECT coalesce(json_agg(nspname), '[]') FROM pg_namespace))::text AS description`,
   );
-  const [row] = rows as { version: number; encoding: string; schemas: string[] }[];
-  return { serverVersion: row?.version ?? 0, encoding: row?.encoding ?? '', schemas: new Set(row?.schemas) };
+  const { version, encoding, schemas } = described(rows) as { version: number; encoding: string; schemas: string[] };
+  return { serverVersion: version, encoding, schemas: new Set(schemas) };
 }
 
 /**
@@ -76,7 +83,7 @@ SELECT json_build_object(
   'rowSecurity', row_security_active(c.oid),
   'missingPrivileges', (SELECT coalesce(json_agg(p), '[]') FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS p
     WHERE NOT has_table_privilege(c.oid, p))
-) AS description
+)::text AS description
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')`;
 
@@ -141,8 +148,8 @@ function tableFrom(schema: string, name: string, { columns, indexes, ...rest }: 
 /** Reads a live table of the target, or null where there is none of that name. */
 export async function readTargetTable(client: Queryable, schema: string, name: string): Promise<TargetTable | null> {
   const { rows } = await client.query(TABLE_QUERY, [schema, name]);
-  const [row] = rows as { description: TableRow }[];
-  return row === undefined ? null : tableFrom(schema, name, row.description);
+  const row = described(rows) as TableRow | null;
+  return row === null ? null : tableFrom(schema, name, row);
 }
 
 /** The table with what its live target says about NOT NULL: the door must know which columns a sparse row lacks. */

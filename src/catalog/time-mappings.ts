@@ -110,9 +110,7 @@ function canonicalTime(text: string): string {
 export function timeMapping(allowSubMicrosecond: boolean): ValueMapping {
   const cut = (text: string): string => text.slice(0, MICROSECOND_LENGTH);
   return convertingMapping({
-    check: allowSubMicrosecond
-      ? null
-      : (text) => (text.endsWith('000') ? null : valueProblem('TIME_PRECISION', text)),
+    check: allowSubMicrosecond ? null : (text) => (text.endsWith('000') ? null : valueProblem('TIME_PRECISION', text)),
     toTarget: cut,
     fromTarget: canonicalTime,
     asStored: (text) => `${cut(text)}000`,

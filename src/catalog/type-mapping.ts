@@ -81,7 +81,12 @@ function modifierProblem({ modifiers }: TargetChoice, target: TargetType): strin
         ? null
         : `a length is one number from 1 to ${MAX_VARCHAR_LENGTH}`;
     case 'precision-scale':
-      return target.modifiers.length === 2 && second !== undefined && first <= MAX_NUMERIC_PRECISION && second >= 0 && second <= first && first >= 1
+      return target.modifiers.length === 2 &&
+        second !== undefined &&
+        first <= MAX_NUMERIC_PRECISION &&
+        second >= 0 &&
+        second <= first &&
+        first >= 1
         ? null
         : `numeric takes a precision from 1 to ${MAX_NUMERIC_PRECISION} and a scale from 0 to the precision`;
     case 'milliseconds':
@@ -128,7 +133,8 @@ export function resolveTargetType(column: {
     );
   }
   const wrong = modifierProblem(chosen, target);
-  if (wrong !== null) return refused('TYPE_MAPPING', `${target.text} for ${typeText}: ${wrong}`, `use one of: ${names}`);
+  if (wrong !== null)
+    return refused('TYPE_MAPPING', `${target.text} for ${typeText}: ${wrong}`, `use one of: ${names}`);
   if (chosen.needs !== null && !allowLoss.includes(chosen.needs)) {
     return refused(
       'TYPE_LOSS',
@@ -184,6 +190,8 @@ export function tieBytesSql(column: Column, expression: string, controlSchema?: 
 export function tieOrder(column: Column): ValueOrder {
   const { choice, context } = compiled(column);
   const mapping = choice.compile(context);
+  const { serialise } = choice;
+  if (serialise !== null) return (left, right) => Buffer.compare(serialise(left), serialise(right));
   if (choice.tieBytes(context) !== null) {
     return (left, right) => compareSerialised(column.type, mapping.asStored(left), mapping.asStored(right));
   }

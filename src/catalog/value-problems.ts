@@ -5,7 +5,8 @@
 export const VALUE_PROBLEMS = {
   TEXT_NUL: {
     meaning: 'the text contains U+0000, which PostgreSQL cannot store in text, varchar or jsonb',
-    remedy: 'remove the character at the source, or set the column type to bytea (text columns: their UTF-8 bytes) or json (collections)',
+    remedy:
+      'remove the character at the source, or set the column type to bytea (text columns: their UTF-8 bytes) or json (collections)',
   },
   TEXT_SURROGATE: {
     meaning: 'the text contains half of a surrogate pair, which is no valid UTF-8',

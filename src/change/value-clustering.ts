@@ -1,13 +1,13 @@
 import { LockstepError } from '../shared/errors.ts';
 import type { CqlType, ScalarName } from './source-type.ts';
 import { parseDate, parseTime, parseTimestamp } from './value-calendar.ts';
-import { elementsOf, elementType } from './value-elements.ts';
+import { elementsOf, elementType, type Elements } from './value-elements.ts';
 import { parseInet } from './value-inet.ts';
 import { parseDecimal, parseDouble, parseFloat32, strippedDecimal, type Decimal } from './value-number.ts';
 
 /**
  * Cassandra's comparators (`org.apache.cassandra.db.marshal`, 5.0.8), the order in which rows of a partition stand and
- * by which range tombstones are evaluated. Proven against the real classes: test/fixtures/cassandra-order.json.
+ * by which range tombstones are evaluated. Proven against the real classes: test/fixtures/debezium-cassandra/cassandra-values.json.
  *
  * Not supported, because Cassandra refuses or hides their order: `duration`, `counter`, custom types, and non-frozen
  * collections. Where Cassandra knows an empty value for a type without one here (an empty int), it has no text here.
@@ -174,12 +174,37 @@ const COMPARATORS: Readonly<Record<ScalarName, Comparator<unknown> | null>> = {
   inet: comparator(parseInet, (a, b) => Buffer.compare(a, b)),
 };
 
+/** The order of set elements and map keys; by text where Cassandra's order is unknown. */
+function byElement(type: CqlType): (a: string | null, b: string | null) => number {
+  const ordered = supportsClustering(type);
+  return (a, b) => {
+    if (a === b) return 0;
+    if (a === null || b === null) return a === null ? -1 : 1;
+    return ordered ? compareClustering(type, a, b) : compareTexts(a, b);
+  };
+}
+
+/** The parts with sets and map entries in the source's order, whatever order they came in (jsonb has one of its own). */
+export function sortedParts(type: CqlType, parts: Elements): Elements {
+  if (type.kind === 'set') return parts.toSorted(byElement(type.element));
+  if (type.kind !== 'map') return parts;
+  const entries: (readonly [string | null, string | null])[] = [];
+  for (let index = 0; index < parts.length; index += 2) entries.push([parts[index] ?? null, parts[index + 1] ?? null]);
+  const order = byElement(type.key);
+  return entries.toSorted((a, b) => order(a[0], b[0])).flat();
+}
+
+/** The parts of a value in the source's order; throws where the text is no value of the type. */
+export function orderedElements(type: CqlType, text: string): Elements {
+  const parts = elementsOf(type, text);
+  if (parts === null) throw malformed(type, text);
+  return sortedParts(type, parts);
+}
+
 /** Elements one by one, null before any value; of equal beginnings the shorter comes first. */
 function compareElements(type: CqlType, a: string, b: string): number {
-  const left = elementsOf(type, a);
-  const right = elementsOf(type, b);
-  if (left === null) throw malformed(type, a);
-  if (right === null) throw malformed(type, b);
+  const left = orderedElements(type, a);
+  const right = orderedElements(type, b);
   const length = Math.min(left.length, right.length);
   for (let index = 0; index < length; index++) {
     const [one, two] = [left[index] ?? null, right[index] ?? null];

@@ -2,6 +2,7 @@ import type { CqlType, ScalarName } from './source-type.ts';
 import { parseDate, parseTime, parseTimestamp } from './value-calendar.ts';
 import {
   malformed,
+  orderedElements,
   parseBlob,
   parseBoolean,
   parseInteger,
@@ -9,7 +10,7 @@ import {
   timestampHex,
   withoutOrder,
 } from './value-clustering.ts';
-import { elementsOf, elementType } from './value-elements.ts';
+import { elementType } from './value-elements.ts';
 import { parseInet } from './value-inet.ts';
 import { parseDecimal, parseDouble, parseFloat32, type Decimal } from './value-number.ts';
 
@@ -126,8 +127,7 @@ const ENCODERS: Readonly<Record<ScalarName, ((text: string) => Uint8Array | null
 
 /** Each element behind a mark (1 null, 2 value), the end (0) before every mark: the shorter of equal beginnings is first. */
 function elementBytes(type: CqlType, text: string): Uint8Array {
-  const elements = elementsOf(type, text);
-  if (elements === null) throw malformed(type, text);
+  const elements = orderedElements(type, text);
   const out: Uint8Array[] = [];
   for (const [index, element] of elements.entries()) {
     const part = elementType(type, index);

@@ -7,7 +7,7 @@ import { parseDecimal, parseDouble, parseFloat32 } from './value-number.ts';
 
 /**
  * Cassandra's serialised bytes of scalar values (`org.apache.cassandra.serializers`, 5.0.8): what the last tie rule
- * compares and what tokens are computed from. Proven against the real classes: test/fixtures/cassandra-order.json.
+ * compares and what tokens are computed from. Proven against the real classes: test/fixtures/debezium-cassandra/cassandra-values.json.
  */
 
 function integerBytes(width: 1 | 2 | 4 | 8): (text: string) => Uint8Array | null {

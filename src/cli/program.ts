@@ -1,14 +1,8 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Command } from 'commander';
+import { packageVersion } from '../operate/package-version.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { runCommand } from './commands/run.ts';
-
-/** Version of the package, from the package.json beside `src/` or `dist/`. */
-function packageVersion(): string {
-  const text = readFileSync(join(import.meta.dirname, '..', '..', 'package.json'), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
-}
+import { stackCommand } from './commands/stack.ts';
 
 /** Ways of a command and all below it: errors are thrown, not exited on, and the way to help is shown. */
 function throwErrors(command: Command): void {
@@ -22,7 +16,8 @@ export function createProgram(): Command {
     .description('Keeps PostgreSQL tables provably in step with the Cassandra tables they are captured from.')
     .version(packageVersion())
     .addCommand(runCommand())
-    .addCommand(doctorCommand());
+    .addCommand(doctorCommand())
+    .addCommand(stackCommand());
   throwErrors(program);
   return program;
 }

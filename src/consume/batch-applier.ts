@@ -18,7 +18,7 @@ import type { ConsumeObserver } from './observer.ts';
 import type { RecentFingerprints } from './recent-fingerprints.ts';
 import type { Stretch } from './shard-queue.ts';
 import type { Stop } from './shard-state.ts';
-import { backoffMs } from './timers.ts';
+import { backoffMs, isAborted } from './timers.ts';
 import type { Timers } from './timers.ts';
 
 /** How a stretch ended. Before `stopped` and `cancelled` parts of it may have committed; the position knows. */
@@ -110,7 +110,10 @@ export class BatchApplier {
     }
     const rest = withoutItsChange(stretch, error.code, stopFor(error).reason);
     if (rest === null) {
-      return { kind: 'stopped', stop: { code: error.code, reason: `${place}: ${messageOf(error)} (without any change)` } };
+      return {
+        kind: 'stopped',
+        stop: { code: error.code, reason: `${place}: ${messageOf(error)} (without any change)` },
+      };
     }
     return this.apply(shard, rest, signal);
   }
@@ -152,7 +155,7 @@ export class BatchApplier {
       }
       if (signal.aborted) return { kind: 'cancelled' };
       await timers.pause(backoffMs(attempt, limits.retryMinMs, limits.retryMaxMs, timers.random()), signal);
-      if (signal.aborted) return { kind: 'cancelled' };
+      if (isAborted(signal)) return { kind: 'cancelled' };
     }
   }
 

@@ -19,7 +19,7 @@ import type { ConsumeLimits } from './limits.ts';
 import type { ConsumeObserver } from './observer.ts';
 import { ShardWorker } from './shard-worker.ts';
 import type { ShardSnapshot, ShardWorkerContext } from './shard-worker.ts';
-import { systemTimers } from './timers.ts';
+import { isAborted, systemTimers } from './timers.ts';
 import type { Timers } from './timers.ts';
 
 /** What a topic is decoded with and where its changes belong. */
@@ -154,7 +154,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
   async function watchLogEnds(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await timers.pause(limits.logEndsMs, signal);
-      if (signal.aborted) return;
+      if (isAborted(signal)) return;
       for (const topic of options.topics.keys()) {
         const ranges = await kafka.logRanges(topic).catch(() => []);
         for (const { partition, end } of ranges) {
@@ -198,8 +198,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
       await running;
       await watching;
     },
-    shards: () =>
-      [...workers].filter(([key]) => assigned.has(key)).map(([, worker]) => worker.snapshot()),
+    shards: () => [...workers].filter(([key]) => assigned.has(key)).map(([, worker]) => worker.snapshot()),
     group: () => group,
     resume(partition) {
       const key = partitionKey(partition);

@@ -39,7 +39,8 @@ export function rowKeyOf(change: ChangeEvent): string {
   return change.kind === 'write' || change.kind === 'row-delete' ? change.key.text : change.partition.text;
 }
 
-function bytesOf(record: SourceRecord): number {
+/** What a record counts in the byte budget. */
+export function bytesOf(record: SourceRecord): number {
   return (record.key?.length ?? 0) + (record.value?.length ?? 0);
 }
 

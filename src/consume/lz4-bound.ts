@@ -27,7 +27,8 @@ export function lz4UnpackedBound(input: Buffer): number {
   let bound = 0;
   let at = 0;
   while (at < input.length) {
-    if (input.length - at < MIN_FRAME_BYTES || input.readUInt32LE(at) !== MAGIC) throw new CodecError('lz4: not a frame');
+    if (input.length - at < MIN_FRAME_BYTES || input.readUInt32LE(at) !== MAGIC)
+      throw new CodecError('lz4: not a frame');
     const flags = input.readUInt8(at + 4);
     const maxBlock = blockMaxBytes(input.readUInt8(at + 5));
     at += 6 + ((flags & HAS_CONTENT_SIZE) === 0 ? 0 : 8) + ((flags & HAS_DICTIONARY_ID) === 0 ? 0 : 4) + 1;

@@ -104,7 +104,9 @@ function recreated(reason: string): Step {
 function fromLoaded(event: Extract<ShardEvent, { kind: 'loaded' }>): Step {
   const { next, mark, logStart, logEnd } = event;
   if (next > logEnd) {
-    return recreated(`the position ${next} is above the log end ${logEnd}: the topic was created anew, or its log was cut`);
+    return recreated(
+      `the position ${next} is above the log end ${logEnd}: the topic was created anew, or its log was cut`,
+    );
   }
   if (next < logStart) {
     return stay({ phase: 'loading' }, { kind: 'record-gap', from: next, to: logStart });

@@ -9,7 +9,7 @@
 import type { Logger } from 'pino';
 import type { DeadLetterSink } from '../deadletter/dlq-producer.ts';
 import { hashOfRecord } from '../deadletter/record-hash.ts';
-import type { Decoder, SourceRecord } from '../decode/record.ts';
+import type { Decoder } from '../decode/record.ts';
 import { unreachable } from '../shared/assert.ts';
 import type { Clock } from '../shared/clock.ts';
 import { LockstepError, messageOf } from '../shared/errors.ts';
@@ -19,17 +19,15 @@ import { BatchApplier } from './batch-applier.ts';
 import type { Applied } from './batch-applier.ts';
 import type { BreakerLimits } from './breaker.ts';
 import type { ByteBudget } from './byte-budget.ts';
-import { itemOf } from './item.ts';
-import type { Item } from './item.ts';
 import type { FetchedBatch, KafkaPort, LogRange, TopicPartition } from './kafka-port.ts';
 import type { ConsumeLimits } from './limits.ts';
 import type { ConsumeObserver } from './observer.ts';
 import { RecentFingerprints } from './recent-fingerprints.ts';
-import { ShardQueue } from './shard-queue.ts';
+import { ShardIntake } from './shard-intake.ts';
 import { initialState, step } from './shard-state.ts';
 import type { Effect, ShardEvent, ShardState, Stop } from './shard-state.ts';
 import { sourceTimeMs } from './source-time.ts';
-import { backoffMs } from './timers.ts';
+import { backoffMs, isAborted } from './timers.ts';
 import type { Timers } from './timers.ts';
 
 /** What a worker shares with the other shards. */
@@ -73,15 +71,13 @@ export class ShardWorker {
   readonly #context: ShardWorkerContext;
   readonly #partition: TopicPartition;
   readonly #table: string;
-  readonly #decoder: Decoder;
   readonly #log: Logger;
   readonly #recent: RecentFingerprints;
   readonly #applier: BatchApplier;
-  readonly #queue = new ShardQueue();
+  readonly #intake: ShardIntake;
   #state: ShardState = initialState;
   #session = new AbortController();
   #applying: Promise<void> | null = null;
-  #room: (() => void)[] = [];
   #stored: ShardPosition | null = null;
   #position: bigint | null = null;
   #logEnd: bigint | null = null;
@@ -97,9 +93,9 @@ export class ShardWorker {
     this.#context = context;
     this.#partition = partition;
     this.#table = table;
-    this.#decoder = decoder;
     this.#log = context.logger.child({ ...partition, table });
     this.#recent = new RecentFingerprints(context.limits.recentFingerprints);
+    this.#intake = new ShardIntake({ ...context, decoder, onStretch: () => this.#pump() });
     this.#applier = new BatchApplier({
       ...context,
       recent: this.#recent,
@@ -139,7 +135,8 @@ export class ShardWorker {
       table: this.#table,
       incarnation: this.#stored?.shard.incarnation ?? 0,
       state: this.#stateName(),
-      reason: this.#state.phase === 'stopped' ? this.#state.stop.reason : (this.#trouble ?? this.#lastStop?.reason ?? null),
+      reason:
+        this.#state.phase === 'stopped' ? this.#state.stop.reason : (this.#trouble ?? this.#lastStop?.reason ?? null),
       position: this.#position,
       logEnd: this.#logEnd,
       owner: this.#stored?.owner ?? null,
@@ -174,99 +171,30 @@ export class ShardWorker {
   }
 
   async #take(
-    fetched: FetchedBatch,
+    { records }: FetchedBatch,
     { from, next }: Extract<Effect, { kind: 'accept' }>,
     signal: AbortSignal,
     heartbeat: () => Promise<void>,
   ): Promise<void> {
-    const { limits, observer } = this.#context;
-    const first = fetched.records.findIndex((record) => record.offset >= from);
-    const records = first < 0 ? [] : fetched.records.slice(first);
-    const held = records.reduce((sum, record) => sum + bytesOf(record), 0);
-    if (!(await this.#acquire(held, signal, heartbeat))) return;
-    observer.recordsConsumed(this.#partition.topic, records.length);
-    await this.#decode(records, from, next, held, signal);
-    if (signal.aborted || this.#queue.bytes <= limits.maxQueuedBytes) return;
-    await this.#waiting(new Promise<void>((resolve) => this.#room.push(resolve)), heartbeat, signal);
-  }
-
-  /** Bytes out of the budget; false where the session ended first, and then nothing is held. */
-  async #acquire(bytes: number, signal: AbortSignal, heartbeat: () => Promise<void>): Promise<boolean> {
-    const { budget } = this.#context;
-    if (bytes === 0) return !signal.aborted;
-    const grant = budget.acquire(bytes, signal);
-    let isOurs = false;
+    const first = records.findIndex((record) => record.offset >= from);
+    const wanted = first < 0 ? [] : records.slice(first);
+    this.#context.observer.recordsConsumed(this.#partition.topic, wanted.length);
     try {
-      isOurs = (await this.#waiting(grant, heartbeat, signal)) === true && !signal.aborted;
-    } finally {
-      // Granted in the very moment in which the wait was given up.
-      if (!isOurs) void grant.then((granted) => granted && budget.release(bytes));
-    }
-    return isOurs;
-  }
-
-  /** Decodes in slices, so that heartbeats and other shards' answers are not kept waiting. */
-  async #decode(records: readonly SourceRecord[], from: bigint, next: bigint, held: number, signal: AbortSignal): Promise<void> {
-    const { timers, limits, budget } = this.#context;
-    let items: Item[] = [];
-    let at = from;
-    let left = held;
-    let bytes = 0;
-    let sliceEnd = timers.elapsedMs() + limits.decodeSliceMs;
-    const handOver = (to: bigint): void => {
-      this.#queue.push({ items, from: at, next: to, bytes });
-      left -= bytes;
-      items = [];
-      bytes = 0;
-      at = to;
-      this.#pump();
-    };
-    try {
-      for (const record of records) {
-        // Full batches go on while the rest of a large fetch is still being decoded.
-        if (items.length >= limits.maxBatchChanges || bytes >= limits.maxBatchBytes) handOver(record.offset);
-        const item = itemOf(record, this.#decoder);
-        items.push(item);
-        bytes += item.bytes;
-        if (timers.elapsedMs() < sliceEnd) continue;
-        await timers.yield();
-        if (signal.aborted) return;
-        sliceEnd = timers.elapsedMs() + limits.decodeSliceMs;
-      }
-      handOver(next);
+      await this.#intake.add({ records: wanted, from, next, signal, heartbeat });
     } catch (error) {
-      this.#fail(error);
-    } finally {
-      if (left > 0) budget.release(left);
-    }
-  }
-
-  /** Waits with heartbeats. A heartbeat's rejection (a rebalance) goes to kafkajs, and what was waited for is given up. */
-  async #waiting<T>(wait: Promise<T>, heartbeat: () => Promise<void>, signal: AbortSignal): Promise<T | undefined> {
-    const { timers, limits } = this.#context;
-    let done = false;
-    const finished = wait.then((value) => {
-      done = true;
-      return value;
-    });
-    for (;;) {
-      const over = new AbortController();
-      const result = await Promise.race([finished, timers.pause(limits.heartbeatMs, over.signal).then(() => undefined)]);
-      over.abort();
-      if (done || signal.aborted) return result ?? (done ? await finished : undefined);
-      try {
-        await heartbeat();
-      } catch (error) {
-        // The group is being rebalanced: what this fetch brought is not taken, so the shard begins anew.
-        this.#dispatch({ kind: 'interrupted' });
-        throw error;
+      if (error instanceof LockstepError) {
+        this.#fail(error);
+        return;
       }
+      // A heartbeat said that the group is being rebalanced: what this fetch brought has not all been taken.
+      this.#dispatch({ kind: 'interrupted' });
+      throw error;
     }
   }
 
   #pump(): void {
     if (this.#applying !== null || this.#state.phase !== 'running') return;
-    if (this.#queue.isEmpty && this.#unreadable === null) return;
+    if (this.#intake.isEmpty && this.#unreadable === null) return;
     this.#applying = this.#applyAll(this.#session.signal).finally(() => {
       this.#applying = null;
       // A new session may have filled the queue while the old transaction ended.
@@ -275,27 +203,18 @@ export class ShardWorker {
   }
 
   async #applyAll(signal: AbortSignal): Promise<void> {
-    const { limits, budget } = this.#context;
     const shard = this.#stored?.shard;
     if (shard === undefined) return;
     while (!signal.aborted) {
-      const stretch = this.#queue.take(limits);
+      const stretch = this.#intake.take();
       if (stretch === null) break;
-      this.#releaseRoom();
       const outcome = await this.#applier.apply(shard, stretch, signal);
-      if (stretch.bytes > 0) budget.release(stretch.bytes);
-      if (signal.aborted) return;
+      this.#intake.release(stretch);
+      if (isAborted(signal)) return;
       if (outcome.kind === 'fenced') this.#dispatch({ kind: 'fenced' });
       else if (outcome.kind === 'stopped') this.#dispatch({ kind: 'failed', stop: outcome.stop });
     }
     if (!signal.aborted && this.#unreadable !== null) this.#dispatch({ kind: 'failed', stop: this.#unreadable });
-  }
-
-  #releaseRoom(): void {
-    if (this.#queue.bytes > this.#context.limits.maxQueuedBytes) return;
-    const waiting = this.#room;
-    this.#room = [];
-    for (const resolve of waiting) resolve();
   }
 
   #onCommitted({ prepared, stats, seconds }: Applied): void {
@@ -312,7 +231,10 @@ export class ShardWorker {
     if (letters.length > 0) observer.changes(this.#table, 'dead_lettered', letters.length);
     for (const letter of letters) {
       observer.deadLettered(this.#table, letter.code, 1);
-      this.#log.warn({ offset: String(letter.record.offset), code: letter.code, reason: letter.message }, 'dead letter');
+      this.#log.warn(
+        { offset: String(letter.record.offset), code: letter.code, reason: letter.message },
+        'dead letter',
+      );
     }
     if (this.#logEnd !== null) this.noteLogEnd(this.#logEnd);
     const newest = prepared.applied.at(-1);
@@ -381,9 +303,7 @@ export class ShardWorker {
     this.#recent.clear();
     this.#applier.forgetFailures();
     this.#unreadable = null;
-    const bytes = this.#queue.clear();
-    if (bytes > 0) this.#context.budget.release(bytes);
-    this.#releaseRoom();
+    this.#intake.clear();
   }
 
   async #load(signal: AbortSignal): Promise<void> {
@@ -449,10 +369,10 @@ export class ShardWorker {
     for (let attempt = 0; !signal.aborted; attempt += 1) {
       try {
         const result = await work();
-        if (this.#trouble !== null && !signal.aborted) this.#onTrouble(null);
+        if (this.#trouble !== null && !isAborted(signal)) this.#onTrouble(null);
         return result;
       } catch (error) {
-        if (signal.aborted) return null;
+        if (isAborted(signal)) return null;
         if (!(error instanceof LockstepError) || error.kind !== 'transient') {
           this.#fail(error);
           return null;
@@ -480,8 +400,4 @@ export class ShardWorker {
   #showState(): void {
     this.#context.observer.shardState(this.#partition.topic, this.#partition.partition, this.#stateName());
   }
-}
-
-function bytesOf(record: SourceRecord): number {
-  return (record.key?.length ?? 0) + (record.value?.length ?? 0);
 }

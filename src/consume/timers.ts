@@ -31,6 +31,11 @@ export const systemTimers: Timers = {
   random: () => Math.random(),
 };
 
+/** `signal.aborted`, asked anew: the compiler believes that it can't have changed since the last question. */
+export function isAborted(signal: AbortSignal): boolean {
+  return signal.aborted;
+}
+
 /** Exponential back-off with full jitter: between half and all of `min × 2^attempt`, at most `max`. `attempt` from 0. */
 export function backoffMs(attempt: number, minMs: number, maxMs: number, random: number): number {
   const ceiling = Math.min(maxMs, minMs * 2 ** Math.min(attempt, 30));

@@ -11,6 +11,9 @@ const DEFAULT_MAX_MESSAGE_BYTES = 1_048_588;
 const DAY_MS = 86_400_000;
 /** An erased record must be gone from the log within a day at most. */
 const MAX_COMPACTION_LAG_MS = DAY_MS;
+/** 10 s; a topic that is not known by then is the producer's problem, which says so and tries again. */
+const KNOWN_ASKS = 100;
+const KNOWN_PAUSE_MS = 100;
 const DEFAULT_RETENTION_MS = 30 * DAY_MS;
 
 export interface DlqTopicOptions {
@@ -46,8 +49,9 @@ export async function ensureDlqTopic(admin: Admin, options: DlqTopicOptions): Pr
     admin,
     options.sourceTopics.filter((topic) => existing.includes(topic)),
   );
-  return admin.createTopics({
-    waitForLeaders: true,
+  const isCreated = await admin.createTopics({
+    // kafkajs's own wait fails where the broker that it asks does not know the new topic yet.
+    waitForLeaders: false,
     topics: [
       {
         topic: options.topic,
@@ -62,4 +66,18 @@ export async function ensureDlqTopic(admin: Admin, options: DlqTopicOptions): Pr
       },
     ],
   });
+  await untilKnown(admin, options.topic);
+  return isCreated;
+}
+
+/** A topic is created by the controller and known to brokers a moment later. */
+async function untilKnown(admin: Admin, topic: string): Promise<void> {
+  for (let asked = 0; asked < KNOWN_ASKS; asked += 1) {
+    const isKnown = await admin.fetchTopicMetadata({ topics: [topic] }).then(
+      ({ topics }) => topics.every(({ partitions }) => partitions.every(({ leader }) => leader >= 0)),
+      () => false,
+    );
+    if (isKnown) return;
+    await new Promise((resolve) => setTimeout(resolve, KNOWN_PAUSE_MS));
+  }
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
-import type { Kafka, SASLOptions } from 'kafkajs';
+import kafkajs, { type Kafka, type SASLOptions } from 'kafkajs';
 import { ConfigurationError, type Configuration } from '../config/index.ts';
 import { createKafkaClient } from '../consume/index.ts';
 import { messageOf } from '../shared/errors.ts';
@@ -41,15 +41,40 @@ function tlsOptions(ssl: KafkaConfiguration['ssl']): ConnectionOptions | undefin
   };
 }
 
-/** A Kafka client as the configuration describes it. Nothing is connected yet. */
+function securityOf({ ssl, sasl }: KafkaConfiguration): { ssl?: ConnectionOptions; sasl?: SASLOptions } {
+  const tls = tlsOptions(ssl);
+  return {
+    ...(tls === undefined ? {} : { ssl: tls }),
+    ...(sasl === null ? {} : { sasl }),
+  };
+}
+
+/** The client of the stream, as the configuration describes it. Nothing is connected yet. */
 export function kafkaClientOf(configuration: KafkaConfiguration, logger: Logger): Kafka {
-  const { brokers, clientId, sasl } = configuration;
-  return createKafkaClient({
+  const { brokers, clientId } = configuration;
+  return createKafkaClient({ brokers, clientId, logger, ...securityOf(configuration) });
+}
+
+/** One quick repetition: whoever asks has a loop of its own, or tells a person. */
+const PROBE_RETRIES = { retries: 1, initialRetryTime: 100, maxRetryTime: 200 };
+const PROBE_CONNECT_TIMEOUT_MS = 3_000;
+const PROBE_REQUEST_TIMEOUT_MS = 10_000;
+
+/** A client that asks and gives up soon, for checks: the stream's keeps trying for a quarter of a minute. */
+export function probeClientOf(configuration: KafkaConfiguration, logger: Logger): Kafka {
+  const { brokers, clientId } = configuration;
+  return new kafkajs.Kafka({
     brokers,
     clientId,
-    ssl: tlsOptions(configuration.ssl),
-    // The union of kafkajs pairs each mechanism with the same two fields.
-    sasl: sasl === null ? undefined : (sasl as SASLOptions),
-    logger,
+    ...securityOf(configuration),
+    connectionTimeout: PROBE_CONNECT_TIMEOUT_MS,
+    requestTimeout: PROBE_REQUEST_TIMEOUT_MS,
+    retry: PROBE_RETRIES,
+    // What fails is reported by whoever asked.
+    logCreator:
+      () =>
+      ({ log, namespace }) => {
+        logger.debug({ kafkajs: namespace }, log.message);
+      },
   });
 }

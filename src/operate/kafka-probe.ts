@@ -27,7 +27,7 @@ const TOPIC_SETTINGS = ['cleanup.policy', 'max.message.bytes', 'retention.ms'];
 /** Brokers before 4.0 tell their version by this setting; there is no request that asks for it. */
 const VERSION_SETTING = 'inter.broker.protocol.version';
 
-/** The probe behind which a real Kafka is. */
+/** The probe behind which a real Kafka is; `kafka` gives up soon (probeClientOf). */
 export function createKafkaProbe(kafka: Kafka): KafkaProbe {
   const admin: Admin = kafka.admin();
   const settingsOf = async (type: ConfigResourceTypes, name: string, names: string[]): Promise<Map<string, string>> => {

@@ -74,9 +74,17 @@ export class DependencyBoard {
   }
 }
 
-/** Ready = every dependency is up and no shard of this member is stopped. */
-export function readinessOf(dependencies: readonly Dependency[], shards: readonly ShardReadiness[]): Readiness {
+/**
+ * Ready = started, every dependency is up and no shard of this member is stopped.
+ * `notStarted` says what the service still waits for, null once it consumes.
+ */
+export function readinessOf(
+  notStarted: string | null,
+  dependencies: readonly Dependency[],
+  shards: readonly ShardReadiness[],
+): Readiness {
   const reasons = [
+    ...(notStarted === null ? [] : [notStarted]),
     ...dependencies
       .filter(({ state }) => state !== 'up')
       .map(({ name, state, reason }) => `${name} is ${state}: ${reason ?? 'no reason known'}`),

@@ -2,13 +2,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { LockstepError } from '../shared/errors.ts';
 import { backoffDelayMs, type Backoff } from './backoff.ts';
 
-/** Something that runs until it is stopped: the stream, the HTTP server, a job worker. */
+/** Something that runs until it is stopped: a watch, a job worker. Stopping is aborting the signal. */
 export interface Service {
+  /** Names it in the log. */
   readonly id: string;
-  /** Resolves once it has stopped after `signal` or `stop()`; rejects when it can't go on. */
+  /** Resolves once it has stopped after `signal`; rejects only when it can never go on. */
   run(signal: AbortSignal): Promise<void>;
-  /** Asks it to finish what is in flight and stop. Resolves when it has. */
-  stop(): Promise<void>;
 }
 
 /** What the one loop that retries needs from outside. */

@@ -69,7 +69,9 @@ export async function resolveTables(mappings: readonly TableMapping[], read: Rea
 export function togetherAsConfigError(errors: readonly LockstepError[]): LockstepError {
   const [first] = errors;
   if (first !== undefined && errors.length === 1) return first;
-  const lines = errors.map(({ message, remedy }) => `  ${message}${remedy === undefined ? '' : `\n    remedy: ${remedy}`}`);
+  const lines = errors.map(
+    ({ message, remedy }) => `  ${message}${remedy === undefined ? '' : `\n    remedy: ${remedy}`}`,
+  );
   return new LockstepError(`${errors.length} problems\n${lines.join('\n')}`, {
     code: first?.code ?? 'CONFIG_VALUE',
     kind: 'config',

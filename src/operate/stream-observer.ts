@@ -1,29 +1,40 @@
 import type { ConsumeObserver } from '../consume/observer.ts';
+import type { Outcome } from '../target/batch.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
 import type { DependencyBoard } from './readiness.ts';
-import { StalenessTracker } from './staleness.ts';
+import type { StalenessTracker } from './staleness.ts';
 
 export interface StreamObserverOptions {
   readonly metrics: Metrics;
   readonly dependencies: DependencyBoard;
   readonly logger: Logger;
   readonly clock: Clock;
+  readonly staleness: StalenessTracker;
   /** Source table of each topic. */
   readonly tableOfTopic: ReadonlyMap<string, string>;
 }
+
+/** Every outcome a change can have in the ledger. */
+const OUTCOMES: readonly Outcome[] = ['processed', 'filtered', 'dead_lettered'];
 
 /** The state of a shard that this member does not have. */
 const RELEASED = 'released';
 
 /** Turns what the consumer reports into metrics, readiness and log entries. */
 export function createStreamObserver(options: StreamObserverOptions): ConsumeObserver {
-  const { dependencies, logger, clock, tableOfTopic } = options;
+  const { dependencies, logger, clock, staleness, tableOfTopic } = options;
   const { stream } = options.metrics;
-  const staleness = new StalenessTracker(clock.nowMs());
   const states = new Map<string, string>();
   const tableOf = (topic: string) => tableOfTopic.get(topic) ?? topic;
+
+  // Series that begin at 0 let rate() see their first increase.
+  for (const [topic, table] of tableOfTopic) {
+    stream.recordsConsumed.inc({ topic }, 0);
+    for (const outcome of OUTCOMES) stream.changes.inc({ table, outcome }, 0);
+    for (const counter of [stream.changesSuperseded, stream.duplicates, stream.rereads]) counter.inc({ table }, 0);
+  }
 
   // Growing between commits, the figure can only be right when it is asked for.
   options.metrics.beforeScrape(() => {
@@ -87,12 +98,10 @@ export function createStreamObserver(options: StreamObserverOptions): ConsumeObs
       switch (state.kind) {
         case 'joined':
           dependencies.up('kafka');
-          staleness.connected(true, clock.nowMs());
           logger.info({ partitions: state.partitions }, 'joined the consumer group');
           break;
         case 'failing':
           dependencies.down('kafka', state.reason);
-          staleness.connected(false, clock.nowMs());
           logger.warn(
             { reason: state.reason, attempt: state.attempt, retryMs: state.retryMs },
             'Kafka fails, retrying',

@@ -47,7 +47,7 @@ function consistencyOf(name: string): cassandra.types.consistencies {
   return found[1];
 }
 
-function readPem(key: string, path: string | null): { readonly [part: string]: Buffer } {
+function readPem(key: string, path: string | null): Readonly<Record<string, Buffer>> {
   if (path === null) return {};
   try {
     return { [key]: readFileSync(path) };
@@ -124,7 +124,9 @@ function classify(error: unknown, options: CassandraOptions): LockstepError {
   const where = options.contactPoints.join(', ');
   const innerErrors =
     error instanceof cassandra.errors.NoHostAvailableError
-      ? Object.entries(error.innerErrors as Record<string, unknown>).map(([host, inner]) => `${host}: ${messageOf(inner)}`)
+      ? Object.entries(error.innerErrors as Record<string, unknown>).map(
+          ([host, inner]) => `${host}: ${messageOf(inner)}`,
+        )
       : [];
   const detail = innerErrors.length > 0 ? innerErrors.join('; ') : messageOf(error);
   if (isConfigurationFault(error)) {
@@ -158,21 +160,38 @@ export async function connectCassandra(
     const client = createCassandraClient(options);
     try {
       await client.connect();
+      // Nobody waits for it any more: the caller was told of the abort already.
+      signal?.throwIfAborted();
       return client;
     } catch (error) {
       await client.shutdown().catch(() => undefined);
+      signal?.throwIfAborted();
       throw classify(error, options);
     }
   };
-  return await backOff(attempt, {
+  const connected = backOff(attempt, {
     startingDelay: FIRST_DELAY_MS,
     maxDelay: MAX_DELAY_MS,
     jitter: 'full',
     numOfAttempts: attempts,
     retry: (error: unknown, number) => {
       if (!(error instanceof LockstepError) || error.kind !== 'transient' || signal?.aborted === true) return false;
-      onRetry?.(error, number);
+      if (number < attempts) onRetry?.(error, number);
       return true;
     },
+  });
+  return await (signal === undefined ? connected : Promise.race([connected, rejectionOf(signal)]));
+}
+
+/** Rejects when the signal aborts, so that a stop does not wait for the end of a back-off. */
+function rejectionOf(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener(
+      'abort',
+      () => {
+        reject(signal.reason instanceof Error ? signal.reason : new Error('aborted'));
+      },
+      { once: true },
+    );
   });
 }

@@ -124,7 +124,8 @@ async function select<Row>(client: Client, query: string, keyspace: string): Pro
   return rows;
 }
 
-const TABLES = 'SELECT table_name, id, flags, default_time_to_live, cdc FROM system_schema.tables WHERE keyspace_name = ?';
+const TABLES =
+  'SELECT table_name, id, flags, default_time_to_live, cdc FROM system_schema.tables WHERE keyspace_name = ?';
 const VIEWS = 'SELECT view_name, base_table_name, id FROM system_schema.views WHERE keyspace_name = ?';
 const COLUMNS =
   'SELECT table_name, column_name, kind, position, clustering_order, type FROM system_schema.columns WHERE keyspace_name = ?';

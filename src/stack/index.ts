@@ -1,5 +1,6 @@
 /** The development stack: Kafka, Cassandra with its capture agent, and PostgreSQL, on this machine. */
-export { openStack, type OpenStackOptions, type ProviderChoice } from './open-stack.ts';
+export { DEFAULT_STACK_DIR, openStack, type OpenStackOptions } from './open-stack.ts';
+export { PROVIDER_CHOICES, type ProviderChoice } from './provider-choice.ts';
 export {
   PART_NAMES,
   type Lifetime,

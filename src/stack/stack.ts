@@ -63,6 +63,12 @@ export interface UpOptions {
   /** Gives up the start; parts that this call started are stopped again. */
   readonly signal?: AbortSignal;
   readonly onProgress?: (event: StackEvent) => void;
+  /**
+   * Runs when Cassandra and Kafka are healthy, before the agent is started: the place to create keyspaces and tables.
+   * The agent reads the schema once when it starts; of one created later it may miss tables for ever (a table created
+   * within a moment of its keyspace), or the first changes. An agent that runs already is left running.
+   */
+  readonly beforeAgent?: (endpoints: StackEndpoints) => Promise<void>;
   /** Default `owned`. Parts that were running already keep the lifetime they have. */
   readonly lifetime?: Lifetime;
 }

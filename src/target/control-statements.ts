@@ -154,6 +154,16 @@ export class ControlStatements {
     ];
   }
 
+  /** Whether a shard owes anything by now: asked without a lock, so that tables without TTL pay nothing for the sweep. */
+  peekDue(shard: ShardId, nowUs: bigint): Statement {
+    return {
+      name: 'peek-due',
+      text: `SELECT 1 FROM ${this.#queue}
+             WHERE topic = $1 AND partition = $2 AND incarnation = $3 AND kind = 'expiry' AND due_us <= $4 LIMIT 1`,
+      values: [shard.topic, shard.partition, shard.incarnation, String(nowUs)],
+    };
+  }
+
   /** Takes due entries of a shard out of the queue; they come back if the transaction does not commit. */
   takeDue(shard: ShardId, tableId: number, nowUs: bigint, limit: number): Statement {
     return {

@@ -32,6 +32,8 @@ export async function sweepExpired(
   const client = await pool.connect();
   let healthy = true;
   try {
+    const [peeked] = await pipeline(client, [control.peekDue(shard, nowUs)]);
+    if (peeked?.rows.length !== 1) return 0;
     const [, , , due] = await pipeline(client, [
       { text: 'BEGIN' },
       { name: 'gate-shared', text: gateStatement('shared'), values: [bound.id] },

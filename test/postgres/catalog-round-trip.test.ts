@@ -11,7 +11,7 @@ import { parseCqlType } from '../../src/change/parse-cql-type.ts';
 import { columnOf, COLLECTIONS, SCALAR_NAMES, valuesOf, vector3 } from './catalog-values.ts';
 
 /** Values of one column that go to the server together; a round trip each would take minutes. */
-const VALUES = 300;
+const VALUES = 200;
 
 let client: pg.Client;
 
@@ -21,7 +21,7 @@ beforeAll(async () => {
   await client.query('CREATE SCHEMA IF NOT EXISTS catalog_test; CREATE EXTENSION IF NOT EXISTS citext');
   await client.query('SET search_path = catalog_test, public');
   for (const [name, value] of Object.entries(TARGET_SESSION_SETTINGS)) {
-    await client.query("SELECT set_config($1, $2, false)", [name, value]);
+    await client.query('SELECT set_config($1, $2, false)', [name, value]);
   }
   await client.query(VARINT_BYTES_SQL);
 });
@@ -58,32 +58,32 @@ function pairs(): { title: string; column: Column; values: fc.Arbitrary<string> 
   ];
 }
 
+/** The cast is without length or precision, as the door's: an explicit cast to varchar(3) would cut silently. */
+async function insertAll(table: string, targetType: string, inputs: readonly string[]): Promise<void> {
+  const cast = targetType.replace(/\(.*\)/, '');
+  const rows = `unnest($1::text[]) WITH ORDINALITY AS u(t, i)`;
+  await client.query(`INSERT INTO ${table} SELECT i - 1, t::${cast} FROM ${rows}`, [inputs]);
+}
+
 /** What PostgreSQL gives back for each input text, as output text and as `::text`; null where it refuses. */
 async function stored(targetType: string, inputs: readonly string[]): Promise<(readonly [string, string] | null)[]> {
   await client.query(`CREATE TEMP TABLE trip (i integer, v ${targetType})`);
   try {
-    const results: (readonly [string, string] | null)[] = [];
-    const insert = async (from: number, to: number): Promise<void> => {
-      await client.query('SAVEPOINT s');
-      try {
-        for (let i = from; i < to; i++) await client.query('INSERT INTO trip VALUES ($1, $2)', [i, inputs[i]]);
-      } catch (error) {
-        await client.query('ROLLBACK TO s');
-        if (to - from === 1) return;
-        for (let i = from; i < to; i++) await insert(i, i + 1);
-        if (!(error instanceof pg.DatabaseError)) throw error;
-      }
-    };
     await client.query('BEGIN');
-    await insert(0, inputs.length);
+    try {
+      await client.query('SAVEPOINT s');
+      await insertAll('trip', targetType, inputs);
+    } catch (error) {
+      if (!(error instanceof pg.DatabaseError) || inputs.length > 1) throw error;
+      await client.query('ROLLBACK TO s');
+    }
     const { rows } = await client.query<[number, string, string]>({
       text: 'SELECT i, v, v::text FROM trip',
       rowMode: 'array',
-      types: { getTypeParser: () => (text: string) => text } as unknown as pg.CustomTypesConfig,
+      types: { getTypeParser: () => (text: string) => text },
     });
-    for (let i = 0; i < inputs.length; i++) results.push(null);
-    for (const [i, plain, cast] of rows) results[Number(i)] = [plain, cast];
-    return results;
+    const shown = new Map(rows.map(([i, plain, cast]) => [String(i), [plain, cast] as const]));
+    return inputs.map((_, i) => shown.get(String(i)) ?? null);
   } finally {
     await client.query('ROLLBACK');
     await client.query('DROP TABLE IF EXISTS trip');
@@ -94,9 +94,12 @@ describe('a value that check lets pass comes back as it was', () => {
   test.each(pairs())('$title', async ({ column, values }) => {
     const mapping = valueMapping(column);
     const samples = fc.sample(values, { numRuns: VALUES, seed: 42 });
-    const fitting = samples.filter((text) => mapping.check === null || mapping.check(text) === null);
+    const fitting = samples.filter((text) => (mapping.check?.(text) ?? null) === null);
     expect(fitting.length).toBeGreaterThan(0);
-    const back = await stored(column.targetType, fitting.map((text) => mapping.toTarget(text)));
+    const back = await stored(
+      column.targetType,
+      fitting.map((text) => mapping.toTarget(text)),
+    );
     for (const [i, text] of fitting.entries()) {
       const found = back[i];
       expect(found, `PostgreSQL refused ${text}`).not.toBeNull();
@@ -161,13 +164,15 @@ describe('ties: the order of tieBytesSql is the order of the source’s serialis
     const mapping = valueMapping(column);
     const fitting = fc
       .sample(values, { numRuns: VALUES, seed: 7 })
-      .filter((text) => mapping.check === null || mapping.check(text) === null);
+      .filter((text) => (mapping.check?.(text) ?? null) === null);
     const expression = tieBytesSql(column, 'v');
     const key = expression ?? `convert_to(v::text, 'UTF8')`;
     await client.query(`CREATE TEMP TABLE ties (i integer, v ${column.targetType})`);
-    for (const [i, text] of fitting.entries()) {
-      await client.query('INSERT INTO ties VALUES ($1, $2)', [i, mapping.toTarget(text)]);
-    }
+    await insertAll(
+      'ties',
+      column.targetType,
+      fitting.map((text) => mapping.toTarget(text)),
+    );
     const { rows } = await client.query<{ i: number; bytes: Buffer | null }>(`SELECT i, ${key} AS bytes FROM ties`);
     await client.query('DROP TABLE ties');
     const bytes = new Map(rows.map((row) => [row.i, row.bytes]));
@@ -176,7 +181,8 @@ describe('ties: the order of tieBytesSql is the order of the source’s serialis
       const mine = bytes.get(i);
       if (mine === null || mine === undefined) throw new Error(`no bytes of ${text}`);
       const source = serialise(column.type, mapping.asStored(text));
-      if (expression !== null && source !== null) expect(mine.toString('hex')).toBe(Buffer.from(source).toString('hex'));
+      if (expression !== null && source !== null)
+        expect(mine.toString('hex')).toBe(Buffer.from(source).toString('hex'));
       const other = fitting[i + 1];
       const theirs = bytes.get(i + 1);
       if (other === undefined || theirs === null || theirs === undefined) continue;
@@ -200,7 +206,7 @@ describe('keys: equality and order of PostgreSQL are those of the source, where 
     const values = fc.sample(valuesOf(name), { numRuns: 400, seed: 11 });
     const twins = ['1.0', '1.00', '-1.50', '-1.5', '100', '1E+2'];
     const samples = [...new Set([...values, ...(name === 'decimal' ? twins : [])])].filter(
-      (text) => mapping.check === null || mapping.check(text) === null,
+      (text) => (mapping.check?.(text) ?? null) === null,
     );
     const collate = /text|char/.test(choice.base) ? 'COLLATE "C"' : '';
     const { rows } = await client.query<{ i: string; position: string }>(

@@ -8,7 +8,8 @@ export const plainDecoder: Decoder = {
   decode(record: SourceRecord): Decoded {
     const text = record.value?.toString() ?? null;
     if (text === null) return { kind: 'skipped', reason: 'kafka-tombstone' };
-    if (text.startsWith('!')) return { kind: 'refused', refusal: { code: 'GARBAGE', message: 'no text', path: 'value' } };
+    if (text.startsWith('!'))
+      return { kind: 'refused', refusal: { code: 'GARBAGE', message: 'no text', path: 'value' } };
     return {
       kind: 'change',
       change: {

@@ -81,8 +81,25 @@ export class Refused extends Error {
   }
 }
 
-/** What was found, shortened for a message. */
+const MAX_SHOWN_CHARS = 80;
+const MAX_SHOWN_DEPTH = 3;
+const MAX_SHOWN_PARTS = 5;
+
+function sketch(value: unknown, depth: number): string {
+  if (typeof value === 'bigint') return String(value);
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, MAX_SHOWN_CHARS));
+  if (typeof value !== 'object' || value === null) return String(value);
+  const [open, close] = Array.isArray(value) ? '[]' : '{}';
+  if (depth === MAX_SHOWN_DEPTH) return `${open}…${close}`;
+  const entries = Object.entries(value);
+  const parts = entries
+    .slice(0, MAX_SHOWN_PARTS)
+    .map(([name, part]) => (Array.isArray(value) ? '' : `${JSON.stringify(name)}:`) + sketch(part, depth + 1));
+  return `${open}${parts.join(',')}${entries.length > MAX_SHOWN_PARTS ? ',…' : ''}${close}`;
+}
+
+/** What was found, as JSON shortened for a message: garbage may be nested deep and hold bigints. */
 export function shown(value: unknown): string {
-  const text = typeof value === 'bigint' ? String(value) : (JSON.stringify(value) ?? String(value));
-  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
+  const text = sketch(value, 0);
+  return text.length > MAX_SHOWN_CHARS ? `${text.slice(0, MAX_SHOWN_CHARS)}…` : text;
 }

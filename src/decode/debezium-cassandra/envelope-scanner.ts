@@ -17,8 +17,16 @@ export interface Scanned {
   readonly values: readonly Json[];
 }
 
-const HEAD =
-  /\{"ts_ms":-?\d+,"op":"([icu])","source":\{"version":"[^"\\]*","connector":"cassandra","name":"[^"\\]*","ts_ms":-?\d+,"snapshot":"[^"\\]*","db":"[^"\\]*","sequence":null,"ts_us":(-?\d{1,19}),"ts_ns":-?\d+,"cluster":"[^"\\]*","file":"[^"\\]*","pos":-?\d+,"keyspace":"([^"\\]*)","table":"([^"\\]*)"\},"after":\{/y;
+/** Pieces of the head: plain JSON strings (no escapes) and integers, as JSON's grammar has them. */
+const STRING = '"[^"\\\\\\u0000-\\u001f]*"';
+const INTEGER = '-?(?:0|[1-9]\\d*)';
+const HEAD = new RegExp(
+  `\\{"ts_ms":${INTEGER},"op":"([icu])","source":\\{"version":${STRING},"connector":"cassandra","name":${STRING},` +
+    `"ts_ms":${INTEGER},"snapshot":${STRING},"db":${STRING},"sequence":(?:null|${STRING}),"ts_us":(${INTEGER}),` +
+    `"ts_ns":${INTEGER},"cluster":${STRING},"file":${STRING},"pos":${INTEGER},"keyspace":(${STRING}),` +
+    `"table":(${STRING})\\},"after":\\{`,
+  'y',
+);
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -26,9 +34,12 @@ const SPACE = 0x20;
 const ZERO = 0x30;
 const NINE = 0x39;
 const MINUS = 0x2d;
+const COMMA = 0x2c;
+const LETTER_N = 0x6e;
 const BEFORE_DELETION = ',"deletion_ts":';
 const BEFORE_VALUE = '{"value":';
 const BEHIND_CELL = ',"set":true}';
+const BEHIND_LASTING_VALUE = BEFORE_DELETION + 'null' + BEHIND_CELL;
 /** Integers of this many characters are below 2^53 whatever their digits. */
 const SAFE_CHARS = 15;
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
@@ -58,9 +69,13 @@ class TextReader {
 
   /** A cell: null, or {value, deletion_ts, set}. */
   cell(): Json {
-    if (this.skip('null')) return null;
+    if (this.text.charCodeAt(this.at) === LETTER_N) {
+      this.expect('null');
+      return null;
+    }
     this.expect(BEFORE_VALUE);
     const value = this.#value();
+    if (this.skip(BEHIND_LASTING_VALUE)) return { value, deletion_ts: null, set: true };
     this.expect(BEFORE_DELETION);
     const until = this.skip('null') ? null : this.#number();
     this.expect(BEHIND_CELL);
@@ -98,6 +113,26 @@ class TextReader {
   }
 
   #number(): number | bigint {
+    return this.#shortInteger() ?? this.#longNumber();
+  }
+
+  /** The usual number, without a regular expression: digits, no leading zero, a comma behind. */
+  #shortInteger(): number | null {
+    const { text } = this;
+    const start = this.at;
+    let at = start;
+    if (text.charCodeAt(at) === MINUS) at++;
+    const first = at;
+    let code = text.charCodeAt(at);
+    while (code >= ZERO && code <= NINE) code = text.charCodeAt(++at);
+    const digits = at - first;
+    if (code !== COMMA || digits === 0 || at - start > SAFE_CHARS) return null;
+    if (digits > 1 && text.charCodeAt(first) === ZERO) return null;
+    this.at = at;
+    return Number(text.slice(start, at));
+  }
+
+  #longNumber(): number | bigint {
     NUMBER.lastIndex = this.at;
     if (!NUMBER.test(this.text)) throw UNEXPECTED;
     const literal = this.text.slice(this.at, NUMBER.lastIndex);
@@ -127,8 +162,8 @@ export class EnvelopeScanner {
   #prefixes: readonly string[] = [];
 
   constructor(table: Table) {
-    this.#keyspace = table.keyspace;
-    this.#table = table.sourceTable;
+    this.#keyspace = `"${table.keyspace}"`;
+    this.#table = `"${table.sourceTable}"`;
   }
 
   /** Remembers the order of the fields of `after`, as the general reading found it. */

@@ -65,7 +65,7 @@ function checkSource(table: Table, source: JsonObject): void {
 /**
  * Decoder for one table's topic in the envelope of Debezium's Cassandra connector (docs: facts of 3.4.1.Final), compiled
  * once. Total: whatever the bytes, the answer is a change, a refusal with a code of DECODE_CODES, or a counted skip.
- * Same bytes, same answer.
+ * Same bytes, same change; same bytes, same code and place.
  */
 export function createDebeziumCassandraDecoder(table: Table, options: DebeziumCassandraOptions = {}): Decoder {
   const maxRecordBytes = options.maxRecordBytes ?? DEFAULT_MAX_RECORD_BYTES;

@@ -2,6 +2,7 @@ import type { CqlType } from '../../change/source-type.ts';
 import { collectionText } from '../../change/value-collection.ts';
 import { Refused } from './codes.ts';
 import { isObject, own, type Json } from './json.ts';
+import { compileBlank, compileWhole, holdsBlob, type MetBlobs } from './nested-blob.ts';
 import { refuse, WIRE_SCALARS, type Reading, type WireDecoder } from './wire-scalars.ts';
 
 /** Decodes an element that may be null, keeping the place for refusals. */
@@ -70,19 +71,17 @@ function isFrozen(type: CqlType): boolean {
 }
 
 /**
- * A blob inside a frozen value carries the bytes of the *whole* serialised value (JsonConverter writes the array behind
- * the buffer; seen with the connector's own classes), so what it says of itself is not its value.
+ * Compiles a type into the decoder of its JSON form. `blob` decodes the blobs inside it: those inside a frozen value are
+ * special (nested-blob.ts), the frozen value nearest to the cell being the one whose bytes they carry.
  */
-const NESTED_BLOB: WireDecoder = (value, reading) => {
-  throw refuse(reading, 'BAD_VALUE', value, 'blob that could be told from the frozen value around it');
-};
-
-/** Compiles a type into the decoder of its JSON form. `insideFrozen`: the value is part of a frozen one. */
-export function compileWire(type: CqlType, insideFrozen = false): WireDecoder {
-  const frozen = insideFrozen || isFrozen(type);
+export function compileWire(type: CqlType, blob: WireDecoder | null = null): WireDecoder {
+  if (blob === null && isFrozen(type) && holdsBlob(type)) {
+    const met: MetBlobs = { bytes: [] };
+    return compileWhole(type, compileWire(type, compileBlank(met)), met);
+  }
   switch (type.kind) {
     case 'scalar':
-      return type.name === 'blob' && insideFrozen ? NESTED_BLOB : WIRE_SCALARS[type.name];
+      return type.name === 'blob' && blob !== null ? blob : WIRE_SCALARS[type.name];
     case 'custom':
       return (value, reading) => {
         throw refuse(reading, 'BAD_VALUE', value, `type Lockstep knows (${type.name})`);
@@ -90,20 +89,20 @@ export function compileWire(type: CqlType, insideFrozen = false): WireDecoder {
     case 'list':
     case 'set':
     case 'vector':
-      return arrayDecoder(type, compileWire(type.element, frozen));
+      return arrayDecoder(type, compileWire(type.element, blob));
     case 'map':
-      return mapDecoder(type, compileWire(type.key, frozen), compileWire(type.value, frozen));
+      return mapDecoder(type, compileWire(type.key, blob), compileWire(type.value, blob));
     case 'tuple':
       return structDecoder(
         type,
         type.elements.map((_, index) => `field${index + 1}`),
-        type.elements.map((element) => compileWire(element, true)),
+        type.elements.map((element) => compileWire(element, blob)),
       );
     case 'udt':
       return structDecoder(
         type,
         type.fields.map((field) => field.name),
-        type.fields.map((field) => compileWire(field.type, frozen)),
+        type.fields.map((field) => compileWire(field.type, blob)),
       );
   }
 }

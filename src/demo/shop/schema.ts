@@ -42,7 +42,7 @@ export const SHOP_DDL: readonly string[] = [
 
   `CREATE TABLE IF NOT EXISTS ${KEYSPACE}.sessions (
      user_id uuid, session_id timeuuid,
-     ip inet, agent text, started_at timestamp, hits int, cart frozen<map<text, int>>, token blob, score float,
+     ip inet, agent text, started_at timestamp, hits int, cart frozen<map<text, int>>, secret blob, score float,
      PRIMARY KEY ((user_id), session_id)
    ) WITH CLUSTERING ORDER BY (session_id DESC) AND cdc = true`,
 

@@ -25,6 +25,8 @@ export interface Check {
   readonly id: string;
   /** IDs of checks without whose success this one has no meaning. */
   readonly needs: readonly string[];
+  /** IDs of checks that must have ended before, whatever came of them. */
+  readonly after?: readonly string[];
   /** Answers with at least one finding. What it throws becomes a fault. */
   run(signal: AbortSignal): Promise<readonly Finding[]>;
 }
@@ -47,6 +49,11 @@ export function fault(found: string, remedy: string, subject: string | null = nu
 /** Was not looked at. */
 export function skipped(found: string, remedy: string | null = null, subject: string | null = null): Finding {
   return { status: 'skipped', subject, found, remedy };
+}
+
+/** `1 broker`, `3 brokers`. */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
 /** Longest time for one check, ms: an unreachable host must not make doctor hang. */
@@ -89,6 +96,7 @@ export async function runChecks(checks: readonly Check[], options: RunOptions = 
   const running = new Map<string, Promise<readonly CheckResult[]>>();
 
   const start = async (check: Check): Promise<readonly CheckResult[]> => {
+    await Promise.all((check.after ?? []).map((id) => resultsOf(id)));
     const needed = await Promise.all(check.needs.map((id) => resultsOf(id)));
     const missing = needed.flat().find(({ status }) => status === 'fault' || status === 'skipped');
     const findings =

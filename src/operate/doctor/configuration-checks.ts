@@ -1,5 +1,5 @@
 import { ConfigurationError, type Configuration } from '../../config/index.ts';
-import { fault, ok, warn, type Check } from './check.ts';
+import { counted, fault, ok, warn, type Check } from './check.ts';
 
 /** Tokens shorter than this can be guessed. */
 const MIN_TOKEN_LENGTH = 16;
@@ -13,7 +13,7 @@ export function configurationChecks(load: () => Configuration): readonly Check[]
       run() {
         try {
           const { tables } = load();
-          return Promise.resolve([ok(`valid, ${tables.length} table${tables.length === 1 ? '' : 's'}`)]);
+          return Promise.resolve([ok(`valid, ${counted(tables.length, 'table')}`)]);
         } catch (error) {
           if (!(error instanceof ConfigurationError)) throw error;
           return Promise.resolve(
@@ -42,7 +42,7 @@ export function configurationChecks(load: () => Configuration): readonly Check[]
         if (tokens.length === 0) {
           return Promise.resolve([ok('no tokens: only health and metrics can be asked for over HTTP')]);
         }
-        return Promise.resolve([ok(`${tokens.length} tokens`)]);
+        return Promise.resolve([ok(counted(tokens.length, 'token'))]);
       },
     },
   ];

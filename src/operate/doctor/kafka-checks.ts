@@ -1,7 +1,7 @@
 import type { Configuration } from '../../config/index.ts';
 import type { KafkaProbe, TopicFacts } from '../kafka-probe.ts';
 import { messageOf } from '../../shared/errors.ts';
-import { fault, ok, skipped, warn, type Check, type Finding } from './check.ts';
+import { counted, fault, ok, skipped, warn, type Check, type Finding } from './check.ts';
 
 function sourceTopicFinding(topic: string, source: string, facts: TopicFacts | null): Finding {
   if (facts === null) {
@@ -26,7 +26,7 @@ function sourceTopicFinding(topic: string, source: string, facts: TopicFacts | n
       topic,
     );
   }
-  return ok(`${facts.partitions} partitions, cleanup.policy ${policy}`, topic);
+  return ok(`${counted(facts.partitions, 'partition')}, cleanup.policy ${policy}`, topic);
 }
 
 function dlqFinding(topic: string, facts: TopicFacts | null, requiredBytes: number): Finding {
@@ -61,7 +61,7 @@ export function kafkaChecks(configuration: () => Configuration, probe: () => Kaf
         try {
           const cluster = await probe().connect();
           const version = cluster.version === null ? '' : `, version ${cluster.version}`;
-          return [ok(`${cluster.brokers} brokers${version}`, brokers.join(','))];
+          return [ok(counted(cluster.brokers, 'broker') + version, brokers.join(','))];
         } catch (error) {
           return [
             fault(

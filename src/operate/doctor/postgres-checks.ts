@@ -29,6 +29,8 @@ export function createPostgresProbe(url: string): PostgresProbe {
     types: { getTypeParser: () => (value: string) => value } as unknown as pg.CustomTypesConfig,
   });
   let lost: Error | null = null;
+  // Checks run beside one another and the connection is one: queries take turns.
+  let last: Promise<unknown> = Promise.resolve();
   client.on('error', (error) => {
     lost = error;
   });
@@ -36,9 +38,13 @@ export function createPostgresProbe(url: string): PostgresProbe {
     connect: async () => {
       await client.connect();
     },
-    async query(sql, parameters = []) {
-      if (lost !== null) throw lost;
-      return (await client.query<Row>(sql, [...parameters])).rows;
+    query(sql, parameters = []) {
+      const turn = last.then(async () => {
+        if (lost !== null) throw lost;
+        return (await client.query<Row>(sql, [...parameters])).rows;
+      });
+      last = turn.catch(() => undefined);
+      return turn;
     },
     close: () => client.end(),
   };

@@ -8,12 +8,11 @@ import { createHash, randomBytes } from 'node:crypto';
 import { chmod, mkdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { messageOf } from '../../shared/errors.ts';
+import { loopbackEndpoints } from '../endpoints.ts';
 import { StackError } from '../stack-error.ts';
 import {
-  LOCAL_DATA_CENTER,
   PART_NAMES,
   PART_NEEDS,
-  TOPIC_PREFIX,
   type PartName,
   type PartStatus,
   type Stack,
@@ -29,8 +28,6 @@ import { logFile } from './log-file.ts';
 import { Owner } from './owner.ts';
 import type { StartContext } from './part.ts';
 import { NATIVE_PARTS } from './parts.ts';
-import { agentHealthUrl } from './parts/agent.ts';
-import { postgresUrl } from './parts/postgres.ts';
 import { choosePorts, type PortName } from './ports.ts';
 import { preparePostgresBinaries } from './postgres-binaries.ts';
 import { isAlive } from './process-identity.ts';
@@ -53,15 +50,7 @@ const PORTS_OF: Readonly<Record<PartName, readonly PortName[]>> = {
 type Report = (event: StackEvent) => void;
 const silent: Report = () => undefined;
 
-/** Endpoints of a native stack with that state. */
-export function nativeEndpoints(state: NativeState): StackEndpoints {
-  return {
-    kafka: { brokers: [`127.0.0.1:${state.ports.kafka}`] },
-    cassandra: { contactPoints: [`127.0.0.1:${state.ports.cassandra}`], localDataCenter: LOCAL_DATA_CENTER },
-    postgres: { url: postgresUrl(state) },
-    agent: { healthUrl: agentHealthUrl(state), topicPrefix: TOPIC_PREFIX },
-  };
-}
+const endpointsOf = (state: NativeState): StackEndpoints => loopbackEndpoints(state.ports, state.postgresPassword);
 
 /** A {@link Stack} of processes; see the header. */
 export class NativeStack implements Stack {
@@ -74,7 +63,7 @@ export class NativeStack implements Stack {
   }
 
   endpoints(): StackEndpoints {
-    return nativeEndpoints(this.#state());
+    return endpointsOf(this.#state());
   }
 
   async up(options: UpOptions = {}): Promise<StackEndpoints> {
@@ -87,7 +76,7 @@ export class NativeStack implements Stack {
       const startOwner = options.lifetime === 'detached' ? new Owner(this.dir) : this.#claim();
       const started: PartName[] = [];
       try {
-        await this.#startAll(context, running, startOwner, started, report, options.signal);
+        await this.#startAll(context, running, startOwner, started, report, options);
       } catch (error) {
         await Promise.all(started.map((name) => this.#stop(name, 'SIGTERM', silent)));
         if (options.lifetime === 'detached') await startOwner.release();
@@ -98,7 +87,7 @@ export class NativeStack implements Stack {
         await this.#disown(startOwner);
         await startOwner.release();
       }
-      return nativeEndpoints(this.#state());
+      return endpointsOf(this.#state());
     });
   }
 
@@ -123,7 +112,7 @@ export class NativeStack implements Stack {
       healthy: rows.every(([, row]) => row.state === 'running' && row.healthy),
       running: rows.some(([, row]) => row.state === 'running'),
       parts,
-      endpoints: state ? nativeEndpoints(state) : null,
+      endpoints: state ? endpointsOf(state) : null,
     };
   }
 
@@ -236,7 +225,7 @@ export class NativeStack implements Stack {
     owner: Owner,
     started: PartName[],
     report: Report,
-    signal: AbortSignal | undefined,
+    { signal, beforeAgent }: UpOptions,
   ): Promise<void> {
     // The first failure calls off the others, so that its message is not waited for.
     const abort = new AbortController();
@@ -247,6 +236,7 @@ export class NativeStack implements Stack {
       const start = async (): Promise<void> => {
         await Promise.all(needs);
         both.throwIfAborted();
+        if (name === 'agent') await beforeAgent?.(endpointsOf(context.state));
         if (running.has(name)) {
           await this.#confirm(name, context, report, both);
           return;

@@ -2,30 +2,17 @@
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { agentDriverConfig, agentProperties } from '../../connector-files.ts';
+import { agentHealthUrl } from '../../endpoints.ts';
 import { packageFile } from '../../package-root.ts';
+import { agentAnswers } from '../../probes.ts';
 import { TOPIC_PREFIX } from '../../stack.ts';
 import { JVM_OPTIONS, securityManagerOption, type NativePart, type StartContext } from '../part.ts';
 import type { NativeState } from '../state-file.ts';
 import { cassandraConfigFile, CLUSTER_NAME } from './cassandra.ts';
 
-/** A probe that takes longer is a no. */
-const PROBE_LIMIT_MS = 1_000;
-
 const home = (dir: string): string => join(dir, 'agent');
 
-/** URL of the agent's health check. */
-export const agentHealthUrl = (state: NativeState): string => `http://127.0.0.1:${state.ports.agent}/health`;
-
-/** Whether the agent says that all its processors run. It can't tell that it lost a change. */
-export async function agentAnswers(healthUrl: string): Promise<boolean> {
-  try {
-    const response = await fetch(healthUrl, { signal: AbortSignal.timeout(PROBE_LIMIT_MS) });
-    const body = await response.text();
-    return response.ok && /true/i.test(body);
-  } catch {
-    return false;
-  }
-}
+const healthUrl = (state: NativeState): string => agentHealthUrl(state.ports.agent);
 
 async function agentJar(context: StartContext): Promise<string> {
   const jars = (await readdir(context.jars.agent)).filter((name) => name.endsWith('.jar'));
@@ -40,8 +27,8 @@ export const agent: NativePart = {
   stopLimitMs: 15_000,
   startLimitMs: 120_000,
   remedy: 'It needs Cassandra and Kafka to be healthy, and read-write access to the cassandra folder of the stack directory.',
-  endpoint: agentHealthUrl,
-  isHealthy: (state) => agentAnswers(agentHealthUrl(state)),
+  endpoint: healthUrl,
+  isHealthy: (state) => agentAnswers(healthUrl(state)),
 
   async prepare(context) {
     const { ports } = context.state;

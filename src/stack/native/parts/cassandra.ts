@@ -1,15 +1,12 @@
 /** Cassandra, a single node with change data capture on. */
 import { mkdir, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { stringify } from 'yaml';
 import { cassandraCaptureSettings } from '../../connector-files.ts';
 import { packageFile } from '../../package-root.ts';
+import { cassandraAnswers } from '../../probes.ts';
 import { JVM_OPTIONS, securityManagerOption, type NativePart } from '../part.ts';
-
-/** A probe that takes longer is a no. */
-const PROBE_LIMIT_MS = 1_000;
 
 /** Name of the cluster; the agent checks it. */
 export const CLUSTER_NAME = 'Test Cluster';
@@ -52,30 +49,6 @@ export function renderCassandraConfig(
     storage_port: storagePort,
     authenticator: 'AllowAllAuthenticator',
     authorizer: 'AllowAllAuthorizer',
-  });
-}
-
-/** An OPTIONS request of the CQL protocol v4: version, flags, stream (2), opcode, length (4). */
-const OPTIONS_REQUEST = Buffer.from([0x04, 0, 0, 0, 0x05, 0, 0, 0, 0]);
-/** The opcode of the answer, SUPPORTED. */
-const SUPPORTED = 0x06;
-
-/**
- * Whether a CQL server answers there. Cassandra opens this port last, when it serves. A bare request, since a
- * driver would read the whole schema at every look.
- */
-export async function cassandraAnswers(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host: '127.0.0.1', port, timeout: PROBE_LIMIT_MS });
-    const answer = (healthy: boolean): void => {
-      socket.destroy();
-      resolve(healthy);
-    };
-    socket.once('connect', () => socket.write(OPTIONS_REQUEST));
-    socket.once('data', (data) => {
-      answer(data[4] === SUPPORTED);
-    });
-    for (const event of ['error', 'timeout', 'end'] as const) socket.once(event, () => { answer(false); });
   });
 }
 

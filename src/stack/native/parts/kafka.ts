@@ -4,15 +4,12 @@ import { existsSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { Kafka, logLevel } from 'kafkajs';
 import { renderProperties } from '../../connector-files.ts';
+import { kafkaAnswers } from '../../probes.ts';
 import { JVM_OPTIONS, type NativePart, type StartContext } from '../part.ts';
 import type { NativeState } from '../state-file.ts';
 
 const run = promisify(execFile);
-
-/** A probe that takes longer is a no. */
-const PROBE_LIMIT_MS = 1_000;
 
 /** Partitions of a topic made by its first record: enough to see shards move between members. */
 const PARTITIONS = 4;
@@ -53,27 +50,6 @@ export function renderKafkaConfig(dataDir: string, port: number, controllerPort:
 const home = (dir: string): string => join(dir, 'kafka');
 const configFile = (dir: string): string => join(home(dir), 'server.properties');
 const classPath = (context: StartContext): string => join(context.jars.kafka, '*');
-
-/** Whether a broker answers there with at least itself. */
-export async function kafkaAnswers(broker: string): Promise<boolean> {
-  const admin = new Kafka({
-    brokers: [broker],
-    clientId: 'lockstep-stack',
-    logLevel: logLevel.NOTHING,
-    connectionTimeout: PROBE_LIMIT_MS,
-    requestTimeout: PROBE_LIMIT_MS,
-    retry: { retries: 0 },
-  }).admin();
-  try {
-    await admin.connect();
-    const { brokers } = await admin.describeCluster();
-    return brokers.length > 0;
-  } catch {
-    return false;
-  } finally {
-    await admin.disconnect().catch(() => undefined);
-  }
-}
 
 const broker = (state: NativeState): string => `127.0.0.1:${state.ports.kafka}`;
 

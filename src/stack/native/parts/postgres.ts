@@ -4,18 +4,16 @@ import { chown, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import pg from 'pg';
+import { loopbackPostgresUrl } from '../../endpoints.ts';
 import { POSTGRES_DATABASE, POSTGRES_USER } from '../../stack.ts';
 import type { NativePart, StartContext } from '../part.ts';
 import { pollUntil } from '../../poll.ts';
+import { makeDatabase, postgresAnswers } from '../../probes.ts';
 import { identify } from '../process-identity.ts';
 import type { NativeState } from '../state-file.ts';
 import { makeOwnDir } from '../unprivileged.ts';
 
 const run = promisify(execFile);
-
-/** A probe that takes longer is a no. */
-const PROBE_LIMIT_MS = 1_000;
 
 /** How long the sessions of a killed server may take to notice that it is gone. */
 const LEFTOVER_LIMIT_MS = 10_000;
@@ -55,37 +53,8 @@ export function renderPostgresConfig(port: number): string {
 }
 
 /** Connection URL with credentials. */
-export function postgresUrl(state: NativeState, database: string = POSTGRES_DATABASE): string {
-  return `postgres://${POSTGRES_USER}:${state.postgresPassword}@127.0.0.1:${state.ports.postgres}/${database}`;
-}
-
-async function query(url: string, sql: string): Promise<pg.QueryResult> {
-  const client = new pg.Client({
-    connectionString: url,
-    connectionTimeoutMillis: PROBE_LIMIT_MS,
-    query_timeout: PROBE_LIMIT_MS * 10,
-    application_name: 'lockstep-stack',
-  });
-  client.on('error', () => undefined);
-  try {
-    await client.connect();
-    return await client.query(sql);
-  } finally {
-    await client.end().catch(() => undefined);
-  }
-}
-
-/** Whether the server accepts a session on Lockstep's database. */
-export async function postgresAnswers(url: string): Promise<boolean> {
-  return query(url, 'SELECT 1').then(() => true, () => false);
-}
-
-/**
- * Makes the database, which only a running server can. Tried whenever a start finds no healthy server, so the start
- * after an interrupted first one makes it too; "not yet listening" and "exists" are left to the next look.
- */
-async function makeDatabase(state: NativeState): Promise<void> {
-  await query(postgresUrl(state, 'postgres'), `CREATE DATABASE ${POSTGRES_DATABASE} OWNER ${POSTGRES_USER}`).catch(() => undefined);
+function postgresUrl(state: NativeState, database: string = POSTGRES_DATABASE): string {
+  return loopbackPostgresUrl(state.ports.postgres, state.postgresPassword, database);
 }
 
 /** Environment of PostgreSQL's programs. The libraries are found beside them even where their run path is not honoured. */
@@ -148,7 +117,7 @@ export const postgres: NativePart = {
   endpoint: (state) => `127.0.0.1:${state.ports.postgres}/${POSTGRES_DATABASE}`,
 
   isHealthy: (state) => postgresAnswers(postgresUrl(state)),
-  finishStart: makeDatabase,
+  finishStart: (state) => makeDatabase(postgresUrl(state, 'postgres'), POSTGRES_DATABASE),
 
   async prepare(context) {
     const data = context.state.postgresDataDir;

@@ -1,0 +1,142 @@
+/** A Kafka of our own for one run, its topics, and the backlog that is produced before anything is measured. */
+import { randomBytes } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import kafkajs, { type Kafka, type Producer } from 'kafkajs';
+import { openStack } from '../../src/stack/index.ts';
+import { choosePorts } from '../../src/stack/native/ports.ts';
+import { writeState } from '../../src/stack/native/state-file.ts';
+import type { BenchEvent } from './events.ts';
+import type { OrderChange, Workload } from './orders.ts';
+
+/**
+ * Records of one partition in one produce request, so of one record batch in the log: 16 of 0.9 kB fill the 16 KiB after
+ * which the capture agent's producer sends. Larger batches than any agent writes would flatter consumers (less framing)
+ * and harm those with small fetches (a fetch ends with a whole batch).
+ */
+const RECORDS_PER_BATCH = 16;
+/** Produce requests in flight: generating the next one overlaps the broker's work. */
+const SENDS_IN_FLIGHT = 16;
+
+export interface BenchKafka {
+  readonly broker: string;
+  readonly client: Kafka;
+  stop(): Promise<void>;
+}
+
+/** Starts a broker in `dir`. It dies with this process, however that ends (the stack's guardian sees to it). */
+export async function startKafka(dir: string): Promise<BenchKafka> {
+  await mkdir(dir, { recursive: true });
+  // The stack starts a single part only where it has been up before: so it has, with nothing running.
+  await writeState(dir, {
+    version: 1,
+    provider: 'native',
+    ports: await choosePorts({}, new Set()),
+    postgresPassword: 'unused',
+    postgresDataDir: join(dir, 'postgres'),
+    kafkaClusterId: Buffer.concat([Buffer.from([0]), randomBytes(15)]).toString('base64url'),
+    parts: {},
+  });
+  const stack = await openStack({ provider: 'native', dir });
+  await stack.startPart('kafka');
+  const [broker = ''] = stack.endpoints().kafka.brokers;
+  const client = new kafkajs.Kafka({ brokers: [broker], clientId: 'bench', logLevel: kafkajs.logLevel.ERROR });
+  return { broker, client, stop: () => stack.destroy() };
+}
+
+/** Creates a topic whose records are stamped by the broker when it appends them: what latency is measured from. */
+export async function createTopic(kafka: BenchKafka, topic: string, partitions: number): Promise<void> {
+  const admin = kafka.client.admin();
+  await admin.connect();
+  try {
+    await admin.createTopics({
+      waitForLeaders: true,
+      topics: [
+        {
+          topic,
+          numPartitions: partitions,
+          replicationFactor: 1,
+          configEntries: [{ name: 'message.timestamp.type', value: 'LogAppendTime' }],
+        },
+      ],
+    });
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+export async function deleteTopic(kafka: BenchKafka, topic: string): Promise<void> {
+  const admin = kafka.client.admin();
+  await admin.connect();
+  await admin.deleteTopics({ topics: [topic] }).finally(() => admin.disconnect());
+}
+
+export async function connectProducer(kafka: BenchKafka): Promise<Producer> {
+  const producer = kafka.client.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner });
+  await producer.connect();
+  return producer;
+}
+
+/** The partition that Kafka's default partitioner gives a key (murmur2), known before sending. */
+export function partitionerFor(topic: string, partitions: number): (key: string) => number {
+  const choose = kafkajs.Partitioners.DefaultPartitioner();
+  const partitionMetadata = Array.from({ length: partitions }, (_, partitionId) => ({
+    partitionId,
+    partitionErrorCode: 0,
+    leader: 1,
+    replicas: [1],
+    isr: [1],
+  }));
+  return (key) => choose({ topic, partitionMetadata, message: { key, value: null } });
+}
+
+/** What was produced: enough to know when all of it has been applied. */
+export interface Backlog {
+  readonly topic: string;
+  /** Log end of each partition. */
+  readonly ends: readonly number[];
+  /** The last change of each partition. */
+  readonly last: readonly OrderChange[];
+  readonly meanBytes: number;
+}
+
+/** Produces the whole workload, uncompressed, before anyone consumes it. */
+export async function produceBacklog(
+  kafka: BenchKafka,
+  topic: string,
+  partitions: number,
+  workload: Workload,
+  eventOf: (change: OrderChange) => BenchEvent,
+): Promise<Backlog> {
+  await createTopic(kafka, topic, partitions);
+  const partitionOf = partitionerFor(topic, partitions);
+  const producer = await connectProducer(kafka);
+  const ends = new Array<number>(partitions).fill(0);
+  const last = new Map<number, OrderChange>();
+  const inFlight: Promise<unknown>[] = [];
+  let messages: { key: string; value: string; partition: number }[] = [];
+  let bytes = 0;
+  let count = 0;
+  const send = async (): Promise<void> => {
+    if (inFlight.length >= SENDS_IN_FLIGHT) await inFlight.shift();
+    inFlight.push(producer.send({ topic, acks: 1, messages }));
+    messages = [];
+  };
+  try {
+    for (const change of workload.changes()) {
+      const event = eventOf(change);
+      const partition = partitionOf(event.key);
+      messages.push({ ...event, partition });
+      ends[partition] = (ends[partition] ?? 0) + 1;
+      last.set(partition, change);
+      bytes += event.key.length + event.value.length;
+      count += 1;
+      if (messages.length === RECORDS_PER_BATCH * partitions) await send();
+    }
+    if (messages.length > 0) await send();
+    await Promise.all(inFlight);
+  } finally {
+    await producer.disconnect();
+  }
+  return { topic, ends, last: [...last.values()], meanBytes: Math.round(bytes / count) };
+}

@@ -1,0 +1,95 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { LockstepError, type ErrorKind } from '../shared/errors.ts';
+import { exitCodeOf } from './exit-code.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+const directory = mkdtempSync(join(tmpdir(), 'lockstep-cli-'));
+
+/** Runs the command line as a user does, in a directory without a configuration. */
+function lockstep(...args: readonly string[]): { code: number | null; stdout: string; stderr: string } {
+  // Variables of whoever runs the tests are not those of the user under test.
+  const env = { PATH: process.env['PATH'], HOME: directory };
+  const result = spawnSync(process.execPath, [join(root, 'src', 'main.ts'), ...args], {
+    cwd: directory,
+    env,
+    encoding: 'utf8',
+  });
+  return { code: result.status, stdout: result.stdout, stderr: result.stderr };
+}
+
+function file(name: string, text: string): string {
+  const path = join(directory, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+describe('exit codes', () => {
+  it('0: the version, which is that of the package', () => {
+    const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+    expect(lockstep('--version')).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
+    expect(lockstep('run', '--help').code).toBe(0);
+  });
+
+  it.each([[['nope']], [['run', '--nope']], [['run', 'extra']], [[]]])('2: wrong usage %j', (args) => {
+    const { code, stdout, stderr } = lockstep(...args);
+    expect(code).toBe(2);
+    expect(stdout).toBe('');
+    expect(stderr).not.toBe('');
+  });
+
+  it('78: a configuration that is missing or wrong, with key, value and remedy on standard error', () => {
+    expect(lockstep('run')).toMatchObject({ code: 78, stdout: '' });
+    const path = file('wrong.yaml', 'kafka: { groupid: x }\ntables: []\n');
+    const { code, stderr } = lockstep('run', '-c', path);
+    expect(code).toBe(78);
+    expect(stderr).toContain('kafka.groupid (wrong.yaml:1)');
+    expect(stderr).toContain('Did you mean kafka.groupId?');
+    expect(stderr).toContain('tables (wrong.yaml:2)');
+  });
+
+  it('1: doctor finds a fault, and says so in one document', () => {
+    const path = file('fault.yaml', 'kafka: { groupid: x }\ntables: []\n');
+    const { code, stdout } = lockstep('doctor', '-c', path, '--json');
+    expect(code).toBe(1);
+    const diagnosis = JSON.parse(stdout) as {
+      ok: boolean;
+      checks: { id: string; status: string; remedy: string | null }[];
+    };
+    expect(diagnosis.ok).toBe(false);
+    expect(diagnosis.checks.filter(({ status }) => status === 'fault').map(({ id }) => id)).toEqual([
+      'configuration',
+      'configuration',
+    ]);
+    expect(diagnosis.checks.filter(({ status }) => status === 'ok')).toEqual([]);
+    for (const id of [
+      'kafka.reachable',
+      'postgres.reachable',
+      'cassandra.reachable',
+      'mapping.target',
+      'agent.health',
+    ]) {
+      expect(diagnosis.checks).toContainEqual(expect.objectContaining({ id, status: 'skipped' }));
+    }
+  });
+
+  it.each<[ErrorKind, number]>([
+    ['config', 78],
+    ['usage', 2],
+    ['bug', 70],
+    ['transient', 1],
+    ['batch', 1],
+    ['row', 1],
+  ])('of an error of kind %s is %i', (kind, code) => {
+    expect(exitCodeOf(new LockstepError('x', { code: 'X', kind }))).toBe(code);
+  });
+
+  it('of what nobody raised on purpose is 70', () => {
+    expect(exitCodeOf(new TypeError('x'))).toBe(70);
+    // An error that explains itself, of a room that has a class of its own.
+    expect(exitCodeOf(Object.assign(new Error('x'), { code: 'STACK_BUSY', remedy: 'wait' }))).toBe(1);
+  });
+});

@@ -1,0 +1,86 @@
+import { loadConfiguration, type Configuration, type Environment } from '../../config/index.ts';
+import { assert } from '../../shared/assert.ts';
+import { connectCassandra } from '../../source/cassandra-client.ts';
+import { readSchema } from '../../source/schema.ts';
+import { probeClientOf } from '../kafka-client.ts';
+import { createKafkaProbe, type KafkaProbe } from '../kafka-probe.ts';
+import { createLogger } from '../logger.ts';
+import { resolveTables } from '../source-tables.ts';
+import { checkTargets } from '../target-check.ts';
+import { agentChecks, fetchHealth } from './agent-checks.ts';
+import { cassandraChecks, createCassandraProbe, type CassandraProbe } from './cassandra-checks.ts';
+import { diagnosisOf, runChecks, type Check, type Diagnosis, type RunOptions } from './check.ts';
+import { configurationChecks } from './configuration-checks.ts';
+import { kafkaChecks } from './kafka-checks.ts';
+import { mappingChecks } from './mapping-checks.ts';
+import { createPostgresProbe, postgresChecks, type PostgresProbe } from './postgres-checks.ts';
+
+/** Longest wait for a connection to close when everything is answered. */
+const CLOSE_TIMEOUT_MS = 1_000;
+
+/** What stays open between the checks of one area; made on first use, closed at the end. */
+class Lazy<T extends { close(): Promise<void> }> {
+  readonly #make: () => T;
+  #value: T | null = null;
+
+  constructor(make: () => T) {
+    this.#make = make;
+  }
+
+  readonly get = (): T => (this.#value ??= this.#make());
+
+  peek(): T | null {
+    return this.#value;
+  }
+
+  async close(): Promise<void> {
+    // A connection that never came about fails to close, which is of no interest here.
+    await this.#value?.close().catch(() => undefined);
+  }
+}
+
+/**
+ * Everything `lockstep doctor` looks at, in the order in which it is shown. Reads only: nothing is created or changed in
+ * any of the systems.
+ */
+export async function diagnose(
+  source: { readonly path: string | undefined; readonly env: Environment },
+  options: RunOptions = {},
+): Promise<Diagnosis> {
+  const quiet = createLogger({ level: 'silent' });
+  let loaded: Configuration | null = null;
+  const load = (): Configuration => (loaded ??= loadConfiguration(source));
+  const configuration = (): Configuration => {
+    // Every check but the first needs `configuration`, so it has been loaded when this is called.
+    assert(loaded !== null, 'a check ran without a configuration');
+    return loaded;
+  };
+  const kafka = new Lazy<KafkaProbe>(() => createKafkaProbe(probeClientOf(configuration().kafka, quiet)));
+  const postgres = new Lazy<PostgresProbe>(() => createPostgresProbe(configuration().target.postgres.url));
+  const cassandra = new Lazy<CassandraProbe>(() =>
+    createCassandraProbe(() => {
+      const settings = configuration().source.cassandra;
+      assert(settings !== null, 'the source is not configured');
+      return connectCassandra(settings, { attempts: 1 });
+    }, readSchema),
+  );
+  const readKeyspace = () => {
+    const probe = cassandra.peek();
+    return probe?.isConnected() === true ? (keyspace: string) => probe.readKeyspace(keyspace) : null;
+  };
+  const checks: readonly Check[] = [
+    ...configurationChecks(load),
+    ...kafkaChecks(configuration, kafka.get),
+    ...postgresChecks(configuration, postgres.get),
+    ...cassandraChecks(configuration, cassandra.get),
+    ...mappingChecks(configuration, { resolve: resolveTables, check: checkTargets }, readKeyspace),
+    ...agentChecks(configuration, fetchHealth),
+  ];
+  try {
+    return diagnosisOf(await runChecks(checks, options));
+  } finally {
+    const closing = Promise.all([kafka.close(), postgres.close(), cassandra.close()]);
+    const limit = new Promise((resolve) => setTimeout(resolve, CLOSE_TIMEOUT_MS).unref());
+    await Promise.race([closing, limit]);
+  }
+}

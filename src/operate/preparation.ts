@@ -1,0 +1,192 @@
+import type { Client } from 'cassandra-driver';
+import type { Pool } from 'pg';
+import type { Table } from '../catalog/table.ts';
+import type { Configuration } from '../config/index.ts';
+import type { Clock } from '../shared/clock.ts';
+import { LockstepError, messageOf } from '../shared/errors.ts';
+import { connectCassandra } from '../source/cassandra-client.ts';
+import { readSchema } from '../source/schema.ts';
+import { openTarget, type Target } from '../target/index.ts';
+import { CONNECT_BACKOFF } from './backoff.ts';
+import { probeClientOf } from './kafka-client.ts';
+import { createKafkaProbe } from './kafka-probe.ts';
+import type { Logger } from './logger.ts';
+import type { DependencyBoard, DependencyName } from './readiness.ts';
+import { retry } from './service.ts';
+import { resolveTables, togetherAsConfigError } from './source-tables.ts';
+import { checkTargets } from './target-check.ts';
+
+export interface PreparationOptions {
+  readonly configuration: Configuration;
+  readonly pool: Pool;
+  readonly dependencies: DependencyBoard;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** A step failed and will be repeated: its error code (cdc_retries_total) and what to tell operators. */
+  readonly onRetry: (code: string, reason: string) => void;
+}
+
+/** What the stream needs, checked and open. */
+export interface Prepared {
+  readonly tables: readonly Table[];
+  readonly target: Target;
+  /** Null where no source is configured. */
+  readonly cassandra: Client | null;
+}
+
+/**
+ * Everything that must hold before the first record is read. A system that can't be reached is waited for (visible in
+ * readiness, metrics and log); what no waiting mends — a missing table or topic, a mapping that does not fit — rejects
+ * with a LockstepError of kind `config`.
+ */
+export async function prepare(options: PreparationOptions): Promise<Prepared> {
+  // The systems are asked beside one another: one that is down must not hide what is wrong with another.
+  const failed = new AbortController();
+  const linked = { ...options, signal: AbortSignal.any([options.signal, failed.signal]) };
+  const stopOthers = (error: unknown): never => {
+    failed.abort();
+    throw error;
+  };
+  const parts = [
+    prepareTarget(linked).catch(stopOthers),
+    withRetries(linked, 'kafka', 'looking for the topics', () => prepareTopics(linked)).catch(stopOthers),
+  ] as const;
+  const [target, topics] = await Promise.allSettled(parts);
+  if (target.status === 'fulfilled' && topics.status === 'fulfilled') return target.value;
+  if (target.status === 'fulfilled') await target.value.cassandra?.shutdown().catch(() => undefined);
+  const reasons = [target, topics].flatMap((part) => (part.status === 'rejected' ? [part.reason as unknown] : []));
+  // What was stopped for the sake of the other part has nothing to say.
+  throw reasons.find((reason) => reason instanceof LockstepError) ?? reasons[0];
+}
+
+/** Repeats a step until it succeeds, and keeps readiness, metrics and log informed. */
+async function withRetries<T>(
+  { dependencies, logger, signal, onRetry }: PreparationOptions,
+  name: DependencyName,
+  what: string,
+  attempt: () => Promise<T>,
+): Promise<T> {
+  const result = await retry(attempt, {
+    backoff: CONNECT_BACKOFF,
+    signal,
+    onRetry: (error, failures, delayMs) => {
+      const reason = messageOf(error);
+      // A system that answers "no" (a missing privilege) is up; only the start waits for it.
+      if (!(error instanceof LockstepError) || error.kind === 'transient') dependencies.down(name, reason);
+      onRetry(error instanceof LockstepError ? error.code : 'UNREACHABLE', `${what}: ${reason}`);
+      logger.warn({ dependency: name, attempt: failures, retryMs: delayMs, err: error }, `${what} failed, retrying`);
+    },
+  });
+  dependencies.up(name);
+  return result;
+}
+
+/** Schema of the source, comparison with the live targets, control tables. */
+async function prepareTarget(options: PreparationOptions): Promise<Prepared> {
+  const { configuration, pool, logger, clock, signal } = options;
+  const { url, controlSchema } = configuration.target.postgres;
+  const settings = configuration.source.cassandra;
+  const cassandra =
+    settings === null
+      ? null
+      : await withRetries(options, 'cassandra', 'connecting to Cassandra', () =>
+          connectCassandra(settings, { attempts: 1, signal }),
+        );
+  try {
+    const read =
+      cassandra === null
+        ? null
+        : (keyspace: string) =>
+            withRetries(options, 'cassandra', `reading the schema of ${keyspace}`, () =>
+              readSchema(cassandra, keyspace),
+            );
+    const { resolved, errors } = await resolveTables(configuration.tables, read);
+    if (errors.length > 0) throw togetherAsConfigError(errors);
+
+    const checked = await withRetries(options, 'postgres', 'comparing tables with their targets', () =>
+      checkTargets(
+        url,
+        resolved.map(({ table }) => table),
+      ),
+    );
+    refuseTargets(
+      checked.flatMap(({ table, findings }) => findings.map((finding) => ({ table, ...finding }))),
+      logger,
+    );
+    const tables = checked.map(({ table }) => table);
+    const target = await withRetries(options, 'postgres', 'preparing the control tables', () =>
+      openTarget({ pool, controlSchema, tables, clock }),
+    );
+    return { tables, target, cassandra };
+  } catch (error) {
+    await cassandra?.shutdown().catch(() => undefined);
+    throw error;
+  }
+}
+
+interface TargetFinding {
+  readonly table: Table;
+  readonly severity: 'error' | 'warning';
+  readonly code: string;
+  readonly message: string;
+  readonly remedy: string;
+}
+
+/** Errors end the start; warnings are logged. */
+function refuseTargets(findings: readonly TargetFinding[], logger: Logger): void {
+  for (const { table, severity, code, message, remedy } of findings) {
+    if (severity === 'warning') logger.warn({ table: table.name, code, remedy }, message);
+  }
+  const errors = findings
+    .filter(({ severity }) => severity === 'error')
+    .map(({ table, code, message, remedy }) => {
+      return new LockstepError(`tables: ${table.name}: target: ${message}`, {
+        code,
+        kind: 'config',
+        remedy,
+      });
+    });
+  if (errors.length > 0) throw togetherAsConfigError(errors);
+}
+
+/** Source topics exist and keep every record; the DLQ topic exists afterwards. */
+async function prepareTopics({ configuration, logger }: PreparationOptions): Promise<void> {
+  const probe = createKafkaProbe(probeClientOf(configuration.kafka, logger));
+  try {
+    await probe.connect();
+    const errors: LockstepError[] = [];
+    for (const { source, topic } of configuration.tables) {
+      const facts = await probe.topic(topic);
+      if (facts === null) {
+        errors.push(
+          new LockstepError(`tables: ${source}: topic: there is no topic ${topic}`, {
+            code: 'TOPIC_MISSING',
+            kind: 'config',
+            remedy: `correct tables[].topic, create the topic, or let the capture agent write its first change of ${source}`,
+          }),
+        );
+      } else if (facts.settings.get('cleanup.policy')?.includes('compact') === true) {
+        errors.push(
+          new LockstepError(`tables: ${source}: topic: ${topic} is compacted, which drops sparse updates of one key`, {
+            code: 'TOPIC_COMPACTED',
+            kind: 'config',
+            remedy: `set cleanup.policy=delete on ${topic}, then compare the table with its source`,
+          }),
+        );
+      }
+    }
+    if (errors.length > 0) throw togetherAsConfigError(errors);
+    const { topic } = configuration.deadLetter;
+    const created = await probe.ensureDlq(
+      topic,
+      configuration.tables.map((table) => table.topic),
+    );
+    if (created) logger.info({ topic }, 'created the dead-letter topic');
+  } catch (cause) {
+    if (cause instanceof LockstepError) throw cause;
+    throw new LockstepError('Kafka does not answer', { code: 'KAFKA_UNAVAILABLE', kind: 'transient', cause });
+  } finally {
+    await probe.close().catch(() => undefined);
+  }
+}

@@ -1,0 +1,161 @@
+import { hostname } from 'node:os';
+import type { Configuration } from '../config/index.ts';
+import { createConsumer, createKafkajsPort, type Consumer, type KafkaPort } from '../consume/index.ts';
+import { createDlqProducer, type DeadLetterSink } from '../deadletter/index.ts';
+import { createDebeziumCassandraDecoder } from '../decode/debezium-cassandra/index.ts';
+import { systemClock, type Clock } from '../shared/clock.ts';
+import { createPool } from '../target/index.ts';
+import { closeAll } from './closing.ts';
+import { createHttpServer } from './http/server.ts';
+import { healthRoutes } from './http/health-routes.ts';
+import { listen } from './http/listen.ts';
+import { statusRoutes } from './http/status-routes.ts';
+import { kafkaClientOf } from './kafka-client.ts';
+import type { Logger } from './logger.ts';
+import { createMetrics } from './metrics.ts';
+import { prepare, type Prepared } from './preparation.ts';
+import { DependencyBoard, type DependencyName } from './readiness.ts';
+import { ServiceView } from './service-view.ts';
+import { StalenessTracker } from './staleness.ts';
+import { createStreamObserver } from './stream-observer.ts';
+import { upkeepOf, watchCassandra, watchKafka, watchPostgres, type RunningParts } from './upkeep.ts';
+import type { Service } from './service.ts';
+
+export interface RunServiceOptions {
+  readonly logger: Logger;
+  /** Asks for a clean stop: the transaction in flight ends, nothing more is begun. */
+  readonly signal: AbortSignal;
+  readonly clock?: Clock;
+  /** Names this member to operators; default host and process. */
+  readonly owner?: string;
+}
+
+/**
+ * The service: the one place that puts its parts together. HTTP comes first, so that readiness can say what the start
+ * waits for. Resolves after a clean stop; rejects with a LockstepError of kind `config` where what the configuration names
+ * does not exist, before anything is consumed.
+ */
+export async function runService(configuration: Configuration, options: RunServiceOptions): Promise<void> {
+  const { logger, signal, clock = systemClock, owner = `${hostname()}:${process.pid}` } = options;
+  const { cassandra } = configuration.source;
+  const metrics = createMetrics();
+  const names: DependencyName[] = ['kafka', 'postgres', ...(cassandra === null ? [] : (['cassandra'] as const))];
+  const dependencies = new DependencyBoard(names, clock, ({ name, state, reason }) => {
+    metrics.stream.dependencyUp.set({ dependency: name }, state === 'up' ? 1 : 0);
+    if (state === 'down') logger.warn({ dependency: name, reason }, `${name} is down`);
+    else if (state === 'up') logger.info({ dependency: name }, `${name} is up`);
+  });
+  const staleness = new StalenessTracker(clock.nowMs());
+  const view = new ServiceView({ configuration, owner, clock, dependencies, staleness });
+
+  const kafka = kafkaClientOf(configuration.kafka, logger);
+  const { url, poolSize } = configuration.target.postgres;
+  const pool = createPool({
+    url,
+    poolSize,
+    onIdleError: (error) => {
+      dependencies.down('postgres', error.message);
+    },
+  });
+  const app = createHttpServer({
+    tokens: configuration.api.tokens,
+    routes: [healthRoutes(() => view.readiness(), metrics), statusRoutes(view)],
+    logger,
+  });
+  // What has to be closed at the end, whatever of it came about.
+  let prepared: Prepared | null = null;
+  let deadLetters: DeadLetterSink | null = null;
+  let port: KafkaPort | null = null;
+  const ended = new AbortController();
+  const running = AbortSignal.any([signal, ended.signal]);
+  const background: Promise<void>[] = [];
+  const start = (...services: readonly Service[]) => {
+    for (const service of services) background.push(service.run(running));
+  };
+
+  try {
+    const address = await listen(app, configuration.api.host, configuration.api.port);
+    logger.info({ address, owner }, 'lockstep is starting');
+    start(watchPostgres(pool, dependencies));
+
+    prepared = await prepare({
+      configuration,
+      pool,
+      dependencies,
+      logger,
+      clock,
+      signal: running,
+      onRetry: (code, reason) => {
+        metrics.stream.retries.inc({ kind: code });
+        view.waitsFor(reason);
+      },
+    });
+
+    const { groupId, sessionTimeout } = configuration.kafka;
+    deadLetters = createDlqProducer({
+      kafka,
+      topic: configuration.deadLetter.topic,
+      origin: { connectorName: groupId, taskId: owner },
+    });
+    port = createKafkajsPort({ kafka, groupId, logger, sessionTimeoutMs: sessionTimeout });
+    const { tables, target } = prepared;
+    const tableOfTopic = new Map(tables.map((table) => [table.topic, table.name]));
+    const consumer: Consumer = createConsumer({
+      kafka: port,
+      door: target.door,
+      store: target.shards,
+      topics: new Map(
+        tables.map((table) => [table.topic, { table: table.name, decoder: createDebeziumCassandraDecoder(table) }]),
+      ),
+      deadLetters,
+      breaker: configuration.deadLetter.breaker,
+      observer: createStreamObserver({ metrics, dependencies, logger, clock, staleness, tableOfTopic }),
+      logger,
+      owner,
+      limits: configuration.apply,
+      clock,
+    });
+    view.started(consumer, target.shards);
+    const parts: RunningParts = {
+      configuration,
+      prepared,
+      consumer,
+      port,
+      pool,
+      metrics,
+      dependencies,
+      staleness,
+      clock,
+      logger,
+    };
+    start(watchKafka(parts), ...upkeepOf(parts));
+    if (prepared.cassandra !== null) start(watchCassandra(prepared.cassandra, dependencies));
+    logger.info({ tables: [...tableOfTopic.values()] }, 'lockstep is running');
+
+    signal.addEventListener(
+      'abort',
+      () => {
+        view.stopping();
+      },
+      { once: true },
+    );
+    await consumer.run(signal);
+  } catch (error) {
+    // A stop during the start is a stop.
+    if (!signal.aborted) throw error;
+  } finally {
+    ended.abort();
+    await closeAll(
+      [
+        ['background work', () => Promise.all(background)],
+        ['dead letters', () => deadLetters?.close()],
+        ['Kafka', () => port?.close()],
+        ['Cassandra', () => prepared?.cassandra?.shutdown()],
+        ['PostgreSQL', () => pool.end()],
+        ['HTTP', () => app.close()],
+      ],
+      logger,
+    );
+    logger.info('lockstep has stopped');
+  }
+}
