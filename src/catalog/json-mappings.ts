@@ -3,13 +3,12 @@ import { canonicalText } from '../change/value-canonical.ts';
 import { decimalText, parseDecimal } from '../change/value-number.ts';
 import { compareUtf8, parseJson, type JsonEntry, type JsonValue } from './json-text.ts';
 import { checkNumeric, writtenOut } from './number-mappings.ts';
-import { textAsJsonMapping } from './text-mappings.ts';
+import { checkStorable, textAsJsonMapping } from './text-mappings.ts';
 import { convertingMapping, identityMapping, type ValueMapping } from './value-mapping.ts';
 import { valueProblem, type ValueProblem } from './value-problems.ts';
 
 /** Texts up to this length can't hold a number with too many digits, unless it has an exponent. */
 const SHORT_JSON_LENGTH = 16_383;
-const UNSTORABLE = /[\u0000\p{Cs}]/u; // eslint-disable-line no-control-regex -- U+0000 is what it looks for
 
 /** A JSON number as PostgreSQL's numeric prints it: no exponent, no negative zero. */
 function numericText(text: string): string {
@@ -17,17 +16,12 @@ function numericText(text: string): string {
   return decimal === null ? text : writtenOut(decimalText(decimal) ?? text);
 }
 
-function problemInText(text: string, whole: string): ValueProblem | null {
-  if (!UNSTORABLE.test(text)) return null;
-  return valueProblem(text.includes('\u0000') ? 'TEXT_NUL' : 'TEXT_SURROGATE', whole);
-}
-
 function problemIn(value: JsonValue, whole: string): ValueProblem | null {
   switch (value.kind) {
     case 'literal':
       return null;
     case 'string':
-      return problemInText(value.text, whole);
+      return checkStorable(value.text, whole);
     case 'number': {
       const decimal = parseDecimal(value.text);
       const written = decimal === null ? null : decimalText(decimal);
@@ -37,7 +31,7 @@ function problemIn(value: JsonValue, whole: string): ValueProblem | null {
     case 'array':
       return firstProblem(value.items, (item) => problemIn(item, whole));
     case 'object':
-      return firstProblem(value.entries, (entry) => problemInText(entry.key, whole) ?? problemIn(entry.value, whole));
+      return firstProblem(value.entries, (entry) => checkStorable(entry.key, whole) ?? problemIn(entry.value, whole));
   }
 }
 
@@ -52,7 +46,7 @@ function firstProblem<T>(items: readonly T[], check: (item: T) => ValueProblem |
 /** jsonb holds text without U+0000 and half pairs, and numbers within numeric's limits. */
 function checkJsonb(text: string): ValueProblem | null {
   const plain = !text.includes('\\u') && text.length <= SHORT_JSON_LENGTH && !/[eE][+-]?\d/.test(text);
-  return plain ? problemInText(text, text) : problemIn(parseJson(text), text);
+  return plain ? checkStorable(text, text) : problemIn(parseJson(text), text);
 }
 
 /** jsonb's order of keys: shorter first (in bytes), then by bytes. */

@@ -10,7 +10,6 @@ import { parseTargetType, type TargetType } from './target-type.ts';
 import type { ValueMapping } from './value-mapping.ts';
 
 export type { ValueMapping } from './value-mapping.ts';
-export { LOSSES, type Loss } from './target-choices.ts';
 
 /** Largest precision of a declared numeric(p,s), and of a varchar. */
 const MAX_NUMERIC_PRECISION = 1000;

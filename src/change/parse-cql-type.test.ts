@@ -23,10 +23,7 @@ describe('parsing', () => {
       'map<text, frozen<list<int>>>',
       { kind: 'map', key: text, value: { kind: 'list', element: int, frozen: true }, frozen: false },
     ],
-    [
-      'frozen<list<list<int>>>',
-      { kind: 'list', element: { kind: 'list', element: int, frozen: true }, frozen: true },
-    ],
+    ['frozen<list<list<int>>>', { kind: 'list', element: { kind: 'list', element: int, frozen: true }, frozen: true }],
     ['tuple<int, text>', { kind: 'tuple', elements: [int, text] }],
     ['frozen<tuple<int, text>>', { kind: 'tuple', elements: [int, text] }],
     ['tuple<set<int>>', { kind: 'tuple', elements: [{ kind: 'set', element: int, frozen: true }] }],
@@ -34,8 +31,14 @@ describe('parsing', () => {
     ['addr', { kind: 'udt', name: 'addr', fields, frozen: false }],
     ['frozen<addr>', { kind: 'udt', name: 'addr', fields, frozen: true }],
     ['frozen<shop.addr>', { kind: 'udt', name: 'addr', fields, frozen: true }],
-    ['list<frozen<"Addr<x>">>', { kind: 'list', element: { kind: 'udt', name: 'Addr<x>', fields, frozen: true }, frozen: false }],
-    ["'org.apache.cassandra.db.marshal.DateType'", { kind: 'custom', name: 'org.apache.cassandra.db.marshal.DateType' }],
+    [
+      'list<frozen<"Addr<x>">>',
+      { kind: 'list', element: { kind: 'udt', name: 'Addr<x>', fields, frozen: true }, frozen: false },
+    ],
+    [
+      "'org.apache.cassandra.db.marshal.DateType'",
+      { kind: 'custom', name: 'org.apache.cassandra.db.marshal.DateType' },
+    ],
   ])('%s', (source, type) => {
     expect(parseCqlType(source, udt)).toEqual(type);
   });
@@ -54,7 +57,9 @@ describe('parsing', () => {
     ['list<'.repeat(100) + 'int' + '>'.repeat(100), /nested deeper/],
   ])('%s is refused', (source, message) => {
     expect(() => parseCqlType(source, udt)).toThrow(message);
-    expect(() => parseCqlType(source, udt)).toThrow(expect.objectContaining({ kind: 'config', code: 'CQL_TYPE_UNKNOWN' }));
+    expect(() => parseCqlType(source, udt)).toThrow(
+      expect.objectContaining({ kind: 'config', code: 'CQL_TYPE_UNKNOWN' }),
+    );
   });
 });
 

@@ -113,7 +113,8 @@ class Parser {
   #typeOf(token: Token, frozen: boolean): CqlType {
     if (token.kind === 'class') return { kind: 'custom', name: token.text };
     if (token.kind === 'quoted') return this.#udtType(token.text, frozen);
-    if (token.kind !== 'name') throw refuse(this.#text, token.kind === 'end' ? 'it ends too early' : `at ${token.text}`);
+    if (token.kind !== 'name')
+      throw refuse(this.#text, token.kind === 'end' ? 'it ends too early' : `at ${token.text}`);
     const name = token.text.toLowerCase();
     if (this.#opens()) return this.#generic(name, frozen);
     if (name === 'varchar') return { kind: 'scalar', name: 'text' };

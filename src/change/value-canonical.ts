@@ -11,6 +11,7 @@ import {
   floatText,
   parseDouble,
   parseFloat32,
+  strippedDecimal,
 } from './value-number.ts';
 
 /**
@@ -92,5 +93,20 @@ export function canonicalText(type: CqlType, text: string): string | null {
     if (element !== null && canonical === null) return null;
     parts.push(canonical);
   }
+  return collectionText(type, parts);
+}
+
+/**
+ * One text for all values that the comparator takes for the same row: of decimal clustering, 1.0 and 1.00 are one row.
+ * Of every other scalar type equal values have equal canonical text already. Text that is no value comes back as it is.
+ */
+export function canonicalClustering(type: CqlType, text: string): string {
+  if (type.kind === 'scalar') return type.name === 'decimal' ? (strippedDecimal(text) ?? text) : text;
+  const elements = elementsOf(type, text);
+  if (elements === null) return text;
+  const parts = elements.map((element, index) => {
+    const part = elementType(type, index);
+    return element === null || part === undefined ? element : canonicalClustering(part, element);
+  });
   return collectionText(type, parts);
 }

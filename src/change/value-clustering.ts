@@ -3,7 +3,7 @@ import type { CqlType, ScalarName } from './source-type.ts';
 import { parseDate, parseTime, parseTimestamp } from './value-calendar.ts';
 import { elementsOf, elementType, type Elements } from './value-elements.ts';
 import { parseInet } from './value-inet.ts';
-import { parseDecimal, parseDouble, parseFloat32, strippedDecimal, type Decimal } from './value-number.ts';
+import { parseDecimal, parseDouble, parseFloat32, type Decimal } from './value-number.ts';
 
 /**
  * Cassandra's comparators (`org.apache.cassandra.db.marshal`, 5.0.8), the order in which rows of a partition stand and
@@ -43,11 +43,14 @@ export function malformed(type: CqlType, text: string): LockstepError {
 
 /** Refusal of a type whose order is not known. */
 export function withoutOrder(type: CqlType): LockstepError {
-  return new LockstepError(`the clustering order of type ${type.kind === 'scalar' ? type.name : type.kind} is unknown`, {
-    code: 'CLUSTERING_TYPE_UNSUPPORTED',
-    kind: 'config',
-    remedy: 'leave the table out, or keep it without clustering on that column',
-  });
+  return new LockstepError(
+    `the clustering order of type ${type.kind === 'scalar' ? type.name : type.kind} is unknown`,
+    {
+      code: 'CLUSTERING_TYPE_UNSUPPORTED',
+      kind: 'config',
+      remedy: 'leave the table out, or keep it without clustering on that column',
+    },
+  );
 }
 
 function sign(difference: number): number {
@@ -103,6 +106,11 @@ export function signedBytesHex(hex: string): string {
   return flipped;
 }
 
+/** Unsigned, the shorter of equal beginnings first. */
+function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  return Buffer.compare(a, b);
+}
+
 function compareTexts(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
@@ -147,7 +155,7 @@ function comparator<Value>(
   return { parse, compare } as Comparator<unknown>;
 }
 
-const utf8 = comparator((text) => Buffer.from(text, 'utf8'), Buffer.compare);
+const utf8 = comparator((text) => Buffer.from(text, 'utf8'), compareBytes);
 const integer = comparator(parseInteger, compareBigInts);
 const decimal = comparator(parseDecimal, compareDecimals);
 
@@ -162,7 +170,7 @@ const COMPARATORS: Readonly<Record<ScalarName, Comparator<unknown> | null>> = {
   decimal,
   counter: null,
   duration: null,
-  blob: comparator(parseBlob, Buffer.compare),
+  blob: comparator(parseBlob, compareBytes),
   boolean: comparator(parseBoolean, (a, b) => Number(a) - Number(b)),
   date: comparator(parseDate, (a, b) => sign(a - b)),
   time: comparator(parseTime, compareBigInts),
@@ -171,7 +179,7 @@ const COMPARATORS: Readonly<Record<ScalarName, Comparator<unknown> | null>> = {
   double: comparator(parseDouble, compareDoubles),
   uuid: comparator(uuidText, (a, b) => compareTexts(uuidSortKey(a), uuidSortKey(b))),
   timeuuid: comparator(uuidText, (a, b) => compareTexts(timeUuidSortKey(a), timeUuidSortKey(b))),
-  inet: comparator(parseInet, (a, b) => Buffer.compare(a, b)),
+  inet: comparator(parseInet, compareBytes),
 };
 
 /** The order of set elements and map keys; by text where Cassandra's order is unknown. */
@@ -233,13 +241,4 @@ export function compareClustering(type: CqlType, a: string, b: string): number {
   if (left === null) throw malformed(type, a);
   if (right === null) throw malformed(type, b);
   return order.compare(left, right);
-}
-
-/**
- * One text for all values that the comparator takes for the same row: Cassandra's decimal clustering 1.0 and 1.00 are
- * one row. Of every other scalar type equal values have equal canonical text already.
- */
-export function canonicalClustering(type: CqlType, text: string): string {
-  if (type.kind === 'scalar') return type.name === 'decimal' ? (strippedDecimal(text) ?? text) : text;
-  return text;
 }

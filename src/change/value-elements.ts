@@ -6,7 +6,10 @@ import type { CqlType } from './source-type.ts';
  */
 export type Elements = readonly (string | null)[];
 
-type Node = null | boolean | string | readonly Node[] | { readonly [name: string]: Node };
+interface NodeObject {
+  readonly [name: string]: Node;
+}
+type Node = null | boolean | string | readonly Node[] | NodeObject;
 
 // Newer than the library types of ES2023, present in every supported Node (≥ 22.18).
 interface SourceTextJson {
@@ -33,7 +36,7 @@ function textOf(node: Node | undefined): string | null {
   return json.isRawJSON(node) ? node.rawJSON : JSON.stringify(node);
 }
 
-function isPlainObject(node: Node): node is { readonly [name: string]: Node } {
+function isPlainObject(node: Node): node is NodeObject {
   return typeof node === 'object' && node !== null && !Array.isArray(node) && !json.isRawJSON(node);
 }
 

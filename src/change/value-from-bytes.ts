@@ -127,7 +127,8 @@ function counted(bytes: Buffer, types: readonly CqlType[]): PartTexts | null {
 function fields(bytes: Buffer, types: readonly CqlType[]): PartTexts | null {
   const parts = new Parts(bytes);
   const texts: PartTexts = [];
-  for (const type of types) if (parts.atEnd) texts.push(null);
+  for (const type of types)
+    if (parts.atEnd) texts.push(null);
     else if (!readPart(type, parts, texts)) return null;
   return parts.atEnd ? texts : null;
 }

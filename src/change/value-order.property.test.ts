@@ -23,7 +23,10 @@ const uuid = (versions: readonly string[]): fc.Arbitrary<string> =>
 
 /** Canonical values of every scalar type that can be in a clustering key, with collisions likely. */
 const VALUES: Readonly<Record<string, fc.Arbitrary<string>>> = {
-  text: fc.oneof(fc.string({ unit: 'binary', maxLength: 6 }), fc.string({ unit: fc.constantFrom('\0', '\u0001', 'a'), maxLength: 4 })),
+  text: fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 6 }),
+    fc.string({ unit: fc.constantFrom('\0', '\u0001', 'a'), maxLength: 4 }),
+  ),
   ascii: fc.string({ unit: fc.constantFrom('\0', 'a', 'b', '~'), maxLength: 5 }),
   tinyint: fc.integer({ min: -128, max: 127 }).map(String),
   smallint: fc.integer({ min: -32768, max: 32767 }).map(String),
@@ -39,8 +42,16 @@ const VALUES: Readonly<Record<string, fc.Arbitrary<string>>> = {
   timestamp: fc.oneof(int64, fc.bigInt({ min: -(10n ** 13n), max: 10n ** 13n })).map(timestampText),
   uuid: uuid(['0', '1', '1', '4', '7', 'f']),
   timeuuid: uuid(['1']),
-  inet: fc.oneof(bytes(4), bytes(16), bytes(16).map((raw) => raw.map((byte) => (byte > 60 ? 0 : byte)))).map(inetText),
-  blob: fc.oneof(fc.uint8Array({ maxLength: 6 }), fc.uint8Array({ maxLength: 4, max: 1 })).map((raw) => `\\x${Buffer.from(raw).toString('hex')}`),
+  inet: fc
+    .oneof(
+      bytes(4),
+      bytes(16),
+      bytes(16).map((raw) => raw.map((byte) => (byte > 60 ? 0 : byte))),
+    )
+    .map(inetText),
+  blob: fc
+    .oneof(fc.uint8Array({ maxLength: 6 }), fc.uint8Array({ maxLength: 4, max: 1 }))
+    .map((raw) => `\\x${Buffer.from(raw).toString('hex')}`),
 };
 
 describe.each(Object.entries(VALUES))('%s', (name, value) => {
@@ -61,18 +72,22 @@ describe.each(Object.entries(VALUES))('%s', (name, value) => {
 
   test('encodings of several columns concatenate to the order of the key, DESC columns included', () => {
     fc.assert(
-      fc.property(fc.array(fc.boolean(), { minLength: 1, maxLength: 3 }), fc.array(value, { minLength: 6, maxLength: 6 }), (desc, values) => {
-        const left = values.slice(0, desc.length);
-        const right = values.slice(3, 3 + desc.length);
-        const encode = (key: readonly string[]): Buffer =>
-          Buffer.concat(key.map((text, index) => orderBytes(type, text, desc[index])));
-        let expected = 0;
-        for (let index = 0; index < desc.length && expected === 0; index++) {
-          const compared = compareClustering(type, left[index] ?? '', right[index] ?? '');
-          expected = desc[index] === true ? -compared : compared;
-        }
-        expect(Buffer.compare(encode(left), encode(right)) - expected).toBe(0);
-      }),
+      fc.property(
+        fc.array(fc.boolean(), { minLength: 1, maxLength: 3 }),
+        fc.array(value, { minLength: 6, maxLength: 6 }),
+        (desc, values) => {
+          const left = values.slice(0, desc.length);
+          const right = values.slice(3, 3 + desc.length);
+          const encode = (key: readonly string[]): Buffer =>
+            Buffer.concat(key.map((text, index) => orderBytes(type, text, desc[index])));
+          let expected = 0;
+          for (let index = 0; index < desc.length && expected === 0; index++) {
+            const compared = compareClustering(type, left[index] ?? '', right[index] ?? '');
+            expected = desc[index] === true ? -compared : compared;
+          }
+          expect(Buffer.compare(encode(left), encode(right)) - expected).toBe(0);
+        },
+      ),
     );
   });
 

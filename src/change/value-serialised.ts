@@ -32,7 +32,9 @@ function bigIntegerBytes(value: bigint): Uint8Array {
   let width = Math.floor(bits / 8) + 1;
   // The hex length rounds the bit length up to four; drop the byte that this may cost.
   if (width > 1 && magnitude < 1n << BigInt((width - 1) * 8 - 1)) width--;
-  const hex = BigInt.asUintN(width * 8, value).toString(16).padStart(width * 2, '0');
+  const hex = BigInt.asUintN(width * 8, value)
+    .toString(16)
+    .padStart(width * 2, '0');
   return Buffer.from(hex, 'hex');
 }
 

@@ -120,6 +120,39 @@ describe('position', () => {
     expect(rig.kafka.isHeld(TOPIC, 0)).toBe(true);
   });
 
+  it('notices a topic that was created again and has outgrown the position while it runs', async () => {
+    rig = new ConsumerRig();
+    rig.kafka.append(TOPIC, 0, ...values(5));
+    await rig.assign();
+    await rig.poll();
+    rig.kafka.recreate(TOPIC, 0);
+    rig.kafka.append(TOPIC, 0, ...values(3, 100));
+    await rig.poll();
+    rig.kafka.append(TOPIC, 0, ...values(9, 200));
+    for (let i = 0; i < 3; i += 1) await rig.poll();
+    expect(rig.state).toBe('TOPIC_RECREATED');
+    expect(rig.applied).toEqual([0n, 1n, 2n, 3n, 4n]);
+  });
+
+  it('compares anew after fetching stood still for long: the topic may have been created again unseen', async () => {
+    rig = new ConsumerRig({ maxQueuedBytes: 10, recheckMs: 30_000 });
+    rig.kafka.append(TOPIC, 0, ...values(5));
+    await rig.assign();
+    let open: () => void = () => undefined;
+    rig.target.before = () => new Promise((resolve) => (open = resolve));
+    await rig.poll(2n);
+    await rig.poll(3n);
+    await rig.timers.advance(40_000);
+    rig.kafka.recreate(TOPIC, 0);
+    rig.kafka.append(TOPIC, 0, ...values(20, 100));
+    rig.target.before = () => undefined;
+    open();
+    await settled();
+    for (let i = 0; i < 3; i += 1) await rig.poll();
+    expect(rig.state).toBe('TOPIC_RECREATED');
+    expect(rig.applied).toEqual([0n, 1n, 2n, 3n, 4n].slice(0, rig.applied.length));
+  });
+
   it('drops everything and follows the stored position when it is fenced', async () => {
     rig = new ConsumerRig({ maxBatchChanges: 2 });
     rig.kafka.append(TOPIC, 0, ...values(10));

@@ -13,7 +13,7 @@ import type { ShardPosition, ShardStore } from '../target/shard-store.ts';
 import type { BreakerLimits } from './breaker.ts';
 import { ByteBudget } from './byte-budget.ts';
 import { partitionKey } from './kafka-port.ts';
-import type { GroupState, KafkaPort, LogRange, TopicPartition } from './kafka-port.ts';
+import type { FetchedBatch, GroupState, KafkaPort, LogRange, TopicPartition } from './kafka-port.ts';
 import { defaultLimits } from './limits.ts';
 import type { ConsumeLimits } from './limits.ts';
 import type { ConsumeObserver } from './observer.ts';
@@ -150,6 +150,16 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     }
   }
 
+  async function onBatch(batch: FetchedBatch, heartbeat: () => Promise<void>): Promise<void> {
+    const key = partitionKey(batch);
+    if (stopping || !assigned.has(key)) return;
+    const startedMs = timers.elapsedMs();
+    await workers.get(key)?.onBatch(batch, heartbeat);
+    if (stopping || timers.elapsedMs() - startedMs < limits.recheckMs) return;
+    // Nothing was fetched meanwhile, so a topic that was deleted and created again would have gone unnoticed.
+    for (const each of assigned) workers.get(each)?.assign();
+  }
+
   /** Log ends of all assigned partitions, for the backlog of shards that fetch nothing (stopped, held, idle). */
   async function watchLogEnds(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
@@ -172,10 +182,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
         [...options.topics.keys()],
         {
           onAssigned,
-          onBatch: async (batch, heartbeat) => {
-            const key = partitionKey(batch);
-            if (!stopping && assigned.has(key)) await workers.get(key)?.onBatch(batch, heartbeat);
-          },
+          onBatch,
           onState: (state) => {
             group = state;
             observer.group(state);

@@ -30,6 +30,8 @@ export function createKafkaClient(options: KafkaClientOptions): Kafka {
     connectionTimeout: CONNECTION_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
     enforceRequestTimeout: true,
+    // Few, because whoever uses the client retries for ever and says so; kafkajs would be silent for a minute.
+    retry: { retries: 3, initialRetryTime: 100, maxRetryTime: 1_000 },
     logLevel: kafkajs.logLevel.INFO,
     logCreator: kafkajsLogger(options.logger),
   });

@@ -21,6 +21,8 @@ export interface ConsumeLimits {
   readonly timeoutsBeforeBisection: number;
   /** How often log ends are read for the backlog gauge of shards that get no batches. */
   readonly logEndsMs: number;
+  /** After fetching stood still for this long (a target that was away), every shard compares its record again. */
+  readonly recheckMs: number;
   /** While a fetch waits for room, the group hears from us this often. */
   readonly heartbeatMs: number;
   /** A transaction that takes longer than this to finish does not hold up a stop. */
@@ -39,6 +41,7 @@ export const defaultLimits: ConsumeLimits = {
   recentFingerprints: 16_384,
   timeoutsBeforeBisection: 3,
   logEndsMs: 10_000,
+  recheckMs: 30_000,
   heartbeatMs: 1_000,
   stopMs: 10_000,
 };

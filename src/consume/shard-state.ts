@@ -22,7 +22,7 @@ export type ShardState =
   /** The next fetch begins at the record before the position: it must be the one that was applied. */
   | { readonly phase: 'verifying'; readonly position: bigint; readonly mark: RecordMark; readonly misses: number }
   /** `position` is committed, `expected` is where the next fetch must begin; what lies between is in the pipeline. */
-  | { readonly phase: 'running'; readonly position: bigint; readonly expected: bigint; readonly misses: number }
+  | { readonly phase: 'running'; readonly position: bigint; readonly expected: bigint }
   /** Nothing is fetched until the next probe. */
   | { readonly phase: 'stopped'; readonly stop: Stop };
 
@@ -80,7 +80,7 @@ export interface Step {
 
 export const initialState: ShardState = { phase: 'released' };
 
-/** A batch from elsewhere after a seek is normal once (it was under way); twice in a row means that the log has moved. */
+/** While verifying a batch from elsewhere is normal once (it was under way); twice in a row, the log has moved. */
 const MISSES_BEFORE_RELOAD = 2;
 
 const reload: Step = { state: { phase: 'loading' }, effects: [{ kind: 'drop' }, { kind: 'hold' }, { kind: 'load' }] };
@@ -114,7 +114,7 @@ function fromLoaded(event: Extract<ShardEvent, { kind: 'loaded' }>): Step {
   if (mark !== null && mark.offset >= logStart) {
     return stay({ phase: 'verifying', position: next, mark, misses: 0 }, { kind: 'seek', offset: mark.offset });
   }
-  const running: ShardState = { phase: 'running', position: next, expected: next, misses: 0 };
+  const running: ShardState = { phase: 'running', position: next, expected: next };
   return mark === null
     ? stay(running, { kind: 'seek', offset: next })
     : stay(running, { kind: 'note-unverified', mark }, { kind: 'seek', offset: next });
@@ -122,17 +122,17 @@ function fromLoaded(event: Extract<ShardEvent, { kind: 'loaded' }>): Step {
 
 type Fetched = Extract<ShardEvent, { kind: 'fetched' }>;
 
-function miss(state: Extract<ShardState, { misses: number }>, wanted: bigint): Step {
-  const misses = state.misses + 1;
-  // Discard-and-seek alone would loop for ever where retention has passed the position: the load finds that out.
-  if (misses >= MISSES_BEFORE_RELOAD) return { ...reload, effects: [{ kind: 'discard' }, ...reload.effects] };
-  return stay({ ...state, misses }, { kind: 'discard' }, { kind: 'seek', offset: wanted });
-}
+/**
+ * A batch from elsewhere: kafkajs goes to the log start when the offset is out of range, and that happens when retention
+ * has passed it or when the topic was deleted and created again. So the position is loaded and verified anew: a seek
+ * alone would loop for ever in the first case, and in the second succeed as soon as the new log is long enough ⚠.
+ */
+const missed: Step = { ...reload, effects: [{ kind: 'discard' }, ...reload.effects] };
 
 /** A batch at the right place. What lies before the position was applied already. */
 function taken(position: bigint, expected: bigint, event: Fetched, ...before: readonly Effect[]): Step {
   const from = expected > position ? expected : position;
-  const state: ShardState = { phase: 'running', position, expected: event.next, misses: 0 };
+  const state: ShardState = { phase: 'running', position, expected: event.next };
   if (event.next <= from) return stay(state, ...before, { kind: 'discard' });
   return stay(state, ...before, { kind: 'accept', from, next: event.next });
 }
@@ -140,11 +140,15 @@ function taken(position: bigint, expected: bigint, event: Fetched, ...before: re
 function onFetched(state: ShardState, event: Fetched): Step {
   switch (state.phase) {
     case 'running':
-      if (event.fetchedOffset !== state.expected) return miss(state, state.expected);
+      if (event.fetchedOffset !== state.expected) return missed;
       return taken(state.position, state.expected, event);
     case 'verifying': {
       const { mark, position } = state;
-      if (event.fetchedOffset !== mark.offset) return miss(state, mark.offset);
+      if (event.fetchedOffset !== mark.offset) {
+        const misses = state.misses + 1;
+        if (misses >= MISSES_BEFORE_RELOAD) return missed;
+        return stay({ ...state, misses }, { kind: 'discard' }, { kind: 'seek', offset: mark.offset });
+      }
       const hash = event.hashAt(mark.offset);
       if (hash !== null && !hash.equals(mark.hash)) {
         return recreated(

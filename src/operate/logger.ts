@@ -29,7 +29,7 @@ function errorFields(error: unknown): unknown {
     ...(kind === undefined ? {} : { kind }),
     ...(remedy === undefined ? {} : { remedy }),
     // What is raised on purpose explains itself; the way there matters for everything else.
-    ...(kind === undefined || kind === 'bug' ? { stack: error.stack } : {}),
+    ...(kind === undefined || kind === 'bug' ? { stack: maskUrl(error.stack ?? '') } : {}),
     ...(error.cause === undefined ? {} : { cause: errorFields(error.cause) }),
   };
 }

@@ -26,10 +26,13 @@ export function renderProperties(properties: Iterable<readonly [string, string |
 
 /** The shipped agent configuration with the given keys replaced. */
 export async function agentProperties(replaced: Readonly<Record<string, string | number>>): Promise<string> {
-  const shipped = parseProperties(await readFile(packageFile('connectors', 'debezium-cassandra', 'agent.properties'), 'utf8'));
+  const shipped = parseProperties(
+    await readFile(packageFile('connectors', 'debezium-cassandra', 'agent.properties'), 'utf8'),
+  );
   const properties = new Map<string, string | number>(shipped);
   for (const [key, value] of Object.entries(replaced)) {
-    if (!shipped.has(key)) throw new Error(`connectors/debezium-cassandra/agent.properties has no key ${key} to replace`);
+    if (!shipped.has(key))
+      throw new Error(`connectors/debezium-cassandra/agent.properties has no key ${key} to replace`);
     properties.set(key, value);
   }
   return renderProperties(properties);
@@ -39,11 +42,15 @@ export async function agentProperties(replaced: Readonly<Record<string, string |
 export async function agentDriverConfig(contactPoint: string): Promise<string> {
   const shipped = await readFile(packageFile('connectors', 'debezium-cassandra', 'application.conf'), 'utf8');
   const adapted = shipped.replace('"127.0.0.1:9042"', JSON.stringify(contactPoint));
-  if (adapted === shipped && contactPoint !== '127.0.0.1:9042') throw new Error('application.conf has no contact point to replace');
+  if (adapted === shipped && contactPoint !== '127.0.0.1:9042')
+    throw new Error('application.conf has no contact point to replace');
   return adapted;
 }
 
 /** The settings of cassandra.yaml that capture needs. */
 export async function cassandraCaptureSettings(): Promise<Record<string, unknown>> {
-  return parse(await readFile(packageFile('connectors', 'debezium-cassandra', 'cassandra-cdc.yaml'), 'utf8')) as Record<string, unknown>;
+  return parse(await readFile(packageFile('connectors', 'debezium-cassandra', 'cassandra-cdc.yaml'), 'utf8')) as Record<
+    string,
+    unknown
+  >;
 }

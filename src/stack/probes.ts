@@ -1,30 +1,50 @@
 /** Health checks, the same whoever runs the parts: does a client on this machine get an answer, now? None of them throws. */
 import { connect } from 'node:net';
-import { Kafka, logLevel } from 'kafkajs';
 import pg from 'pg';
 
 /** A probe that takes longer is a no. */
 const PROBE_LIMIT_MS = 1_000;
 
-/** Whether a broker answers there with at least itself. */
-export async function kafkaAnswers(broker: string): Promise<boolean> {
-  const admin = new Kafka({
-    brokers: [broker],
-    clientId: 'lockstep-stack',
-    logLevel: logLevel.NOTHING,
-    connectionTimeout: PROBE_LIMIT_MS,
-    requestTimeout: PROBE_LIMIT_MS,
-    retry: { retries: 0 },
-  }).admin();
-  try {
-    await admin.connect();
-    const { brokers } = await admin.describeCluster();
-    return brokers.length > 0;
-  } catch {
-    return false;
-  } finally {
-    await admin.disconnect().catch(() => undefined);
-  }
+/** Sends one request and says whether the first bytes of the answer are those of a healthy server. */
+async function ask(port: number, request: Buffer, isAnswer: (answer: Buffer) => boolean): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: '127.0.0.1', port, timeout: PROBE_LIMIT_MS });
+    const settle = (healthy: boolean): void => {
+      socket.destroy();
+      resolve(healthy);
+    };
+    socket.once('connect', () => socket.write(request));
+    socket.once('data', (answer) => {
+      settle(isAnswer(answer));
+    });
+    for (const event of ['error', 'timeout', 'end'] as const) {
+      socket.once(event, () => {
+        settle(false);
+      });
+    }
+  });
+}
+
+/**
+ * A Kafka Metadata request, version 1, for no topic: length (4), API key 3 (2), version (2), correlation ID (4), client ID
+ * (length and text), number of topics (4). A bare request, since a client logs, retries and keeps timers at every look.
+ */
+const METADATA_REQUEST = ((): Buffer => {
+  const clientId = Buffer.from('lockstep-stack');
+  const request = Buffer.alloc(18 + clientId.length);
+  request.writeInt32BE(request.length - 4, 0);
+  request.writeInt16BE(3, 4);
+  request.writeInt16BE(1, 6);
+  request.writeInt32BE(1, 8);
+  request.writeInt16BE(clientId.length, 12);
+  clientId.copy(request, 14);
+  return request;
+})();
+
+/** Whether a broker answers there and knows of at least one broker, itself: it does once it may be written to. */
+export async function kafkaAnswers(port: number): Promise<boolean> {
+  // Length (4), correlation ID (4), number of brokers (4).
+  return ask(port, METADATA_REQUEST, (answer) => answer.length >= 12 && answer.readInt32BE(8) > 0);
 }
 
 /** An OPTIONS request of the CQL protocol v4: version, flags, stream (2), opcode, length (4). */
@@ -37,18 +57,7 @@ const SUPPORTED = 0x06;
  * driver would read the whole schema at every look.
  */
 export async function cassandraAnswers(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host: '127.0.0.1', port, timeout: PROBE_LIMIT_MS });
-    const answer = (healthy: boolean): void => {
-      socket.destroy();
-      resolve(healthy);
-    };
-    socket.once('connect', () => socket.write(OPTIONS_REQUEST));
-    socket.once('data', (data) => {
-      answer(data[4] === SUPPORTED);
-    });
-    for (const event of ['error', 'timeout', 'end'] as const) socket.once(event, () => { answer(false); });
-  });
+  return ask(port, OPTIONS_REQUEST, (answer) => answer[4] === SUPPORTED);
 }
 
 /** Whether the agent says that all its processors run. It can't tell that it lost a change. */
@@ -80,7 +89,10 @@ async function query(url: string, sql: string): Promise<pg.QueryResult> {
 
 /** Whether the server accepts a session on Lockstep's database. */
 export async function postgresAnswers(url: string): Promise<boolean> {
-  return query(url, 'SELECT 1').then(() => true, () => false);
+  return query(url, 'SELECT 1').then(
+    () => true,
+    () => false,
+  );
 }
 
 /**

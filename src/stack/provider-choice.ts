@@ -55,8 +55,9 @@ export function engineAddresses(environment: NodeJS.ProcessEnv, home: string): E
   if (configured) {
     if (configured.startsWith('unix://')) return [{ socketPath: configured.slice('unix://'.length) }];
     const url = URL.parse(configured);
-    // TLS and ssh engines are testcontainers' to reach; asking for them by name (--provider docker) works.
-    return url && (url.protocol === 'tcp:' || url.protocol === 'http:') ? [{ host: url.hostname, port: Number(url.port || '2375') }] : [];
+    return url && (url.protocol === 'tcp:' || url.protocol === 'http:')
+      ? [{ host: url.hostname, port: Number(url.port || '2375') }]
+      : [];
   }
   const runtimeDir = environment['XDG_RUNTIME_DIR'];
   return [
@@ -74,14 +75,18 @@ async function ping(address: EngineAddress): Promise<string | null> {
       resolve(response.statusCode === 200 ? null : `it answered ${String(response.statusCode)}`);
     });
     asked.once('timeout', () => asked.destroy(new Error(`no answer within ${PING_LIMIT_MS} ms`)));
-    asked.once('error', (error) => { resolve(messageOf(error)); });
+    asked.once('error', (error) => {
+      resolve(messageOf(error));
+    });
     asked.end();
   });
 }
 
 async function findDocker(environment: NodeJS.ProcessEnv): Promise<string | null> {
   const addresses = engineAddresses(environment, homedir());
-  if (addresses.length === 0) return `DOCKER_HOST is ${String(environment['DOCKER_HOST'])}, which can not be pinged (use --provider docker to try it)`;
+  if (addresses.length === 0) {
+    return `DOCKER_HOST is ${environment['DOCKER_HOST']}, and only unix:// and tcp:// addresses are understood here`;
+  }
   const answers = await Promise.all(addresses.map(ping));
   return answers.includes(null) ? null : (answers[0] ?? null);
 }
@@ -89,7 +94,14 @@ async function findDocker(environment: NodeJS.ProcessEnv): Promise<string | null
 async function findMaven(environment: NodeJS.ProcessEnv): Promise<string | null> {
   if (jarsAreCached()) return null;
   for (const dir of (environment['PATH'] ?? '').split(delimiter)) {
-    if (dir !== '' && (await access(join(dir, 'mvn'), constants.X_OK).then(() => true, () => false))) return null;
+    if (
+      dir !== '' &&
+      (await access(join(dir, 'mvn'), constants.X_OK).then(
+        () => true,
+        () => false,
+      ))
+    )
+      return null;
   }
   return 'Maven (mvn) is not on PATH, and the jars are not in the cache';
 }

@@ -1,10 +1,11 @@
 /** The native stack for real: it captures, survives the loss of each part, and leaves nothing behind when its owner dies. */
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Readable, Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import cassandra from 'cassandra-driver';
@@ -63,7 +64,9 @@ const TOPIC = 'cass1.stack_test.rows';
 
 async function createSchema(endpoints: StackEndpoints): Promise<void> {
   await cql(endpoints, async (client) => {
-    await client.execute("CREATE KEYSPACE IF NOT EXISTS stack_test WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}");
+    await client.execute(
+      "CREATE KEYSPACE IF NOT EXISTS stack_test WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}",
+    );
     await client.execute('CREATE TABLE IF NOT EXISTS stack_test.rows (id int PRIMARY KEY, value text) WITH cdc = true');
   });
 }
@@ -78,8 +81,13 @@ async function captured(endpoints: StackEndpoints, id: number): Promise<unknown>
   await admin.connect();
   await eventually(`topic ${TOPIC}`, async () => ((await admin.listTopics()).includes(TOPIC) ? true : undefined));
   await admin.disconnect();
-  const consumer = kafka.consumer({ groupId: `stack-test-${id}-${process.hrtime.bigint()}`, maxWaitTimeInMs: 50, allowAutoTopicCreation: false });
-  const found = Promise.withResolvers<unknown>();
+  const consumer = kafka.consumer({
+    groupId: `stack-test-${id}-${process.hrtime.bigint()}`,
+    maxWaitTimeInMs: 50,
+    allowAutoTopicCreation: false,
+  });
+  let foundRecord: (value: unknown) => void = () => undefined;
+  const found = new Promise<unknown>((resolve) => (foundRecord = resolve));
   try {
     await eventually('subscription', async () => {
       await consumer.connect();
@@ -89,12 +97,14 @@ async function captured(endpoints: StackEndpoints, id: number): Promise<unknown>
     await consumer.run({
       eachMessage: async ({ message }) => {
         const key: unknown = JSON.parse(message.key?.toString() ?? 'null');
-        if ((key as { id?: number } | null)?.id === id) found.resolve(JSON.parse(message.value?.toString() ?? 'null'));
+        if ((key as { id?: number } | null)?.id === id) foundRecord(JSON.parse(message.value?.toString() ?? 'null'));
       },
     });
     return await Promise.race([
-      found.promise,
-      delay(60_000, undefined, { ref: false }).then(() => Promise.reject(new Error(`row ${id} did not reach ${TOPIC}`))),
+      found,
+      delay(60_000, undefined, { ref: false }).then(() =>
+        Promise.reject(new Error(`row ${id} did not reach ${TOPIC}`)),
+      ),
     ]);
   } finally {
     await consumer.disconnect();
@@ -126,17 +136,29 @@ describe('the native stack', () => {
       expect(status.parts[name]).toMatchObject({ state: 'running', healthy: true });
       expect(existsSync(status.parts[name].log)).toBe(true);
     }
-    expect(events.filter((event) => event.kind === 'healthy').map((event) => event.part).toSorted()).toEqual([...PART_NAMES].toSorted());
+    expect(
+      events
+        .filter((event) => event.kind === 'healthy')
+        .map((event) => event.part)
+        .toSorted(),
+    ).toEqual([...PART_NAMES].toSorted());
   });
 
   it('carries a row from CQL to Kafka', async () => {
     await insert(endpoints, 1);
-    expect(await captured(endpoints, 1)).toMatchObject({ op: 'i', after: { id: { value: 1 }, value: { value: 'v1' } } });
+    expect(await captured(endpoints, 1)).toMatchObject({
+      op: 'i',
+      after: { id: { value: 1 }, value: { value: 'v1' } },
+    });
   });
 
   it('listens on the loopback interface only', async () => {
-    const sockets = (await Promise.all(['/proc/net/tcp', '/proc/net/tcp6'].map((file) => readFile(file, 'utf8').catch(() => '')))).join('\n');
-    const ports = Object.values((JSON.parse(await readFile(join(stack.dir, 'state.json'), 'utf8')) as { ports: Record<string, number> }).ports);
+    const sockets = (
+      await Promise.all(['/proc/net/tcp', '/proc/net/tcp6'].map((file) => readFile(file, 'utf8').catch(() => '')))
+    ).join('\n');
+    const ports = Object.values(
+      (JSON.parse(await readFile(join(stack.dir, 'state.json'), 'utf8')) as { ports: Record<string, number> }).ports,
+    );
     const exposed = sockets
       .split('\n')
       .map((line) => line.trim().split(/\s+/))
@@ -173,24 +195,36 @@ describe('the native stack', () => {
     const stopped = await stack.status();
     expect(stopped.running).toBe(false);
     expect(await stack.up()).toEqual(endpoints);
-    expect(await cql(endpoints, async (client) => (await client.execute('SELECT value FROM stack_test.rows WHERE id = 1')).first()['value'])).toBe('v1');
+    expect(
+      await cql(
+        endpoints,
+        async (client): Promise<unknown> =>
+          (await client.execute('SELECT value FROM stack_test.rows WHERE id = 1')).first()['value'],
+      ),
+    ).toBe('v1');
     expect(await sql(endpoints, 'SELECT count(*)::int AS rows FROM kept')).toEqual([{ rows: 1000 }]);
     expect(await captured(endpoints, 1)).toMatchObject({ op: 'i' });
   });
 });
 
+/** A process of its own that opens the native stack in `dir` and goes on with `program`. It ends with this one. */
+function spawnOwner(dir: string, program: string): ChildProcessByStdio<Writable, Readable, null> {
+  const face = pathToFileURL(join(import.meta.dirname, '..', '..', 'src', 'stack', 'index.ts')).href;
+  const whole = `
+    process.stdin.resume().on('end', () => process.exit(1));
+    const { openStack } = await import(${JSON.stringify(face)});
+    const stack = await openStack({ provider: 'native', dir: ${JSON.stringify(dir)} });
+    ${program}`;
+  return spawn(process.execPath, ['--no-warnings', '--input-type=module', '-e', whole], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+}
+
 describe('an owner that is killed', () => {
   it('takes every process of its stack with it', async () => {
     const base = await mkdtemp(join(tmpdir(), 'lockstep-owner-'));
     const dir = join(base, 'stack');
-    const face = pathToFileURL(join(import.meta.dirname, '..', '..', 'src', 'stack', 'index.ts')).href;
-    const program = `
-      const { openStack } = await import(${JSON.stringify(face)});
-      const stack = await openStack({ provider: 'native', dir: ${JSON.stringify(dir)} });
-      await stack.up();
-      console.log(JSON.stringify(await stack.status()));
-      setInterval(() => {}, 1000);`;
-    const owner = spawn(process.execPath, ['--no-warnings', '--input-type=module', '-e', program], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const owner = spawnOwner(dir, 'await stack.up(); console.log(JSON.stringify(await stack.status()));');
     let output = '';
     owner.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
     await eventually('the stack of the owner', async () => (output.endsWith('\n') ? true : undefined), 200_000);
@@ -211,15 +245,17 @@ describe('an owner that is killed', () => {
   it('takes them too while it is still starting', async () => {
     const base = await mkdtemp(join(tmpdir(), 'lockstep-owner-'));
     const dir = join(base, 'stack');
-    const face = pathToFileURL(join(import.meta.dirname, '..', '..', 'src', 'stack', 'index.ts')).href;
-    const program = `
-      const { openStack } = await import(${JSON.stringify(face)});
-      const stack = await openStack({ provider: 'native', dir: ${JSON.stringify(dir)} });
-      await stack.up({ lifetime: 'detached', onProgress: (event) => { if (event.kind === 'healthy') process.kill(process.pid, 'SIGKILL'); } });`;
-    const owner = spawn(process.execPath, ['--no-warnings', '--input-type=module', '-e', program], { stdio: 'ignore' });
+    const owner = spawnOwner(
+      dir,
+      `await stack.up({ lifetime: 'detached', onProgress: (event) => { if (event.kind === 'healthy') process.kill(process.pid, 'SIGKILL'); } });`,
+    );
     await once(owner, 'exit');
     const stack = await openStack({ provider: 'native', dir });
-    await eventually('the end of its processes', async () => ((await stack.status()).running ? undefined : true), 30_000);
+    await eventually(
+      'the end of its processes',
+      async () => ((await stack.status()).running ? undefined : true),
+      30_000,
+    );
     await stack.destroy();
     await rm(base, { recursive: true, force: true });
   });

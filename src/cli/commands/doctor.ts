@@ -1,6 +1,5 @@
 import { Command } from 'commander';
 import { DEFAULT_CONFIGURATION_FILE } from '../../config/index.ts';
-import { diagnose } from '../../operate/doctor/diagnose.ts';
 import type { CheckResult, CheckStatus, Diagnosis } from '../../operate/doctor/check.ts';
 import { EXIT } from '../exit-code.ts';
 
@@ -25,6 +24,8 @@ export function doctorCommand(): Command {
     .option('--json', 'print one JSON document')
     .action(async (options: { config?: string; json?: true }) => {
       const json = options.json === true;
+      // Clients of three systems are loaded for this command only; the others start quicker without.
+      const { diagnose } = await import('../../operate/doctor/diagnose.ts');
       const diagnosis = await diagnose({ path: options.config, env: process.env });
       const text = json
         ? JSON.stringify(diagnosis)

@@ -31,13 +31,20 @@ function eventsOf(name: FixtureName) {
   const base = (writeTime: bigint) => ({ table: table.name, writeTime, ambiguity: null });
   return {
     insert: (at: bigint, key: string[], written: Readonly<Record<string, Written>>, expiry: bigint | null = null) =>
-      change({ ...base(at), kind: 'write', key: rowKey(key), marker: { writeTime: at, expiry }, cells: cells(at, written) }),
+      change({
+        ...base(at),
+        kind: 'write',
+        key: rowKey(key),
+        marker: { writeTime: at, expiry },
+        cells: cells(at, written),
+      }),
     update: (at: bigint, key: string[], written: Readonly<Record<string, Written>>) =>
       change({ ...base(at), kind: 'write', key: rowKey(key), marker: null, cells: cells(at, written) }),
     ambiguous: (ambiguity: 'multi-cell-update' | 'duration', decoded: Decoded): Decoded =>
       decoded.kind === 'change' ? change({ ...decoded.change, ambiguity }) : decoded,
     rowDelete: (at: bigint, key: string[]) => change({ ...base(at), kind: 'row-delete', key: rowKey(key) }),
-    partitionDelete: (at: bigint, key: string[]) => change({ ...base(at), kind: 'partition-delete', partition: rowKey(key) }),
+    partitionDelete: (at: bigint, key: string[]) =>
+      change({ ...base(at), kind: 'partition-delete', partition: rowKey(key) }),
     rangeDelete: (at: bigint, key: string[], start: Bound, end: Bound) =>
       change({ ...base(at), kind: 'range-delete', partition: rowKey(key), start, end }),
   };

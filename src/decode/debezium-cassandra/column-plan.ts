@@ -1,5 +1,6 @@
 import { keyColumns, type Column, type Table } from '../../catalog/table.ts';
 import { isMultiCell } from '../../change/source-type.ts';
+import { INT64_MAX, INT64_MIN } from '../../change/write-time.ts';
 import { Refused, shown } from './codes.ts';
 import { isObject, NEEDS_EXACT_READING, type Json, type JsonObject } from './json.ts';
 import type { Reading, WireDecoder } from './wire-scalars.ts';
@@ -66,15 +67,13 @@ export function cellOf(value: Json, path: string): JsonObject {
   return value;
 }
 
-const INT64_LIMIT = 2n ** 63n;
-
 /** A time in µs as it stands in the record, within int64. */
 export function microseconds(value: Json, path: string, reading: Reading): bigint {
   if (typeof value === 'number') {
     if (Number.isSafeInteger(value)) return BigInt(value);
     if (!reading.exact && Number.isInteger(value)) throw NEEDS_EXACT_READING;
   } else if (typeof value === 'bigint') {
-    if (value >= -INT64_LIMIT && value < INT64_LIMIT) return value;
+    if (value >= INT64_MIN && value <= INT64_MAX) return value;
     throw new Refused('VALUE_OUT_OF_RANGE', path, `${value} is no int64`);
   }
   throw new Refused('BAD_CELL', path, `${shown(value)} is no time in µs`);

@@ -53,7 +53,12 @@ export function resolveCompositeKey(plan: TablePlan, raws: readonly Json[], text
   }
 }
 
-function checkOthers(plan: TablePlan, column: ColumnPlan, parts: readonly Buffer[], texts: readonly (string | null)[]): void {
+function checkOthers(
+  plan: TablePlan,
+  column: ColumnPlan,
+  parts: readonly Buffer[],
+  texts: readonly (string | null)[],
+): void {
   for (const [other, { name }] of plan.partitionKeys.entries()) {
     const type = plan.table.partitionKey[other]?.type;
     if (type === undefined || isBlob(plan, other)) continue;

@@ -8,7 +8,13 @@ import { boundText } from './bound-text.ts';
 import { createDebeziumCassandraDecoder } from './index.ts';
 
 const flat = tableOf({ name: 'flat', partition: ['id int'], regular: ['v text', 'w text'], statics: [] });
-const wide = tableOf({ name: 'wide', partition: ['id int'], clustering: ['c1 int', 'c2 text'], regular: ['v text'], statics: ['s text'] });
+const wide = tableOf({
+  name: 'wide',
+  partition: ['id int'],
+  clustering: ['c1 int', 'c2 text'],
+  regular: ['v text'],
+  statics: ['s text'],
+});
 const keysOnly = tableOf({ name: 'keys', partition: ['id int'] });
 const index = tableOf({ name: 'index', partition: ['id int'], clustering: ['c int'] });
 
@@ -44,12 +50,20 @@ describe('row and partition deletes', () => {
     const after = { id, c1: gone(861), c2: gone(861), v: gone(861), s: gone(861) };
     expect(decode({ table: wide, op: 'd', after, tsUs: 862, key: '{"id":1,"c1":null,"c2":null}' })).toEqual({
       kind: 'change',
-      change: { kind: 'partition-delete', table: 'shop.wide', writeTime: 861n, ambiguity: null, partition: rowKey(['1']) },
+      change: {
+        kind: 'partition-delete',
+        table: 'shop.wide',
+        writeTime: 861n,
+        ambiguity: null,
+        partition: rowKey(['1']),
+      },
     });
   });
 
   test.each(['-5', '9223372036854775807', '9007199254740993'])('dated %s exactly', (at) => {
-    expect(decode({ table: flat, op: 'd', after: { id, v: gone(at) } })).toMatchObject({ change: { writeTime: BigInt(at) } });
+    expect(decode({ table: flat, op: 'd', after: { id, v: gone(at) } })).toMatchObject({
+      change: { writeTime: BigInt(at) },
+    });
   });
 
   test('with key columns only, the time of a partition delete is lost', () => {
@@ -91,10 +105,28 @@ describe('range deletes', () => {
   const close = side('INCL_END_BOUND');
 
   test.each<[string, string, string, Bound, Bound]>([
-    ['both ends', side('INCL_START_BOUND', ['c1', '1']), side('EXCL_END_BOUND', ['c1', '3']), { values: ['1'], inclusive: true }, { values: ['3'], inclusive: false }],
-    ['exclusive start', side('EXCL_START_BOUND', ['c1', '1']), side('INCL_END_BOUND', ['c1', '3']), { values: ['1'], inclusive: false }, { values: ['3'], inclusive: true }],
+    [
+      'both ends',
+      side('INCL_START_BOUND', ['c1', '1']),
+      side('EXCL_END_BOUND', ['c1', '3']),
+      { values: ['1'], inclusive: true },
+      { values: ['3'], inclusive: false },
+    ],
+    [
+      'exclusive start',
+      side('EXCL_START_BOUND', ['c1', '1']),
+      side('INCL_END_BOUND', ['c1', '3']),
+      { values: ['1'], inclusive: false },
+      { values: ['3'], inclusive: true },
+    ],
     ['unbounded', open, close, { values: [], inclusive: true }, { values: [], inclusive: true }],
-    ['values in hash order', side('INCL_START_BOUND', ['c2', 'a'], ['c1', '1']), close, { values: ['1', 'a'], inclusive: true }, { values: [], inclusive: true }],
+    [
+      'values in hash order',
+      side('INCL_START_BOUND', ['c2', 'a'], ['c1', '1']),
+      close,
+      { values: ['1', 'a'], inclusive: true },
+      { values: [], inclusive: true },
+    ],
   ])('%s', (_, start, end, expectedStart, expectedEnd) => {
     for (const op of ['r', 't']) {
       expect(decode(range(wide, start, end, op))).toEqual({
@@ -129,18 +161,41 @@ describe('range deletes', () => {
     ['an unknown method', side('toString'), close, 'after._range_start.method'],
     ['no end', open, 'null', 'after._range_end'],
     ['values that are no list', '{"method":"INCL_START_BOUND","values":{}}', close, 'after._range_start.values'],
-    ['a value that is no object', '{"method":"INCL_START_BOUND","values":[null]}', close, 'after._range_start.values[0]'],
+    [
+      'a value that is no object',
+      '{"method":"INCL_START_BOUND","values":[null]}',
+      close,
+      'after._range_start.values[0]',
+    ],
   ])('%s is refused', (_, start, end, path) => {
     expect(refusal(range(wide, start, end))).toEqual({ code: 'BAD_BOUND', path });
   });
 
+  test('a direction that is not that of the table is refused, either way', () => {
+    const reversed = side('INCL_START_BOUND', ['c1', '1']).replace(
+      int32,
+      `org.apache.cassandra.db.marshal.ReversedType(${int32})`,
+    );
+    const place = { code: 'BAD_BOUND', path: 'after._range_start.values[0].type' };
+    expect(refusal(range(wide, reversed, close))).toEqual(place);
+    const desc = tableOf({ name: 'desc', partition: ['id int'], clustering: ['c1 int DESC'] });
+    expect(refusal(range(desc, side('INCL_START_BOUND', ['c1', '1']), close))).toEqual(place);
+    expect(decode(range(desc, reversed, close))).toMatchObject({ change: { start: { values: ['1'] } } });
+  });
+
   test('cells beside the bounds are refused', () => {
     const spec = range(wide, open, close);
-    expect(refusal({ ...spec, after: { ...spec.after, v: cell('"x"') } })).toEqual({ code: 'BAD_CELL', path: 'after.v' });
+    expect(refusal({ ...spec, after: { ...spec.after, v: cell('"x"') } })).toEqual({
+      code: 'BAD_CELL',
+      path: 'after.v',
+    });
   });
 
   test('bounds in another event are refused', () => {
-    expect(refusal({ table: flat, op: 'u', after: { id, _range_start: open } })).toEqual({ code: 'BAD_BOUND', path: 'after._range_start' });
+    expect(refusal({ table: flat, op: 'u', after: { id, _range_start: open } })).toEqual({
+      code: 'BAD_BOUND',
+      path: 'after._range_start',
+    });
   });
 });
 

@@ -178,7 +178,7 @@ export class EnvelopeScanner {
     if (this.#prefixes.length === 0) return null;
     HEAD.lastIndex = 0;
     const head = HEAD.exec(text);
-    if (head === null || head[3] !== this.#keyspace || head[4] !== this.#table) return null;
+    if (head?.[3] !== this.#keyspace || head[4] !== this.#table) return null;
     try {
       const reader = new TextReader(text, HEAD.lastIndex);
       const values: Json[] = [];

@@ -1,6 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { capturedRecords, recordOf, TABLES, type FixtureName } from '../../../test/fixtures/debezium-cassandra/tables.ts';
+import {
+  capturedRecords,
+  recordOf,
+  TABLES,
+  type FixtureName,
+} from '../../../test/fixtures/debezium-cassandra/tables.ts';
 import type { Decoded } from '../record.ts';
 import { EnvelopeScanner } from './envelope-scanner.ts';
 import { createDebeziumCassandraDecoder, DECODE_CODES } from './index.ts';
@@ -77,11 +82,16 @@ describe.each(NAMES)('mutations of %s', (name) => {
       outcomes[result.kind]++;
       const general = createDebeziumCassandraDecoder(TABLES[name]).decode(record);
       if (!isDeepStrictEqual(essence(result), essence(general))) {
-        expect({ index, value: bytes.toString('utf8'), result }).toEqual({ index, value: bytes.toString('utf8'), result: general });
+        expect({ index, value: bytes.toString('utf8'), result }).toEqual({
+          index,
+          value: bytes.toString('utf8'),
+          result: general,
+        });
       }
       if (result.kind !== 'refused') continue;
       expect(Object.hasOwn(DECODE_CODES, result.refusal.code)).toBe(true);
-      if (result.refusal.code === 'DECODER_BUG') throw new Error(`case ${index}: ${result.refusal.message}\n${bytes.toString('utf8')}`);
+      if (result.refusal.code === 'DECODER_BUG')
+        throw new Error(`case ${index}: ${result.refusal.message}\n${bytes.toString('utf8')}`);
     }
     // Both kinds must occur often, or the mutations test nothing.
     expect(outcomes.refused).toBeGreaterThan(CASES_PER_TABLE / 10);

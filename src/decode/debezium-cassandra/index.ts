@@ -23,7 +23,7 @@ import { compileRowDelete } from './row-delete.ts';
 import { compileRowWrite, fieldsOf } from './row-write.ts';
 import { MAX_EXPANSION_CHARS, type Reading } from './wire-scalars.ts';
 
-export { DECODE_CODES, type DecodeCode } from './codes.ts';
+export { DECODE_CODES } from './codes.ts';
 
 export interface DebeziumCassandraOptions {
   /** Longest value that is read, in bytes; longer ones are refused unread. Default 16 MiB, Kafka's is 1 MB. */
@@ -55,7 +55,8 @@ function sourceTime(source: JsonObject, reading: Reading): bigint {
 function checkSource(table: Table, source: JsonObject): void {
   const check = (name: string, expected: string): void => {
     const found = own(source, name);
-    if (found !== expected) throw new Refused('WRONG_TABLE', `source.${name}`, `found ${shown(found)}, not "${expected}"`);
+    if (found !== expected)
+      throw new Refused('WRONG_TABLE', `source.${name}`, `found ${shown(found)}, not "${expected}"`);
   };
   check('connector', 'cassandra');
   check('keyspace', table.keyspace);

@@ -1,3 +1,4 @@
+import type { Column } from '../../catalog/table.ts';
 import { rowKey, type Bound, type ChangeEvent } from '../../change/change-event.ts';
 import { Refused, shown } from './codes.ts';
 import type { TablePlan } from './column-plan.ts';
@@ -20,6 +21,14 @@ function unquoted(name: string): string {
   return name.startsWith('"') && name.endsWith('"') && name.length > 1 ? name.slice(1, -1).replaceAll('""', '"') : name;
 }
 
+/** Start and end would change places if the table were taken for ascending where it is not. */
+function checkDirection(column: Column, type: Json | undefined, place: string): void {
+  const reversed = typeof type === 'string' && type.startsWith('org.apache.cassandra.db.marshal.ReversedType(');
+  if (typeof type === 'string' && reversed === column.descending) return;
+  const expected = column.descending ? 'a reversed type (the table says DESC)' : 'a type that is not reversed';
+  throw new Refused('BAD_BOUND', `${place}.type`, `expected ${expected}, found ${shown(type)}`);
+}
+
 /** The values of a bound by clustering position; they arrive in the order of a Java hash map. */
 function boundValues(plan: TablePlan, values: readonly Json[], path: string): readonly string[] {
   const texts = new Array<string>(values.length);
@@ -31,12 +40,13 @@ function boundValues(plan: TablePlan, values: readonly Json[], path: string): re
       throw new Refused('BAD_BOUND', place, `expected {name, value, type}, found ${shown(entry)}`);
     }
     const position = plan.table.clustering.findIndex((column) => column.name === unquoted(name));
-    const type = plan.table.clustering[position]?.type;
-    if (type === undefined) throw new Refused('BAD_BOUND', place, `${shown(name)} is no clustering column`);
+    const column = plan.table.clustering[position];
+    if (column === undefined) throw new Refused('BAD_BOUND', place, `${shown(name)} is no clustering column`);
+    checkDirection(column, isObject(entry) ? own(entry, 'type') : undefined, place);
     if (position >= values.length || texts[position] !== undefined) {
       throw new Refused('BAD_BOUND', path, 'the values are no prefix of the clustering key');
     }
-    const text = boundText(type, value);
+    const text = boundText(column.type, value);
     if (text === null) throw new Refused('BAD_BOUND', `${place}.value`, `${shown(value)} is no value of ${name}`);
     texts[position] = text;
   }

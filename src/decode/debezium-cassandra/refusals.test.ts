@@ -34,14 +34,24 @@ describe('what stands for nothing to apply', () => {
   test('a Kafka tombstone is skipped, with and without a key', () => {
     expect(decode(recordOf(key, null))).toEqual({ kind: 'skipped', reason: 'kafka-tombstone' });
     expect(decode(recordOf(null, null))).toEqual({ kind: 'skipped', reason: 'kafka-tombstone' });
-    expect(decode(recordOf(key, '{"schema":null,"payload":null}'))).toEqual({ kind: 'skipped', reason: 'kafka-tombstone' });
+    expect(decode(recordOf(key, '{"schema":null,"payload":null}'))).toEqual({
+      kind: 'skipped',
+      reason: 'kafka-tombstone',
+    });
   });
 });
 
 describe('the form', () => {
   test.each<[string, SourceRecord, readonly [string, string]]>([
     ['invalid UTF-8', recordOf(key, Buffer.from([0x22, 0xff, 0x22])), ['NOT_UTF8', 'value']],
-    ['invalid UTF-8 inside a text', recordOf(key, Buffer.concat([Buffer.from(goodText.slice(0, -40)), Buffer.of(0xc3), Buffer.from(goodText.slice(-40))])), ['NOT_UTF8', 'value']],
+    [
+      'invalid UTF-8 inside a text',
+      recordOf(
+        key,
+        Buffer.concat([Buffer.from(goodText.slice(0, -40)), Buffer.of(0xc3), Buffer.from(goodText.slice(-40))]),
+      ),
+      ['NOT_UTF8', 'value'],
+    ],
     ['garbage', recordOf(key, 'garbage'), ['NOT_JSON', 'value']],
     ['nothing', recordOf(key, ''), ['NOT_JSON', 'value']],
     ['truncated', recordOf(key, goodText.slice(0, -20)), ['NOT_JSON', 'value']],
@@ -54,9 +64,17 @@ describe('the form', () => {
     ['no after', recordOf(key, goodText.replace('"after"', '"before"')), ['ENVELOPE_FIELD_MISSING', 'after']],
     ['after null', recordOf(key, goodText.replace(/"after":.*/, '"after":null}')), ['NOT_AN_OBJECT', 'after']],
     ['no write time', recordOf(key, goodText.replace('"ts_us"', '"tsus"')), ['ENVELOPE_FIELD_MISSING', 'source.ts_us']],
-    ['a write time of text', recordOf(key, goodText.replace('"ts_us":1000000', '"ts_us":"1"')), ['ENVELOPE_FIELD_MISSING', 'source.ts_us']],
+    [
+      'a write time of text',
+      recordOf(key, goodText.replace('"ts_us":1000000', '"ts_us":"1"')),
+      ['ENVELOPE_FIELD_MISSING', 'source.ts_us'],
+    ],
     ['nested without end', recordOf(key, '['.repeat(100_000)), ['NOT_JSON', 'value']],
-    ['nested deeply', recordOf(key, `{"op":${'['.repeat(50_000)}9007199254740993${']'.repeat(50_000)}}`), ['ENVELOPE_FIELD_MISSING', 'op']],
+    [
+      'nested deeply',
+      recordOf(key, `{"op":${'['.repeat(50_000)}9007199254740993${']'.repeat(50_000)}}`),
+      ['ENVELOPE_FIELD_MISSING', 'op'],
+    ],
   ])('%s', (_, record, expected) => {
     expect(refused(record)).toEqual(expected);
   });
@@ -72,26 +90,94 @@ describe('the event', () => {
   test.each<[string, SourceRecord, readonly [string, string]]>([
     ['unknown op', eventRecord({ table, op: 'x', after }), ['UNKNOWN_OP', 'op']],
     ['op of another source', eventRecord({ table, op: 'm', after }), ['UNKNOWN_OP', 'op']],
-    ['another connector', eventRecord({ table, op: 't', after, connector: 'postgresql' }), ['WRONG_TABLE', 'source.connector']],
+    [
+      'another connector',
+      eventRecord({ table, op: 't', after, connector: 'postgresql' }),
+      ['WRONG_TABLE', 'source.connector'],
+    ],
     ['another keyspace', eventRecord({ table, op: 'i', after, keyspace: 'other' }), ['WRONG_TABLE', 'source.keyspace']],
-    ['another table', eventRecord({ table: { ...table, sourceTable: 'u' }, op: 'i', after }), ['WRONG_TABLE', 'source.table']],
-    ['unknown column', eventRecord({ table, op: 'i', after: { ...after, w: cell('1') } }), ['UNKNOWN_COLUMN', 'after.w']],
-    ['unknown column, untouched', eventRecord({ table, op: 'i', after: { ...after, w: 'null' } }), ['UNKNOWN_COLUMN', 'after.w']],
-    ['unknown column in a delete', eventRecord({ table, op: 'd', after: { id: cell('1'), c: cell('"a"'), w: cell('null', 1) } }), ['UNKNOWN_COLUMN', 'after.w']],
+    [
+      'another table',
+      eventRecord({ table: { ...table, sourceTable: 'u' }, op: 'i', after }),
+      ['WRONG_TABLE', 'source.table'],
+    ],
+    [
+      'unknown column',
+      eventRecord({ table, op: 'i', after: { ...after, w: cell('1') } }),
+      ['UNKNOWN_COLUMN', 'after.w'],
+    ],
+    [
+      'unknown column, untouched',
+      eventRecord({ table, op: 'i', after: { ...after, w: 'null' } }),
+      ['UNKNOWN_COLUMN', 'after.w'],
+    ],
+    [
+      'unknown column in a delete',
+      eventRecord({ table, op: 'd', after: { id: cell('1'), c: cell('"a"'), w: cell('null', 1) } }),
+      ['UNKNOWN_COLUMN', 'after.w'],
+    ],
     ['a bare cell', eventRecord({ table, op: 'i', after: { ...after, v: '"x"' } }), ['BAD_CELL', 'after.v']],
-    ['a cell without value', eventRecord({ table, op: 'i', after: { ...after, v: '{"deletion_ts":null,"set":true}' } }), ['BAD_CELL', 'after.v']],
-    ['a cell that is not set', eventRecord({ table, op: 'i', after: { ...after, v: '{"value":"x","deletion_ts":null,"set":false}' } }), ['BAD_CELL', 'after.v']],
-    ['an expiry without value', eventRecord({ table, op: 'i', after: { ...after, v: cell('null', 5) } }), ['BAD_CELL', 'after.v']],
-    ['an expiry that is no integer', eventRecord({ table, op: 'i', after: { ...after, v: cell('"x"', 1.5) } }), ['BAD_CELL', 'after.v.deletion_ts']],
-    ['an expiry beyond int64', eventRecord({ table, op: 'i', after: { ...after, v: cell('"x"', 2n ** 63n) } }), ['VALUE_OUT_OF_RANGE', 'after.v.deletion_ts']],
-    ['an empty key value', eventRecord({ table, op: 'i', after: { ...after, id: cell('null') } }), ['BAD_CELL', 'after.id']],
+    [
+      'a cell without value',
+      eventRecord({ table, op: 'i', after: { ...after, v: '{"deletion_ts":null,"set":true}' } }),
+      ['BAD_CELL', 'after.v'],
+    ],
+    [
+      'a cell that is not set',
+      eventRecord({ table, op: 'i', after: { ...after, v: '{"value":"x","deletion_ts":null,"set":false}' } }),
+      ['BAD_CELL', 'after.v'],
+    ],
+    [
+      'an expiry without value',
+      eventRecord({ table, op: 'i', after: { ...after, v: cell('null', 5) } }),
+      ['BAD_CELL', 'after.v'],
+    ],
+    [
+      'an expiry that is no integer',
+      eventRecord({ table, op: 'i', after: { ...after, v: cell('"x"', 1.5) } }),
+      ['BAD_CELL', 'after.v.deletion_ts'],
+    ],
+    [
+      'an expiry beyond int64',
+      eventRecord({ table, op: 'i', after: { ...after, v: cell('"x"', 2n ** 63n) } }),
+      ['VALUE_OUT_OF_RANGE', 'after.v.deletion_ts'],
+    ],
+    [
+      'an empty key value',
+      eventRecord({ table, op: 'i', after: { ...after, id: cell('null') } }),
+      ['BAD_CELL', 'after.id'],
+    ],
     ['a key column untouched', eventRecord({ table, op: 'i', after: { id: cell('1') }, key }), ['BAD_CELL', 'after.c']],
-    ['a value of another type', eventRecord({ table, op: 'i', after: { ...after, n: cell('"x"') } }), ['BAD_VALUE', 'after.n.value']],
-    ['a value out of range', eventRecord({ table, op: 'i', after: { ...after, n: cell('2147483648') } }), ['VALUE_OUT_OF_RANGE', 'after.n.value']],
-    ['a key value out of range', eventRecord({ table, op: 'i', after: { ...after, id: cell('9223372036854775808') } }), ['VALUE_OUT_OF_RANGE', 'after.id.value']],
-    ['a lone surrogate', eventRecord({ table, op: 'i', after: { ...after, v: cell('"\\ud83d"') } }), ['BAD_VALUE', 'after.v.value']],
-    ['write time "never"', eventRecord({ table, op: 'i', after, tsUs: -(2n ** 63n) }), ['VALUE_OUT_OF_RANGE', 'source.ts_us']],
-    ['write time beyond int64', eventRecord({ table, op: 'i', after, tsUs: 2n ** 63n }), ['VALUE_OUT_OF_RANGE', 'source.ts_us']],
+    [
+      'a value of another type',
+      eventRecord({ table, op: 'i', after: { ...after, n: cell('"x"') } }),
+      ['BAD_VALUE', 'after.n.value'],
+    ],
+    [
+      'a value out of range',
+      eventRecord({ table, op: 'i', after: { ...after, n: cell('2147483648') } }),
+      ['VALUE_OUT_OF_RANGE', 'after.n.value'],
+    ],
+    [
+      'a key value out of range',
+      eventRecord({ table, op: 'i', after: { ...after, id: cell('9223372036854775808') } }),
+      ['VALUE_OUT_OF_RANGE', 'after.id.value'],
+    ],
+    [
+      'a lone surrogate',
+      eventRecord({ table, op: 'i', after: { ...after, v: cell('"\\ud83d"') } }),
+      ['BAD_VALUE', 'after.v.value'],
+    ],
+    [
+      'write time "never"',
+      eventRecord({ table, op: 'i', after, tsUs: -(2n ** 63n) }),
+      ['VALUE_OUT_OF_RANGE', 'source.ts_us'],
+    ],
+    [
+      'write time beyond int64',
+      eventRecord({ table, op: 'i', after, tsUs: 2n ** 63n }),
+      ['VALUE_OUT_OF_RANGE', 'source.ts_us'],
+    ],
   ])('%s', (_, record, expected) => {
     expect(refused(record)).toEqual(expected);
   });
@@ -147,7 +233,11 @@ test('the envelope with its schema is unwrapped', () => {
 describe('a blob in a composite partition key', () => {
   const composite = tableOf({ name: 'b', partition: ['k1 blob', 'k2 text'], regular: ['v text'] });
   const decodeKey = (k1: string, k2: string): Decoded => {
-    const record = eventRecord({ table: composite, op: 'i', after: { k1: cell(JSON.stringify(k1)), k2: cell(JSON.stringify(k2)) } });
+    const record = eventRecord({
+      table: composite,
+      op: 'i',
+      after: { k1: cell(JSON.stringify(k1)), k2: cell(JSON.stringify(k2)) },
+    });
     return createDebeziumCassandraDecoder(composite).decode(record);
   };
 
@@ -169,7 +259,11 @@ describe('a blob in a composite partition key', () => {
     const whole = Buffer.from('000101000002020300', 'hex').toString('base64');
     const other = Buffer.from('000102000002020300', 'hex').toString('base64');
     const decodeTwo = (k2: string): Decoded => {
-      const record = eventRecord({ table: two, op: 'i', after: { k1: cell(JSON.stringify(whole)), k2: cell(JSON.stringify(k2)) } });
+      const record = eventRecord({
+        table: two,
+        op: 'i',
+        after: { k1: cell(JSON.stringify(whole)), k2: cell(JSON.stringify(k2)) },
+      });
       return createDebeziumCassandraDecoder(two).decode(record);
     };
     expect(decodeTwo(whole)).toMatchObject({ change: { key: { values: ['\\x01', '\\x0203'] } } });

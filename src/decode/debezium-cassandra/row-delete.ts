@@ -79,7 +79,8 @@ export function compileRowDelete(
       ambiguity: timeLost ? ('delete-without-time' as const) : null,
     };
     const values = texts.filter((text) => text !== null);
-    if (ofPartition) return { ...base, kind: 'partition-delete', partition: rowKey(values.slice(0, partitionKeys.length)) };
+    if (ofPartition)
+      return { ...base, kind: 'partition-delete', partition: rowKey(values.slice(0, partitionKeys.length)) };
     return { ...base, kind: 'row-delete', key: rowKey(values) };
   };
 }

@@ -28,21 +28,37 @@ describe('the four states of a cell', () => {
   });
 
   test('a column that the event does not list is untouched too', () => {
-    const record = eventRecord({ table: { ...table, regular: table.regular.slice(1) }, op: 'u', after: { id, n: cell('5') } });
+    const record = eventRecord({
+      table: { ...table, regular: table.regular.slice(1) },
+      op: 'u',
+      after: { id, n: cell('5') },
+    });
     const result = createDebeziumCassandraDecoder(table).decode(record);
     expect(result).toMatchObject({ kind: 'change', change: { cells: [null, { value: '5' }, null, null, null, null] } });
   });
 
   test('a value', () => {
-    expect(decoded({ op: 'u', after: { id, name: cell('"x"') } }).cells[0]).toEqual({ writeTime: 1_000_000n, value: 'x', expiry: null });
+    expect(decoded({ op: 'u', after: { id, name: cell('"x"') } }).cells[0]).toEqual({
+      writeTime: 1_000_000n,
+      value: 'x',
+      expiry: null,
+    });
   });
 
   test('a value with expiry', () => {
-    expect(decoded({ op: 'u', after: { id, name: cell('"x"', 7) } }).cells[0]).toEqual({ writeTime: 1_000_000n, value: 'x', expiry: 7n });
+    expect(decoded({ op: 'u', after: { id, name: cell('"x"', 7) } }).cells[0]).toEqual({
+      writeTime: 1_000_000n,
+      value: 'x',
+      expiry: 7n,
+    });
   });
 
   test('value null is a tombstone, not an untouched column', () => {
-    expect(decoded({ op: 'u', after: { id, name: cell('null') } }).cells[0]).toEqual({ writeTime: 1_000_000n, value: null, expiry: null });
+    expect(decoded({ op: 'u', after: { id, name: cell('null') } }).cells[0]).toEqual({
+      writeTime: 1_000_000n,
+      value: null,
+      expiry: null,
+    });
   });
 
   test('static columns are dropped', () => {
@@ -64,12 +80,18 @@ describe('integers beyond 2^53', () => {
   });
 
   test('an expiry beyond 2^53 µs', () => {
-    expect(decoded({ op: 'u', after: { id, name: cell('"x"', 9007199254740993n) } }).cells[0]?.expiry).toBe(9007199254740993n);
+    expect(decoded({ op: 'u', after: { id, name: cell('"x"', 9007199254740993n) } }).cells[0]?.expiry).toBe(
+      9007199254740993n,
+    );
   });
 
   test('a large integer in a double column is the double that Java printed', () => {
-    expect(decoded({ op: 'u', after: { id, d: cell('100000000000000000000') } }).cells[2]?.value).toBe('100000000000000000000');
-    expect(decoded({ op: 'u', after: { id, d: cell('-0.0'), n: cell('9007199254740993') } }).cells[2]?.value).toBe('-0');
+    expect(decoded({ op: 'u', after: { id, d: cell('100000000000000000000') } }).cells[2]?.value).toBe(
+      '100000000000000000000',
+    );
+    expect(decoded({ op: 'u', after: { id, d: cell('-0.0'), n: cell('9007199254740993') } }).cells[2]?.value).toBe(
+      '-0',
+    );
   });
 });
 
@@ -111,13 +133,24 @@ describe('collections', () => {
   });
 
   test.each(['[]', 'null'])('%s in an insert is a tombstone: Cassandra keeps no empty collection', (value) => {
-    expect(decoded({ op: 'i', after: { id, tags: cell(value) } }).cells[3]).toEqual({ writeTime: 1_000_000n, value: null, expiry: null });
+    expect(decoded({ op: 'i', after: { id, tags: cell(value) } }).cells[3]).toEqual({
+      writeTime: 1_000_000n,
+      value: null,
+      expiry: null,
+    });
   });
 
   test.each(['["c"]', '[]', 'null'])('%s in an update is a part: ambiguous, and the column is named', (value) => {
     const change = decoded({ op: 'u', after: { id, tags: cell(value), name: cell('"x"') } });
     expect(change.ambiguity).toBe('multi-cell-update');
     expect(change.cells[3]).not.toBeNull();
+  });
+
+  test('beside cells that expire, its own expiry is unknown', () => {
+    const after = { id, tags: cell('["a"]'), name: cell('"x"', 7) };
+    expect(decoded({ op: 'i', after })).toMatchObject({ ambiguity: 'multi-cell-update', marker: { expiry: 7n } });
+    expect(decoded({ op: 'i', after: { ...after, tags: cell('[]') } }).ambiguity).toBeNull();
+    expect(decoded({ op: 'i', after: { ...after, name: cell('"x"') } }).ambiguity).toBeNull();
   });
 
   test('frozen ones are whole', () => {

@@ -76,7 +76,13 @@ export function compileRowWrite(
   const keyCount = keys.length;
   const width = table.regular.length;
 
-  function regularCell(column: ColumnPlan, cell: JsonObject, insert: boolean, writeTime: bigint, reading: Reading): Cell {
+  function regularCell(
+    column: ColumnPlan,
+    cell: JsonObject,
+    insert: boolean,
+    writeTime: bigint,
+    reading: Reading,
+  ): Cell {
     const raw = cell['value'] ?? null;
     const until = cell['deletion_ts'] ?? null;
     if (raw === null) {
@@ -86,7 +92,11 @@ export function compileRowWrite(
     if (column.multiCell && insert && isEmptyCollection(raw)) return { writeTime, value: null, expiry: null };
     reading.path = `${column.path}.value`;
     const value = column.decode(raw, reading);
-    return { writeTime, value, expiry: until === null ? null : microseconds(until, `${column.path}.deletion_ts`, reading) };
+    return {
+      writeTime,
+      value,
+      expiry: until === null ? null : microseconds(until, `${column.path}.deletion_ts`, reading),
+    };
   }
 
   return ({ names, values }, insert, writeTime, key, reading) => {
@@ -96,6 +106,7 @@ export function compileRowWrite(
     const markerExpiry = new MarkerExpiry();
     let keysSeen = 0;
     let ambiguity: Ambiguity | null = null;
+    let collectionWritten = false;
     for (let at = 0; at < names.length; at++) {
       const name = names[at] ?? '';
       const value = values[at] ?? null;
@@ -108,6 +119,7 @@ export function compileRowWrite(
         if (column.multiCell) {
           // The cell only says that the column was written: an update carries a part of the collection.
           if (!insert) ambiguity = 'multi-cell-update';
+          else if (cell.value !== null) collectionWritten = true;
         } else if (cell.value !== null) {
           if (column.duration) ambiguity ??= 'duration';
           markerExpiry.saw(cell.expiry);
@@ -125,6 +137,8 @@ export function compileRowWrite(
     checkKey(key, raws, texts);
     const expiry = insert ? markerExpiry.known(table.usesTtl) : null;
     if (expiry === undefined) ambiguity ??= 'marker-expiry-unknown';
+    // Beside cells that expire, a collection probably does too, but its TTL is never shown.
+    else if (expiry !== null && collectionWritten) ambiguity ??= 'multi-cell-update';
     return {
       kind: 'write',
       table: table.name,

@@ -3,6 +3,7 @@ import { dateText, timestampText, timeText } from '../../change/value-calendar.t
 import { canonicalUuid } from '../../change/value-canonical.ts';
 import { canonicalInet } from '../../change/value-inet.ts';
 import { canonicalDecimal, canonicalInteger, doubleText, floatText } from '../../change/value-number.ts';
+import { INT64_MAX, INT64_MIN } from '../../change/write-time.ts';
 import { Refused, shown, type DecodeCode } from './codes.ts';
 import { NEEDS_EXACT_READING, type Json } from './json.ts';
 
@@ -45,11 +46,9 @@ function smallInteger(name: ScalarName, limit: number): WireDecoder {
   };
 }
 
-const INT64_LIMIT = 2n ** 63n;
-
 function int64(value: Json, reading: Reading, name: ScalarName): number | bigint {
   const integer = wireInteger(value, reading, name);
-  if (typeof integer === 'bigint' && (integer < -INT64_LIMIT || integer >= INT64_LIMIT)) {
+  if (typeof integer === 'bigint' && (integer < INT64_MIN || integer > INT64_MAX)) {
     throw refuse(reading, 'VALUE_OUT_OF_RANGE', value, name);
   }
   return integer;

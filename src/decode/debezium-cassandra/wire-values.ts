@@ -32,7 +32,8 @@ function structDecoder(type: CqlType, names: readonly string[], decoders: readon
   return (value, reading) => {
     if (!isObject(value)) throw refuse(reading, 'BAD_VALUE', value, 'JSON object');
     for (const name of Object.keys(value)) {
-      if (!known.has(name)) throw new Refused('UNKNOWN_COLUMN', `${reading.path}.${name}`, 'the type has no such field');
+      if (!known.has(name))
+        throw new Refused('UNKNOWN_COLUMN', `${reading.path}.${name}`, 'the type has no such field');
     }
     return collectionText(
       type,
@@ -67,7 +68,9 @@ function mapDecoder(type: CqlType, key: WireDecoder, val: WireDecoder): WireDeco
 }
 
 function isFrozen(type: CqlType): boolean {
-  return type.kind === 'tuple' || type.kind === 'vector' || (type.kind !== 'scalar' && type.kind !== 'custom' && type.frozen);
+  return (
+    type.kind === 'tuple' || type.kind === 'vector' || (type.kind !== 'scalar' && type.kind !== 'custom' && type.frozen)
+  );
 }
 
 /**

@@ -135,9 +135,16 @@ function stepList(steps: readonly Step[], elapsedMs: number, paint: Paint): stri
   });
 }
 
+/** The widest screen that fits and that the boxes fill evenly. */
+function widthFor(columns: number): number {
+  const available = Math.min(MAX_WIDTH, Math.max(MIN_WIDTH, columns - 2));
+  const arrows = ARROW.length * (STAGES - 1);
+  return Math.floor((available - arrows) / STAGES) * STAGES + arrows;
+}
+
 /** The whole screen for a terminal of that width. */
 export function drawBoard(board: Board, columns: number, paint: Paint): string {
-  const width = Math.min(MAX_WIDTH, Math.max(MIN_WIDTH, columns - 2));
+  const width = widthFor(columns);
   const lines = ['', ...heading(board, width, paint)];
   if (board.phase === 'stack' || board.phase === 'shop') {
     lines.push('', ...stepList(board.steps, board.elapsedMs, paint), '');

@@ -28,14 +28,14 @@ export function fit(text: string, width: number, align: 'left' | 'center' | 'rig
 
 const BARS = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/** Values as bars against the highest; the newest stands at the right end. Zero is a gap. */
+/** Values as bars against the highest; the newest is the last one. Zero is a gap. */
 export function sparkline(values: readonly number[], width: number): string {
   const shown = values.slice(-width);
   const highest = Math.max(1, ...shown);
   return shown
     .map((value) => (value <= 0 ? ' ' : (BARS[Math.min(BARS.length - 1, Math.floor((value / highest) * BARS.length))] ?? ' ')))
     .join('')
-    .padStart(width);
+    .padEnd(width);
 }
 
 /** A bar of progress. */

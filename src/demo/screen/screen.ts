@@ -7,7 +7,7 @@ import { paintFor } from './paint.ts';
 
 /** Something that shows the board until it is closed. */
 export interface Screen {
-  /** Draws the last state and gives the terminal back. */
+  /** Draws the last state and gives the terminal back. Closing again does nothing. */
   close(): void;
 }
 
@@ -21,8 +21,11 @@ function liveScreen(board: Board, stream: NodeJS.WriteStream): Screen {
   const draw = (): void => { update(drawBoard(board, stream.columns, paint)); };
   const timer = setInterval(draw, FRAME_MS);
   draw();
+  let closed = false;
   return {
     close() {
+      if (closed) return;
+      closed = true;
       clearInterval(timer);
       draw();
       update.done();

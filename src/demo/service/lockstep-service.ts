@@ -1,7 +1,6 @@
 /** Lockstep in a process of its own: started, killed, started again, looked at through its metrics. */
-import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
-import { appendFile, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { dirname, extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DemoError } from '../demo-error.ts';
@@ -154,24 +153,5 @@ async function tailOf(path: string): Promise<string> {
     }
   } catch {
     return '(no log)';
-  }
-}
-
-/** Runs another command of this program to its end, and throws what it said if it failed. */
-export async function runCommand(args: readonly string[], logFile: string, signal?: AbortSignal): Promise<void> {
-  const child = spawn(process.execPath, [MAIN_FILE, ...args], {
-    cwd: dirname(logFile),
-    stdio: ['ignore', 'pipe', 'pipe'],
-    ...(signal === undefined ? {} : { signal }),
-  });
-  let said = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => (said += data.toString('utf8')));
-  const code = await new Promise<number | null>((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', resolve);
-  });
-  await appendFile(logFile, `$ lockstep ${args.join(' ')}\n${said}\n`);
-  if (code !== 0) {
-    throw new DemoError('DEMO_SCHEMA', `lockstep ${args.join(' ')} failed (exit code ${code}):\n${said.slice(-LOG_TAIL_BYTES)}`, `Look at ${logFile}.`);
   }
 }

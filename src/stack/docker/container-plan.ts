@@ -42,7 +42,9 @@ export async function containerCassandraConfig(): Promise<string> {
     saved_caches_directory: `${data}/saved_caches`,
     ...(await cassandraCaptureSettings()),
     endpoint_snitch: 'SimpleSnitch',
-    seed_provider: [{ class_name: 'org.apache.cassandra.locator.SimpleSeedProvider', parameters: [{ seeds: '127.0.0.1:7000' }] }],
+    seed_provider: [
+      { class_name: 'org.apache.cassandra.locator.SimpleSeedProvider', parameters: [{ seeds: '127.0.0.1:7000' }] },
+    ],
     listen_address: 'localhost',
     broadcast_address: 'localhost',
     rpc_address: 'localhost',
@@ -79,7 +81,9 @@ function kafkaEnvironment(hostPort: number): Record<string, string> {
     'log.dirs': '/var/lib/kafka/data',
     ...KAFKA_SETTINGS,
   };
-  return Object.fromEntries(Object.entries(settings).map(([key, value]) => [`KAFKA_${key.replaceAll('.', '_').toUpperCase()}`, String(value)]));
+  return Object.fromEntries(
+    Object.entries(settings).map(([key, value]) => [`KAFKA_${key.replaceAll('.', '_').toUpperCase()}`, String(value)]),
+  );
 }
 
 /** The agent image's name: another Dockerfile or pin gives another image. */
@@ -90,7 +94,10 @@ export function agentImageName(contextFiles: readonly string[]): string {
 }
 
 /** All four containers. */
-export async function planContainers(state: DockerState, agentImage: string): Promise<Readonly<Record<PartName, ContainerPlan>>> {
+export async function planContainers(
+  state: DockerState,
+  agentImage: string,
+): Promise<Readonly<Record<PartName, ContainerPlan>>> {
   const { ports } = state;
   const cassandraYaml = await containerCassandraConfig();
   return {
@@ -104,7 +111,11 @@ export async function planContainers(state: DockerState, agentImage: string): Pr
     },
     cassandra: {
       image: 'cassandra:5.0.8',
-      environment: { MAX_HEAP_SIZE: '1G', HEAP_NEWSIZE: '256M', JVM_EXTRA_OPTS: '-Dcassandra.ring_delay_ms=0 -Dcassandra.skip_wait_for_gossip_to_settle=0' },
+      environment: {
+        MAX_HEAP_SIZE: '1G',
+        HEAP_NEWSIZE: '256M',
+        JVM_EXTRA_OPTS: '-Dcassandra.ring_delay_ms=0 -Dcassandra.skip_wait_for_gossip_to_settle=0',
+      },
       port: { container: 9042, host: ports.cassandra },
       volumes: { cassandra: '/var/lib/cassandra' },
       files: { '/etc/cassandra/cassandra.yaml': cassandraYaml },
@@ -112,7 +123,12 @@ export async function planContainers(state: DockerState, agentImage: string): Pr
     },
     postgres: {
       image: 'postgres:18',
-      environment: { POSTGRES_USER, POSTGRES_PASSWORD: state.postgresPassword, POSTGRES_DB: POSTGRES_DATABASE, POSTGRES_INITDB_ARGS: '--encoding=UTF8 --locale=C.UTF-8 --data-checksums' },
+      environment: {
+        POSTGRES_USER,
+        POSTGRES_PASSWORD: state.postgresPassword,
+        POSTGRES_DB: POSTGRES_DATABASE,
+        POSTGRES_INITDB_ARGS: '--encoding=UTF8 --locale=C.UTF-8 --data-checksums',
+      },
       port: { container: 5432, host: ports.postgres },
       // Since 18 the image keeps its data in a folder per major version below this.
       volumes: { postgres: '/var/lib/postgresql' },

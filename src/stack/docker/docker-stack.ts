@@ -17,7 +17,17 @@ import { choosePorts } from '../native/ports.ts';
 import { pollUntil } from '../poll.ts';
 import { agentAnswers, cassandraAnswers, kafkaAnswers, postgresAnswers } from '../probes.ts';
 import { StackError } from '../stack-error.ts';
-import { PART_NAMES, PART_NEEDS, type PartName, type PartStatus, type Stack, type StackEndpoints, type StackEvent, type StackStatus, type UpOptions } from '../stack.ts';
+import {
+  PART_NAMES,
+  PART_NEEDS,
+  type PartName,
+  type PartStatus,
+  type Stack,
+  type StackEndpoints,
+  type StackEvent,
+  type StackStatus,
+  type UpOptions,
+} from '../stack.ts';
 import { buildAgentImage } from './agent-image.ts';
 import { planContainers, type ContainerPlan } from './container-plan.ts';
 import { readDockerState, stackName, writeDockerState, type DockerState } from './docker-state.ts';
@@ -93,15 +103,20 @@ export class DockerStack implements Stack {
     // The agent first: it finishes what it has read while Kafka still takes it.
     await remove('agent');
     await Promise.all(PART_NAMES.filter((name) => name !== 'agent').map(remove));
-    await client.network.getById(this.#name).remove().catch((error: unknown) => {
-      if (!isMissing(error)) throw error;
-    });
+    await client.network
+      .getById(this.#name)
+      .remove()
+      .catch((error: unknown) => {
+        if (!isMissing(error)) throw error;
+      });
   }
 
   async status(): Promise<StackStatus> {
     const state = readDockerState(this.dir);
     const client = await getContainerRuntimeClient();
-    const rows = await Promise.all(PART_NAMES.map(async (name) => [name, await this.#partStatus(client, name, state)] as const));
+    const rows = await Promise.all(
+      PART_NAMES.map(async (name) => [name, await this.#partStatus(client, name, state)] as const),
+    );
     return {
       provider: 'docker',
       dir: this.dir,
@@ -123,7 +138,12 @@ export class DockerStack implements Stack {
   async startPart(part: PartName): Promise<void> {
     const client = await getContainerRuntimeClient();
     const container = await this.#find(client, part);
-    if (!container) throw new StackError('STACK_NOT_UP', `The part "${part}" has no container.`, `Start the stack: lockstep stack up --dir ${this.dir}`);
+    if (!container)
+      throw new StackError(
+        'STACK_NOT_UP',
+        `The part "${part}" has no container.`,
+        `Start the stack: lockstep stack up --dir ${this.dir}`,
+      );
     if (!(await container.inspect()).State.Running) await client.container.start(container);
     await this.#awaitHealthy(client, part, this.#state(), undefined);
   }
@@ -132,9 +152,12 @@ export class DockerStack implements Stack {
     await this.down();
     const { dockerode } = (await getContainerRuntimeClient()).container;
     for (const part of PART_NAMES) {
-      await dockerode.getVolume(this.#volume(part)).remove().catch((error: unknown) => {
-        if (!isMissing(error)) throw error;
-      });
+      await dockerode
+        .getVolume(this.#volume(part))
+        .remove()
+        .catch((error: unknown) => {
+          if (!isMissing(error)) throw error;
+        });
     }
     await rm(this.dir, { recursive: true, force: true });
   }
@@ -142,7 +165,11 @@ export class DockerStack implements Stack {
   #state(): DockerState {
     const state = readDockerState(this.dir);
     if (state) return state;
-    throw new StackError('STACK_NOT_UP', `No stack has been up in ${this.dir}.`, `Start it: lockstep stack up --dir ${this.dir}`);
+    throw new StackError(
+      'STACK_NOT_UP',
+      `No stack has been up in ${this.dir}.`,
+      `Start it: lockstep stack up --dir ${this.dir}`,
+    );
   }
 
   #containerName(part: PartName): string {
@@ -175,9 +202,19 @@ export class DockerStack implements Stack {
   }
 
   async #makeNetwork(client: ContainerRuntimeClient, session: string | undefined): Promise<void> {
-    const there = await client.network.getById(this.#name).inspect().then(() => true, () => false);
+    const there = await client.network
+      .getById(this.#name)
+      .inspect()
+      .then(
+        () => true,
+        () => false,
+      );
     if (there) return;
-    await client.network.create({ Name: this.#name, Driver: 'bridge', Labels: session === undefined ? {} : { [LABEL_TESTCONTAINERS_SESSION_ID]: session } });
+    await client.network.create({
+      Name: this.#name,
+      Driver: 'bridge',
+      Labels: session === undefined ? {} : { [LABEL_TESTCONTAINERS_SESSION_ID]: session },
+    });
   }
 
   async #startAll(
@@ -191,7 +228,7 @@ export class DockerStack implements Stack {
   ): Promise<void> {
     const starts = new Map<PartName, Promise<void>>();
     for (const part of PART_NAMES) {
-      const needs = PART_NEEDS[part].map((need) => starts.get(need));
+      const needs = PART_NEEDS[part].map((need) => starts.get(need) ?? Promise.resolve());
       const start = async (): Promise<void> => {
         await Promise.all(needs);
         options.signal?.throwIfAborted();
@@ -210,11 +247,18 @@ export class DockerStack implements Stack {
     const outcomes = await Promise.allSettled(starts.values());
     const failed = outcomes.find((outcome) => outcome.status === 'rejected');
     if (!failed) return;
-    await Promise.all(PART_NAMES.filter((part) => !running.includes(part)).map((part) => this.stopPart(part).catch(() => undefined)));
+    await Promise.all(
+      PART_NAMES.filter((part) => !running.includes(part)).map((part) => this.stopPart(part).catch(() => undefined)),
+    );
     throw failed.reason;
   }
 
-  async #create(client: ContainerRuntimeClient, part: PartName, plan: ContainerPlan, session: string | undefined): Promise<void> {
+  async #create(
+    client: ContainerRuntimeClient,
+    part: PartName,
+    plan: ContainerPlan,
+    session: string | undefined,
+  ): Promise<void> {
     // One that was stopped may have been made for other ports or another plan; its data is in the volume.
     await (await this.#find(client, part))?.remove({ force: true });
     const container = new LoopbackContainer(plan.image)
@@ -222,8 +266,12 @@ export class DockerStack implements Stack {
       .withNetworkMode(this.#name)
       .withNetworkAliases(part)
       .withEnvironment({ ...plan.environment })
-      .withBindMounts(Object.entries(plan.volumes).map(([suffix, target]) => ({ source: this.#volume(suffix), target })))
-      .withCopyContentToContainer(Object.entries(plan.files).map(([target, content]) => ({ target, content, mode: 0o644 })))
+      .withBindMounts(
+        Object.entries(plan.volumes).map(([suffix, target]) => ({ source: this.#volume(suffix), target })),
+      )
+      .withCopyContentToContainer(
+        Object.entries(plan.files).map(([target, content]) => ({ target, content, mode: 0o644 })),
+      )
       .withAutoCleanup(session !== undefined)
       .withWaitStrategy(new RunningStrategy())
       .publish(plan.port);
@@ -239,7 +287,7 @@ export class DockerStack implements Stack {
   #isHealthy(part: PartName, { ports, postgresPassword }: DockerState): Promise<boolean> {
     switch (part) {
       case 'kafka':
-        return kafkaAnswers(`127.0.0.1:${ports.kafka}`);
+        return kafkaAnswers(ports.kafka);
       case 'cassandra':
         return cassandraAnswers(ports.cassandra);
       case 'postgres':
@@ -249,32 +297,57 @@ export class DockerStack implements Stack {
     }
   }
 
-  async #awaitHealthy(client: ContainerRuntimeClient, part: PartName, state: DockerState, signal: AbortSignal | undefined): Promise<void> {
+  async #awaitHealthy(
+    client: ContainerRuntimeClient,
+    part: PartName,
+    state: DockerState,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     const healthy = await pollUntil(
       async () => {
         if (await this.#isHealthy(part, state)) return true;
         const container = await this.#find(client, part);
-        if (!container || !(await container.inspect()).State.Running) throw await this.#failure(client, part, 'ended while it was starting', 'STACK_PART_FAILED');
+        if (!container || !(await container.inspect()).State.Running)
+          throw await this.#failure(client, part, 'ended while it was starting', 'STACK_PART_FAILED');
         return undefined;
       },
       { limitMs: START_LIMIT_MS, everyMs: ASK_EVERY_MS, signal },
     );
-    if (!healthy) throw await this.#failure(client, part, `was not healthy after ${START_LIMIT_MS / 1000} s`, 'STACK_PART_STUCK');
+    if (!healthy)
+      throw await this.#failure(client, part, `was not healthy after ${START_LIMIT_MS / 1000} s`, 'STACK_PART_STUCK');
   }
 
-  async #failure(client: ContainerRuntimeClient, part: PartName, what: string, code: 'STACK_PART_FAILED' | 'STACK_PART_STUCK', cause?: unknown): Promise<StackError> {
+  async #failure(
+    client: ContainerRuntimeClient,
+    part: PartName,
+    what: string,
+    code: 'STACK_PART_FAILED' | 'STACK_PART_STUCK',
+    cause?: unknown,
+  ): Promise<StackError> {
     const container = await this.#find(client, part).catch(() => undefined);
-    const log = await container?.logs({ follow: false, stdout: true, stderr: true, tail: LOG_LINES }).catch(() => undefined);
+    const log = await container
+      ?.logs({ follow: false, stdout: true, stderr: true, tail: LOG_LINES })
+      .catch(() => undefined);
     const shown = log === undefined ? 'It has no log.' : `Its last lines:\n${textOfLog(log)}`;
-    return new StackError(code, `The part "${part}" ${what}. ${shown}`, `See: docker logs ${this.#containerName(part)}`, cause);
+    return new StackError(
+      code,
+      `The part "${part}" ${what}. ${shown}`,
+      `See: docker logs ${this.#containerName(part)}`,
+      cause,
+    );
   }
 
-  async #partStatus(client: ContainerRuntimeClient, part: PartName, state: DockerState | undefined): Promise<PartStatus> {
+  async #partStatus(
+    client: ContainerRuntimeClient,
+    part: PartName,
+    state: DockerState | undefined,
+  ): Promise<PartStatus> {
     const log = `docker logs ${this.#containerName(part)}`;
     const container = state ? await this.#find(client, part) : undefined;
     if (!state || !container) return { state: 'stopped', healthy: false, pid: null, endpoint: null, log };
     const endpoint = part === 'agent' ? agentHealthUrl(state.ports.agent) : `127.0.0.1:${state.ports[part]}`;
-    if (!(await container.inspect()).State.Running) return { state: 'exited', healthy: false, pid: null, endpoint, log };
+    if (!(await container.inspect()).State.Running)
+      return { state: 'exited', healthy: false, pid: null, endpoint, log };
     return { state: 'running', healthy: await this.#isHealthy(part, state), pid: null, endpoint, log };
   }
 }

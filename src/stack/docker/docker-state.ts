@@ -36,7 +36,12 @@ export function readDockerState(dir: string): DockerState | undefined {
   try {
     return stateSchema.parse(JSON.parse(text));
   } catch (error) {
-    throw new StackError('STACK_STATE', `${path} is not the state of a docker stack of this version: ${messageOf(error)}`, 'Choose another --dir, or remove it.', error);
+    throw new StackError(
+      'STACK_STATE',
+      `${path} is not the state of a docker stack of this version: ${messageOf(error)}`,
+      'Choose another --dir, or remove it.',
+      error,
+    );
   }
 }
 

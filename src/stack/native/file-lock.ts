@@ -39,10 +39,13 @@ export async function withFileLock<T>(path: string, options: FileLockOptions, wo
     const taken = await pollUntil(
       async () => {
         // link() is the atomic step: it fails when the name exists, and what it names is complete.
-        const won = await link(mine, path).then(() => true, (error: unknown) => {
-          if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-          throw error;
-        });
+        const won = await link(mine, path).then(
+          () => true,
+          (error: unknown) => {
+            if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+            throw error;
+          },
+        );
         if (won) return true;
         const holder = await readHolder(path);
         if (holder && (await isAlive(holder))) {

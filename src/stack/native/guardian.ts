@@ -24,7 +24,10 @@ export const RELEASE = 'release\n';
 const CLEAN_STOP_LIMIT_MS = 3_000;
 
 /** The processes of one owner in a state file, with the signal each wants. */
-export function ownedParts(state: NativeState | undefined, owner: string): { identity: ProcessIdentity; signal: NodeJS.Signals }[] {
+export function ownedParts(
+  state: NativeState | undefined,
+  owner: string,
+): { identity: ProcessIdentity; signal: NodeJS.Signals }[] {
   return Object.values(NATIVE_PARTS).flatMap((part) => {
     const running = state?.parts[part.name];
     return running?.owner === owner ? [{ identity: running, signal: part.stopSignal }] : [];
@@ -39,7 +42,9 @@ async function endParts(dir: string, owner: string): Promise<void> {
   } catch {
     // An unreadable state file leaves the mark in the environment.
   }
-  await Promise.all(ownedParts(state, owner).map(({ identity, signal }) => stopProcess(identity, signal, CLEAN_STOP_LIMIT_MS)));
+  await Promise.all(
+    ownedParts(state, owner).map(({ identity, signal }) => stopProcess(identity, signal, CLEAN_STOP_LIMIT_MS)),
+  );
   const unrecorded = await processesWithEnvironment(OWNER_VARIABLE, owner);
   await Promise.all(unrecorded.map((identity) => stopProcess(identity, 'SIGKILL', 0)));
 }

@@ -27,9 +27,11 @@ export type JarDirs = Readonly<Record<(typeof MODULES)[number], string>>;
 
 /** The cache directory: `LOCKSTEP_CACHE`, else `lockstep` in the user's cache directory. */
 export function cacheDir(environment: NodeJS.ProcessEnv = process.env): string {
-  const own = environment['LOCKSTEP_CACHE'];
+  const { LOCKSTEP_CACHE: own, XDG_CACHE_HOME: ofUser } = environment;
+  // A variable that is set to nothing counts as unset.
   if (own) return own;
-  return join(environment['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'lockstep');
+  if (ofUser) return join(ofUser, 'lockstep');
+  return join(homedir(), '.cache', 'lockstep');
 }
 
 function pomFiles(): string[] {
@@ -39,7 +41,8 @@ function pomFiles(): string[] {
 /** Where the jars of the pinned poms are, once fetched. */
 function entryDir(cache: string): string {
   const hash = createHash('sha256');
-  for (const file of pomFiles()) hash.update(`${file}\0`).update(readFileSync(packageFile('connectors', 'native', file)));
+  for (const file of pomFiles())
+    hash.update(`${file}\0`).update(readFileSync(packageFile('connectors', 'native', file)));
   return join(cache, `jars-${hash.digest('hex').slice(0, 16)}`);
 }
 

@@ -18,13 +18,19 @@ export function logFile(dir: string, part: PartName): string {
 
 /** Sets a long log aside as `<name>.1`. */
 export async function rotateLog(path: string): Promise<void> {
-  const size = await stat(path).then((found) => found.size, () => 0);
+  const size = await stat(path).then(
+    (found) => found.size,
+    () => 0,
+  );
   if (size > LOG_LIMIT_BYTES) await rename(path, `${path}.1`);
 }
 
 /** Size of the log now: what a start writes comes after it. */
 export async function logSize(path: string): Promise<number> {
-  return stat(path).then((found) => found.size, () => 0);
+  return stat(path).then(
+    (found) => found.size,
+    () => 0,
+  );
 }
 
 /** Last lines of a log from `fromByte` on, at most {@link TAIL_LINES}; empty when there are none. */

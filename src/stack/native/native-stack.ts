@@ -97,14 +97,18 @@ export class NativeStack implements Stack {
       const report = options.onProgress ?? silent;
       // The agent first: it finishes what it has read while Kafka still takes it.
       await this.#stop('agent', 'SIGTERM', report);
-      await Promise.all(PART_NAMES.filter((name) => name !== 'agent').map((name) => this.#stop(name, 'SIGTERM', report)));
+      await Promise.all(
+        PART_NAMES.filter((name) => name !== 'agent').map((name) => this.#stop(name, 'SIGTERM', report)),
+      );
     });
     await this.#releaseWhenIdle();
   }
 
   async status(): Promise<StackStatus> {
     const state = readState(this.dir);
-    const rows = await Promise.all(PART_NAMES.map(async (name) => [name, await this.#partStatus(name, state)] as const));
+    const rows = await Promise.all(
+      PART_NAMES.map(async (name) => [name, await this.#partStatus(name, state)] as const),
+    );
     const parts = Object.fromEntries(rows) as Record<PartName, PartStatus>;
     return {
       provider: 'native',
@@ -144,7 +148,11 @@ export class NativeStack implements Stack {
   #state(): NativeState {
     const state = readState(this.dir);
     if (state) return state;
-    throw new StackError('STACK_NOT_UP', `No stack has been up in ${this.dir}.`, `Start it: lockstep stack up --dir ${this.dir}`);
+    throw new StackError(
+      'STACK_NOT_UP',
+      `No stack has been up in ${this.dir}.`,
+      `Start it: lockstep stack up --dir ${this.dir}`,
+    );
   }
 
   #locked<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
@@ -184,7 +192,11 @@ export class NativeStack implements Stack {
   }
 
   /** Finds and chooses everything a start needs, and writes down what was chosen. Parts in `settled` keep their ports unseen. */
-  async #startContext(settled: ReadonlySet<PartName>, report: Report, signal: AbortSignal | undefined): Promise<StartContext> {
+  async #startContext(
+    settled: ReadonlySet<PartName>,
+    report: Report,
+    signal: AbortSignal | undefined,
+  ): Promise<StartContext> {
     const began = performance.now();
     let worked: string | undefined;
     const onWork = (what: string): void => {
@@ -204,7 +216,8 @@ export class NativeStack implements Stack {
       postgresPassword: before?.postgresPassword ?? randomBytes(18).toString('base64url'),
       postgresDataDir: before?.postgresDataDir ?? (await this.#choosePostgresDataDir(runAs !== null)),
       // A Kafka UUID: 16 bytes in base64url that do not look like an option.
-      kafkaClusterId: before?.kafkaClusterId ?? Buffer.concat([Buffer.from([0]), randomBytes(15)]).toString('base64url'),
+      kafkaClusterId:
+        before?.kafkaClusterId ?? Buffer.concat([Buffer.from([0]), randomBytes(15)]).toString('base64url'),
       parts: before?.parts ?? {},
     };
     await writeState(this.dir, state);
@@ -232,7 +245,7 @@ export class NativeStack implements Stack {
     const both = signal ? AbortSignal.any([signal, abort.signal]) : abort.signal;
     const starts = new Map<PartName, Promise<void>>();
     for (const name of PART_NAMES) {
-      const needs = PART_NEEDS[name].map((need) => starts.get(need));
+      const needs = PART_NEEDS[name].map((need) => starts.get(need) ?? Promise.resolve());
       const start = async (): Promise<void> => {
         await Promise.all(needs);
         both.throwIfAborted();
@@ -268,13 +281,21 @@ export class NativeStack implements Stack {
     report({ kind: 'healthy', part: name, tookMs: performance.now() - began, reused: true });
   }
 
-  async #start(name: PartName, context: StartContext, owner: Owner | undefined, report: Report, signal: AbortSignal | undefined): Promise<void> {
+  async #start(
+    name: PartName,
+    context: StartContext,
+    owner: Owner | undefined,
+    report: Report,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     const part = NATIVE_PARTS[name];
     const began = performance.now();
     report({ kind: 'starting', part: name });
     try {
       await part.prepare(context).catch(async (error: unknown) => {
-        throw error instanceof StackError ? error : await failure(this.dir, part, Infinity, `could not be prepared: ${messageOf(error)}`, error);
+        throw error instanceof StackError
+          ? error
+          : await failure(this.dir, part, Infinity, `could not be prepared: ${messageOf(error)}`, error);
       });
       const spawned = await spawnPart(this.dir, part, part.launch(context), owner?.environment() ?? {});
       await this.#record(name, { ...spawned.identity, owner: owner?.id ?? null });
@@ -318,7 +339,12 @@ export class NativeStack implements Stack {
   #disown(owner: Owner): Promise<void> {
     return this.#change((state) => ({
       ...state,
-      parts: Object.fromEntries(Object.entries(state.parts).map(([name, part]) => [name, part.owner === owner.id ? { ...part, owner: null } : part])),
+      parts: Object.fromEntries(
+        Object.entries(state.parts).map(([name, part]) => [
+          name,
+          part.owner === owner.id ? { ...part, owner: null } : part,
+        ]),
+      ),
     }));
   }
 

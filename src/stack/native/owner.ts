@@ -36,7 +36,8 @@ export class Owner {
 
   /** Lets the parts live on without this process; returns when the guardian is gone. */
   async release(): Promise<void> {
-    if (this.#guardian.exitCode !== null || this.#guardian.signalCode !== null || this.#guardian.pid === undefined) return;
+    if (this.#guardian.exitCode !== null || this.#guardian.signalCode !== null || this.#guardian.pid === undefined)
+      return;
     const gone = once(this.#guardian, 'exit');
     this.#guardian.ref();
     this.#guardian.stdin?.end(RELEASE);

@@ -68,7 +68,10 @@ export async function hydrateLinks(dir: string): Promise<void> {
 /** Binaries that `runAs` (null: ourselves) can execute. */
 export async function preparePostgresBinaries(runAs: RunAs | null): Promise<PostgresBinaries> {
   const found = await findNativePackage();
-  const dir = runAs === null || (await isReachableByOthers(found.dir)) ? await prepareInPlace(found.dir) : await copyToReachable(found);
+  const dir =
+    runAs === null || (await isReachableByOthers(found.dir))
+      ? await prepareInPlace(found.dir)
+      : await copyToReachable(found);
   return { initdb: join(dir, 'bin', 'initdb'), postgres: join(dir, 'bin', 'postgres'), lib: join(dir, 'lib') };
 }
 

@@ -36,7 +36,9 @@ async function startTimeOf(pid: number): Promise<string | undefined> {
     return `${await bootId()}:${ticksSinceBoot}`;
   }
   try {
-    const { stdout } = await run('ps', ['-o', 'stat=,lstart=', '-p', String(pid)], { env: { ...process.env, LC_ALL: 'C' } });
+    const { stdout } = await run('ps', ['-o', 'stat=,lstart=', '-p', String(pid)], {
+      env: { ...process.env, LC_ALL: 'C' },
+    });
     const [state, ...started] = stdout.trim().split(/\s+/);
     if (state === undefined || state.startsWith('Z') || started.length === 0) return undefined;
     return started.join(' ');

@@ -17,9 +17,11 @@ const ASK_EVERY_MS = 50;
 const WITHHELD_VARIABLES = ['NODE_OPTIONS', 'JAVA_TOOL_OPTIONS', 'JDK_JAVA_OPTIONS', 'CLASSPATH'];
 
 function environmentOf(launch: Launch, mark: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
-  const environment: NodeJS.ProcessEnv = { ...process.env, ...launch.env, ...mark };
-  for (const name of [...WITHHELD_VARIABLES, ...Object.keys(environment).filter((key) => key.startsWith('PG'))]) delete environment[name];
-  return environment;
+  // PostgreSQL's server and libraries read PG*; those of the user are meant for another server.
+  const kept = Object.entries(process.env).filter(
+    ([name]) => !WITHHELD_VARIABLES.includes(name) && !name.startsWith('PG'),
+  );
+  return { ...Object.fromEntries(kept), ...launch.env, ...mark };
 }
 
 /** A part that was spawned. */
@@ -30,7 +32,12 @@ export interface SpawnedPart {
 }
 
 /** Spawns a part in its own session, with its output going to its log. */
-export async function spawnPart(dir: string, part: NativePart, launch: Launch, mark: Readonly<Record<string, string>>): Promise<SpawnedPart> {
+export async function spawnPart(
+  dir: string,
+  part: NativePart,
+  launch: Launch,
+  mark: Readonly<Record<string, string>>,
+): Promise<SpawnedPart> {
   const path = logFile(dir, part.name);
   await mkdir(dirname(path), { recursive: true });
   await rotateLog(path);
@@ -74,14 +81,22 @@ export async function awaitHealthy(
         // Someone answers; it must be the one we started, not a stranger who took the port first.
         if (await isAlive(spawned.identity)) return true;
       }
-      if (!(await isAlive(spawned.identity))) throw await failure(dir, part, spawned.logStart, 'ended while it was starting');
+      if (!(await isAlive(spawned.identity)))
+        throw await failure(dir, part, spawned.logStart, 'ended while it was starting');
       await part.finishStart?.(state);
       return undefined;
     },
     { limitMs: part.startLimitMs, everyMs: ASK_EVERY_MS, signal },
   );
   if (!healthy) {
-    throw await failure(dir, part, spawned.logStart, `was not healthy after ${part.startLimitMs / 1000} s`, undefined, 'STACK_PART_STUCK');
+    throw await failure(
+      dir,
+      part,
+      spawned.logStart,
+      `was not healthy after ${part.startLimitMs / 1000} s`,
+      undefined,
+      'STACK_PART_STUCK',
+    );
   }
 }
 
@@ -96,6 +111,9 @@ export async function failure(
 ): Promise<StackError> {
   const path = logFile(dir, part.name);
   const lines = await lastLines(path, logStart);
-  const shown = lines.length === 0 ? 'It wrote nothing to its log.' : `Its last lines:\n${lines.map((line) => `  ${line}`).join('\n')}`;
+  const shown =
+    lines.length === 0
+      ? 'It wrote nothing to its log.'
+      : `Its last lines:\n${lines.map((line) => `  ${line}`).join('\n')}`;
   return new StackError(code, `The part "${part.name}" ${what}. ${shown}\nLog: ${path}`, part.remedy, cause);
 }

@@ -17,7 +17,8 @@ const healthUrl = (state: NativeState): string => agentHealthUrl(state.ports.age
 async function agentJar(context: StartContext): Promise<string> {
   const jars = (await readdir(context.jars.agent)).filter((name) => name.endsWith('.jar'));
   const [jar] = jars;
-  if (jar === undefined || jars.length !== 1) throw new Error(`expected one jar in ${context.jars.agent}, found ${jars.length}`);
+  if (jar === undefined || jars.length !== 1)
+    throw new Error(`expected one jar in ${context.jars.agent}, found ${jars.length}`);
   return join(context.jars.agent, jar);
 }
 
@@ -26,7 +27,8 @@ export const agent: NativePart = {
   stopSignal: 'SIGTERM',
   stopLimitMs: 15_000,
   startLimitMs: 120_000,
-  remedy: 'It needs Cassandra and Kafka to be healthy, and read-write access to the cassandra folder of the stack directory.',
+  remedy:
+    'It needs Cassandra and Kafka to be healthy, and read-write access to the cassandra folder of the stack directory.',
   endpoint: healthUrl,
   isHealthy: (state) => agentAnswers(healthUrl(state)),
 
@@ -34,7 +36,10 @@ export const agent: NativePart = {
     const { ports } = context.state;
     await agentJar(context);
     for (const folder of ['relocation', 'offsets']) await mkdir(join(home(context.dir), folder), { recursive: true });
-    await writeFile(join(home(context.dir), 'application.conf'), await agentDriverConfig(`127.0.0.1:${ports.cassandra}`));
+    await writeFile(
+      join(home(context.dir), 'application.conf'),
+      await agentDriverConfig(`127.0.0.1:${ports.cassandra}`),
+    );
     await writeFile(
       join(home(context.dir), 'agent.properties'),
       await agentProperties({

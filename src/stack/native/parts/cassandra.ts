@@ -57,7 +57,8 @@ export const cassandra: NativePart = {
   stopSignal: 'SIGTERM',
   stopLimitMs: 30_000,
   startLimitMs: 180_000,
-  remedy: 'It needs about 1.5 GB of free memory; if the log names a corrupt commit log, move that file out of cassandra/commitlog of the stack directory.',
+  remedy:
+    'It needs about 1.5 GB of free memory; if the log names a corrupt commit log, move that file out of cassandra/commitlog of the stack directory.',
   endpoint: (state) => `127.0.0.1:${state.ports.cassandra}`,
   isHealthy: (state) => cassandraAnswers(state.ports.cassandra),
 
@@ -66,7 +67,12 @@ export const cassandra: NativePart = {
     await mkdir(home, { recursive: true });
     await writeFile(
       cassandraConfigFile(context.dir),
-      renderCassandraConfig(home, context.state.ports.cassandra, context.state.ports.cassandraStorage, await cassandraCaptureSettings()),
+      renderCassandraConfig(
+        home,
+        context.state.ports.cassandra,
+        context.state.ports.cassandraStorage,
+        await cassandraCaptureSettings(),
+      ),
     );
   },
 

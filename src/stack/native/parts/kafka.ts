@@ -58,9 +58,10 @@ export const kafka: NativePart = {
   stopSignal: 'SIGTERM',
   stopLimitMs: 20_000,
   startLimitMs: 90_000,
-  remedy: 'If the log speaks of a missing or wrong cluster ID, its data is damaged: remove the kafka folder of the stack directory.',
+  remedy:
+    'If the log speaks of a missing or wrong cluster ID, its data is damaged: remove the kafka folder of the stack directory.',
   endpoint: broker,
-  isHealthy: (state) => kafkaAnswers(broker(state)),
+  isHealthy: (state) => kafkaAnswers(state.ports.kafka),
 
   async prepare(context) {
     const { ports, kafkaClusterId } = context.state;

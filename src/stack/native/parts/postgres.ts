@@ -76,7 +76,15 @@ async function initialise(context: StartContext, data: string): Promise<void> {
   try {
     await run(
       postgres.initdb,
-      [`--pgdata=${fresh}`, `--username=${POSTGRES_USER}`, `--pwfile=${passwordFile}`, '--auth=scram-sha-256', '--encoding=UTF8', '--locale=C.UTF-8', '--data-checksums'],
+      [
+        `--pgdata=${fresh}`,
+        `--username=${POSTGRES_USER}`,
+        `--pwfile=${passwordFile}`,
+        '--auth=scram-sha-256',
+        '--encoding=UTF8',
+        '--locale=C.UTF-8',
+        '--data-checksums',
+      ],
       { cwd: fresh, env: environment(context), ...(runAs ?? {}) },
     );
   } finally {
@@ -96,7 +104,10 @@ async function clearLeftovers(data: string): Promise<void> {
   if (!Number.isInteger(pid) || pid <= 0) return;
   const running = await identify(pid);
   if (running && (await isPostgres(pid))) {
-    await pollUntil(async () => ((await identify(pid)) ? undefined : true), { limitMs: LEFTOVER_LIMIT_MS, everyMs: 50 });
+    await pollUntil(async () => ((await identify(pid)) ? undefined : true), {
+      limitMs: LEFTOVER_LIMIT_MS,
+      everyMs: 50,
+    });
   } else if (running) {
     await rm(file, { force: true });
   }
