@@ -9,7 +9,13 @@ import { resolvePeerJars } from './peer/jars.ts';
 import { startJdbcSink } from './peer/jdbc-sink.ts';
 import { batchSizes, type BatchSizes } from './support/batches.ts';
 import { startChild, type Child } from './support/child.ts';
-import { createLockstepTable, createPlainTable, startDatabase, verifyTable, type BenchDatabase } from './support/database.ts';
+import {
+  createLockstepTable,
+  createPlainTable,
+  startDatabase,
+  verifyTable,
+  type BenchDatabase,
+} from './support/database.ts';
 import { BENCH_TOPIC, cassandraEvent } from './support/events.ts';
 import { produceBacklog, startKafka, type BenchKafka } from './support/kafka.ts';
 import { measureLatency, type Latency } from './support/latency.ts';
@@ -30,7 +36,10 @@ function say(text: string): void {
 }
 
 /** Runs `work` with a database of its own, which is gone afterwards. */
-async function withDatabase<T>(cleanUp: AsyncDisposableStack, work: (database: BenchDatabase) => Promise<T>): Promise<T> {
+async function withDatabase<T>(
+  cleanUp: AsyncDisposableStack,
+  work: (database: BenchDatabase) => Promise<T>,
+): Promise<T> {
   const scope = cleanUp.use(new AsyncDisposableStack());
   const database = await startDatabase();
   scope.defer(() => database.stop());
@@ -89,7 +98,8 @@ async function benchLockstep({ options, dir, kafka, workload, cleanUp, versions 
       versions['PostgreSQL'] = database.version;
       await createLockstepTable(database);
       say(`lockstep, run ${run}`);
-      const start = (): Child => startLockstep(kafka, database, { dir: join(dir, `lockstep-${run}`), program, profileDir });
+      const start = (): Child =>
+        startLockstep(kafka, database, { dir: join(dir, `lockstep-${run}`), program, profileDir });
       const clock = (child: Child): Promise<Applied> =>
         clockRun(child, database, options.events, positionsReach(database, backlog.ends));
       const isLast = run === options.repeat;
@@ -146,13 +156,23 @@ async function benchPeers(bench: Bench): Promise<Contender[]> {
   const { kafka, dir } = bench;
   const jars = await resolvePeerJars(say);
   const sinkTopic = 'bench.public.orders';
-  const jdbc = await benchPeer(bench, 'Debezium JDBC sink', sinkTopic, relationalEventWithSchema, (database, table, home) =>
-    startJdbcSink({ jars, dir: home, broker: kafka.broker, postgresUrl: database.url, topic: sinkTopic, table }),
+  const jdbc = await benchPeer(
+    bench,
+    'Debezium JDBC sink',
+    sinkTopic,
+    relationalEventWithSchema,
+    (database, table, home) =>
+      startJdbcSink({ jars, dir: home, broker: kafka.broker, postgresUrl: database.url, topic: sinkTopic, table }),
   );
   const plainTopic = 'bench.plain.orders';
   const program = join(import.meta.dirname, 'peer', 'plain-sink.ts');
   const plain = await benchPeer(bench, 'hand-written kafkajs', plainTopic, plainRelationalEvent, (database, table) =>
-    startChild('plain-sink', process.execPath, [program, kafka.broker, database.url, plainTopic, table], join(dir, 'plain-sink.log')),
+    startChild(
+      'plain-sink',
+      process.execPath,
+      [program, kafka.broker, database.url, plainTopic, table],
+      join(dir, 'plain-sink.log'),
+    ),
   );
   return [jdbc, plain];
 }
@@ -181,7 +201,8 @@ async function main(): Promise<number> {
   }
   const cleanUp = new AsyncDisposableStack();
   const stopped = new Promise<never>((_, reject) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => reject(new Error(`stopped by ${signal}`)));
+    for (const signal of ['SIGINT', 'SIGTERM'] as const)
+      process.once(signal, () => reject(new Error(`stopped by ${signal}`)));
   });
   try {
     const work = run(options, cleanUp);

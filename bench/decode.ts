@@ -46,19 +46,25 @@ function decodeAll(subset: readonly SourceRecord[]): Decoded[] {
   return subset.map((record) => decoder.decode(record));
 }
 
-const table = new Table({ head: ['events', 'decode µs', 'identify µs', 'JSON.parse alone µs'], style: { head: [], border: [] } });
+const table = new Table({
+  head: ['events', 'decode µs', 'identify µs', 'JSON.parse alone µs'],
+  style: { head: [], border: [] },
+});
 const half = Math.floor(records.length / 2);
 for (const [name, subset] of [
   ['full inserts', records.slice(0, half)],
   ['sparse updates', records.slice(half)],
 ] as const) {
   const changes = decodeAll(subset).map((decoded) => {
-    if (decoded.kind !== 'change') throw new Error(`an event of the benchmark does not decode: ${JSON.stringify(decoded)}`);
+    if (decoded.kind !== 'change')
+      throw new Error(`an event of the benchmark does not decode: ${JSON.stringify(decoded)}`);
     return decoded.change;
   });
   const decode = fastest(subset.length, () => void decodeAll(subset));
   const identified = fastest(subset.length, () => changes.forEach((change) => void identify(change)));
-  const parse = fastest(subset.length, () => subset.forEach((record) => void JSON.parse(record.value?.toString() ?? '')));
+  const parse = fastest(subset.length, () =>
+    subset.forEach((record) => void JSON.parse(record.value?.toString() ?? '')),
+  );
   table.push([name, decode.toFixed(2), identified.toFixed(2), parse.toFixed(2)]);
 }
 console.log(table.toString());

@@ -18,7 +18,11 @@ export interface JdbcSinkOptions {
   readonly table: string;
 }
 
-async function writeProperties(file: string, shipped: string, filledIn: Readonly<Record<string, string>>): Promise<string> {
+async function writeProperties(
+  file: string,
+  shipped: string,
+  filledIn: Readonly<Record<string, string>>,
+): Promise<string> {
   const properties = parseProperties(readFileSync(join(import.meta.dirname, shipped), 'utf8'));
   for (const [key, value] of Object.entries(filledIn)) properties.set(key, value);
   await writeFile(file, renderProperties(properties));

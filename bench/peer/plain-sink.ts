@@ -53,7 +53,11 @@ function newestRows(messages: readonly KafkaMessage[]): Row[] {
 const [broker = '', url = '', topic = '', table = ''] = process.argv.slice(2);
 const pool = new pg.Pool({ connectionString: url, max: CONCURRENT_PARTITIONS });
 const kafka = new kafkajs.Kafka({ brokers: [broker], clientId: 'plain-sink', logLevel: kafkajs.logLevel.ERROR });
-const consumer = kafka.consumer({ groupId: `plain-sink-${table}`, maxBytesPerPartition: FETCH_BYTES_PER_PARTITION, maxWaitTimeInMs: 250 });
+const consumer = kafka.consumer({
+  groupId: `plain-sink-${table}`,
+  maxBytesPerPartition: FETCH_BYTES_PER_PARTITION,
+  maxWaitTimeInMs: 250,
+});
 const upsert = upsertInto(table);
 
 process.once('SIGTERM', () => {
@@ -63,15 +67,16 @@ await consumer.connect();
 await consumer.subscribe({ topic, fromBeginning: true });
 await consumer.run({
   partitionsConsumedConcurrently: CONCURRENT_PARTITIONS,
-  eachBatch: async ({ batch, resolveOffset, heartbeat }) => {
+  eachBatch: async (payload) => {
+    const { batch } = payload;
     for (let at = 0; at < batch.messages.length; at += ROWS_PER_STATEMENT) {
       const messages = batch.messages.slice(at, at + ROWS_PER_STATEMENT);
       const rows = newestRows(messages);
       const values = COLUMNS.map(([name, , quoted]) => `{${rows.map((row) => element(row[name], quoted)).join(',')}}`);
       await pool.query({ name: 'upsert', text: upsert, values });
       const last = messages.at(-1);
-      if (last !== undefined) resolveOffset(last.offset);
-      await heartbeat();
+      if (last !== undefined) payload.resolveOffset(last.offset);
+      await payload.heartbeat();
     }
   },
 });

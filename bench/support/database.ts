@@ -1,16 +1,20 @@
 /** A PostgreSQL of our own for one run, the tables in it, and whether they hold in the end what they must. */
+import { rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import { planDdl } from '../../src/catalog/ddl.ts';
 import { startPostgres } from '../../test/support/postgres-server.ts';
 import { benchTable } from './events.ts';
 import type { OrderRow, Workload } from './orders.ts';
 import { randomFrom } from './orders.ts';
-import { parentOf } from './process-usage.ts';
+import { isRunning, parentOf } from './process-usage.ts';
 
 /** fsync stays on (the default). Commit timestamps: the latency of a row ends where its transaction committed. */
 const SETTINGS = { shared_buffers: '1GB', max_wal_size: '4GB', track_commit_timestamp: 'on' };
 /** Rows compared column by column; sums over the whole table catch what they miss. */
 const SPOT_ROWS = 2_000;
+const STOP_LOOK_MS = 100;
 
 export interface BenchDatabase {
   readonly url: string;
@@ -25,20 +29,31 @@ export async function startDatabase(): Promise<BenchDatabase> {
   const server = await startPostgres(SETTINGS);
   const pool = new pg.Pool({ connectionString: server.url, max: 2, application_name: 'bench' });
   pool.on('error', () => undefined);
-  const { rows } = await pool.query<{ pid: number; version: string }>(
-    `SELECT pg_backend_pid() AS pid, current_setting('server_version') AS version`,
+  const { rows } = await pool.query<{ pid: number; version: string; data: string }>(
+    `SELECT pg_backend_pid() AS pid, current_setting('server_version') AS version,
+       current_setting('data_directory') AS data`,
   );
   const [row] = rows;
+  if (row === undefined) throw new Error('PostgreSQL does not say who it is');
+  const serverPid = parentOf(row.pid);
   return {
     url: server.url,
     pool,
-    version: row?.version ?? 'unknown',
-    serverPid: row === undefined ? null : parentOf(row.pid),
+    version: row.version,
+    serverPid,
     async stop() {
-      await pool.end();
-      await server.stop();
+      // Ctrl-C reaches the server as well, and stopping one that has ended already would wait for ever.
+      const stopped = server.stop();
+      void stopped.catch(() => undefined);
+      void pool.end().catch(() => undefined);
+      await Promise.race([stopped, untilGone(serverPid)]);
+      await rm(dirname(row.data), { recursive: true, force: true });
     },
   };
+}
+
+async function untilGone(pid: number | null): Promise<void> {
+  while (pid === null || isRunning(pid)) await pause(STOP_LOOK_MS);
 }
 
 /** The table of the service, as `lockstep schema apply` creates it: with bookkeeping columns and indexes. */
@@ -60,7 +75,15 @@ const ROW_TEXT_SQL = `concat_ws('|', customer, status, city, note, quantity, pri
 
 function rowText(row: OrderRow): string {
   const values = [
-    row.customer, row.status, row.city, row.note, row.quantity, row.price, row.weight, row.paid ? 't' : 'f', row.created,
+    row.customer,
+    row.status,
+    row.city,
+    row.note,
+    row.quantity,
+    row.price,
+    row.weight,
+    row.paid ? 't' : 'f',
+    row.created,
     row.version,
   ];
   return values.join('|');

@@ -42,7 +42,10 @@ export async function measureLatency(
   const producer = await connectProducer(kafka);
   const partitionOf = partitionerFor(BENCH_TOPIC, options.partitions);
   const sends: Promise<void>[] = [];
-  const total = Math.min(options.changesPerSecond * options.seconds + (options.changesPerSecond * WARM_UP_MS) / 1000, workload.size.rows);
+  const total = Math.min(
+    options.changesPerSecond * options.seconds + (options.changesPerSecond * WARM_UP_MS) / 1000,
+    workload.size.rows,
+  );
   const warmUp = (options.changesPerSecond * WARM_UP_MS) / 1000;
 
   async function send(ids: readonly number[]): Promise<void> {
@@ -80,7 +83,11 @@ async function collect(
   workload: Workload,
   appendedMs: ReadonlyMap<number, number>,
 ): Promise<Omit<Latency, 'changesPerSecond'>> {
-  const histogram = build({ lowestDiscernibleValue: 1, highestTrackableValue: 600_000_000, numberOfSignificantValueDigits: 3 });
+  const histogram = build({
+    lowestDiscernibleValue: 1,
+    highestTrackableValue: 600_000_000,
+    numberOfSignificantValueDigits: 3,
+  });
   const waiting = new Set(appendedMs.keys());
   const deadline = performance.now() + ARRIVAL_LIMIT_MS;
   while (waiting.size > 0) {

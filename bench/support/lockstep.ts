@@ -26,7 +26,9 @@ function buildIfOutdated(): void {
   const sources = globSync('src/**/*.{ts,sql}', { cwd: ROOT }).filter((file) => !file.endsWith('.test.ts'));
   if (sources.every((file) => statSync(join(ROOT, file)).mtimeMs <= built)) return;
   process.stderr.write('building dist/ …\n');
-  const { status } = spawnSync(process.execPath, [join(ROOT, 'scripts', 'build.mjs')], { stdio: ['ignore', 'inherit', 'inherit'] });
+  const { status } = spawnSync(process.execPath, [join(ROOT, 'scripts', 'build.mjs')], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
   if (status !== 0) throw new Error('npm run build failed');
 }
 
@@ -49,5 +51,10 @@ export function startLockstep(kafka: BenchKafka, database: BenchDatabase, option
   writeFileSync(configFile, stringify(configuration));
   const profile = options.profileDir === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profileDir}`];
   const program = options.program ?? PROGRAM;
-  return startChild('lockstep run', process.execPath, [...profile, program, 'run', '-c', configFile], join(options.dir, 'lockstep.log'));
+  return startChild(
+    'lockstep run',
+    process.execPath,
+    [...profile, program, 'run', '-c', configFile],
+    join(options.dir, 'lockstep.log'),
+  );
 }

@@ -10,7 +10,7 @@ import { cpuSeconds, loadAverage, peakRssBytes, treeCpuSeconds } from './process
 
 const LOOK_EVERY_MS = 50;
 /** A program that shows no effect for this long is stuck. A JVM on a busy machine takes its time to start. */
-const STUCK_MS = 60_000;
+const STUCK_MS = 180_000;
 /** All of a run; the slowest peer needs a minute for a million changes. */
 const RUN_LIMIT_MS = 15 * 60_000;
 
@@ -31,7 +31,12 @@ export interface Applied {
 export type Progress = () => Promise<{ readonly applied: number; readonly done: boolean }>;
 
 /** Waits for the first effect, then for the last. What was applied at the first look does not count. */
-export async function clockRun(child: Child, database: BenchDatabase, total: number, progress: Progress): Promise<Applied> {
+export async function clockRun(
+  child: Child,
+  database: BenchDatabase,
+  total: number,
+  progress: Progress,
+): Promise<Applied> {
   const loadBefore = loadAverage();
   let began: { atMs: number; applied: number; cpu: number | null; postgres: number | null } | null = null;
   const startedMs = performance.now();
@@ -44,7 +49,8 @@ export async function clockRun(child: Child, database: BenchDatabase, total: num
     }
     if (done && began !== null) return result(child, database, total, began, nowMs, loadBefore);
     if (began === null && nowMs - startedMs > STUCK_MS) throw child.failure('has applied nothing');
-    if (nowMs - startedMs > RUN_LIMIT_MS) throw child.failure(`has not applied everything in ${RUN_LIMIT_MS / 60_000} min`);
+    if (nowMs - startedMs > RUN_LIMIT_MS)
+      throw child.failure(`has not applied everything in ${RUN_LIMIT_MS / 60_000} min`);
     await pause(LOOK_EVERY_MS);
   }
 }
@@ -81,7 +87,9 @@ export function positionsReach(database: BenchDatabase, ends: readonly number[])
   return async () => {
     const positions = await readPositions(database.pool);
     const applied = positions.reduce((sum, { next }) => sum + next, 0);
-    const done = ends.every((end, partition) => positions.some((each) => each.partition === partition && each.next >= end));
+    const done = ends.every((end, partition) =>
+      positions.some((each) => each.partition === partition && each.next >= end),
+    );
     return { applied, done };
   };
 }

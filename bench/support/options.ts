@@ -30,7 +30,8 @@ export const USAGE = `usage: npm run bench:apply -- [options]
 
 function count(name: string, text: string, minimum = 1): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < minimum) throw new TypeError(`--${name} must be a whole number from ${minimum}, not ${text}`);
+  if (!Number.isInteger(value) || value < minimum)
+    throw new TypeError(`--${name} must be a whole number from ${minimum}, not ${text}`);
   return value;
 }
 

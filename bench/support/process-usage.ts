@@ -35,6 +35,12 @@ export function treeCpuSeconds(pid: number): number | null {
   return total;
 }
 
+/** Whether a process is there and not merely waiting for its parent to look. */
+export function isRunning(pid: number): boolean {
+  const state = statFields(pid)?.[0];
+  return state !== undefined && state !== 'Z';
+}
+
 export function parentOf(pid: number): number | null {
   const parent = statFields(pid)?.[1];
   return parent === undefined ? null : Number(parent);

@@ -30,7 +30,12 @@ export function topFunctions(dir: string, limit: number): ProfiledFunction[] {
     .sort((a, b) => statSync(join(dir, b)).mtimeMs - statSync(join(dir, a)).mtimeMs)[0];
   if (file === undefined) throw new Error(`no profile in ${dir}: the service did not end by itself`);
   const profile = JSON.parse(readFileSync(join(dir, file), 'utf8')) as CpuProfile;
-  const places = new Map(profile.nodes.map(({ id, callFrame: { functionName, url, lineNumber } }) => [id, { functionName, url, lineNumber }]));
+  const places = new Map(
+    profile.nodes.map(({ id, callFrame: { functionName, url, lineNumber } }) => [
+      id,
+      { functionName, url, lineNumber },
+    ]),
+  );
   const selfUs = new Map<string, { name: string; place: string; us: number }>();
   let busyUs = 0;
   profile.samples.forEach((id, i) => {
@@ -38,7 +43,10 @@ export function topFunctions(dir: string, limit: number): ProfiledFunction[] {
     if (place === undefined || place.functionName === '(idle)') return;
     const us = profile.timeDeltas[i] ?? 0;
     busyUs += us;
-    const where = place.url === '' ? '' : `${place.url.replace(/^.*\/(?=(?:dist|src|node_modules)\/)/, '')}:${place.lineNumber + 1}`;
+    const where =
+      place.url === ''
+        ? ''
+        : `${place.url.replace(/^.*\/(?=(?:dist|src|node_modules)\/)/, '')}:${place.lineNumber + 1}`;
     const key = `${place.functionName} ${where}`;
     const name = place.functionName === '' ? '(anonymous)' : place.functionName.slice(0, MAX_NAME_CHARS);
     const entry = selfUs.get(key) ?? { name, place: where, us: 0 };

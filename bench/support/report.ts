@@ -60,7 +60,7 @@ export function reportDocument(report: Report): unknown {
   const { contenders, ...rest } = report;
   const [lockstep, ...peers] = contenders.map(summary);
   const own = Number(lockstep?.['changes_per_second']);
-  const ratios = peers.map((peer) => [peer['name'], own / Number(peer['changes_per_second'])] as const);
+  const ratios = peers.map((peer): [string, number] => [String(peer['name']), own / Number(peer['changes_per_second'])]);
   return {
     machine: machine(),
     ...rest,
@@ -79,7 +79,16 @@ function verdict(reached: boolean): string {
 
 function contenderTable(contenders: readonly Contender[]): string {
   const table = new Table({
-    head: ['applier', 'changes/s', 'lockstep ÷ it', 'CPU s per 1M', 'PostgreSQL CPU s per 1M', 'peak RSS MB', 'bytes/event', 'load before → after'],
+    head: [
+      'applier',
+      'changes/s',
+      'lockstep ÷ it',
+      'CPU s per 1M',
+      'PostgreSQL CPU s per 1M',
+      'peak RSS MB',
+      'bytes/event',
+      'load before → after',
+    ],
     style: { head: [], border: [] },
     colAligns: ['left', 'right', 'right', 'right', 'right', 'right', 'right', 'right'],
   });
@@ -105,10 +114,17 @@ function targetLines({ contenders, latency }: Report): string[] {
   const runs = contenders[0]?.runs ?? [];
   const rate = median(runs.map((run) => run.changesPerSecond)) ?? 0;
   const rss = median(runs.map((run) => run.peakRssBytes));
-  const lines = [`  ≥ ${number(TARGETS.changesPerSecond)} changes/s: ${number(rate)} ${verdict(rate >= TARGETS.changesPerSecond)}`];
-  if (rss !== null) lines.push(`  < ${number(TARGETS.rssBytes / 1e6)} MB resident: ${number(rss / 1e6)} ${verdict(rss < TARGETS.rssBytes)}`);
+  const lines = [
+    `  ≥ ${number(TARGETS.changesPerSecond)} changes/s: ${number(rate)} ${verdict(rate >= TARGETS.changesPerSecond)}`,
+  ];
+  if (rss !== null)
+    lines.push(
+      `  < ${number(TARGETS.rssBytes / 1e6)} MB resident: ${number(rss / 1e6)} ${verdict(rss < TARGETS.rssBytes)}`,
+    );
   if (latency !== null) {
-    lines.push(`  p99 < ${TARGETS.latencyP99Ms} ms at 1,000 changes/s: ${number(latency.p99, 1)} ${verdict(latency.p99 < TARGETS.latencyP99Ms)}`);
+    lines.push(
+      `  p99 < ${TARGETS.latencyP99Ms} ms at 1,000 changes/s: ${number(latency.p99, 1)} ${verdict(latency.p99 < TARGETS.latencyP99Ms)}`,
+    );
   }
   return lines;
 }
@@ -124,7 +140,9 @@ export function reportText(report: Report): string {
     contenderTable(contenders),
   ];
   if (batches !== null) {
-    lines.push(`Transactions of lockstep: ${number(batches.count)}, changes in each: mean ${number(batches.mean)}, p10 ${number(batches.p10)}, p50 ${number(batches.p50)}, max ${number(batches.max)}`);
+    lines.push(
+      `Transactions of lockstep: ${number(batches.count)}, changes in each: mean ${number(batches.mean)}, p10 ${number(batches.p10)}, p50 ${number(batches.p50)}, max ${number(batches.max)}`,
+    );
   }
   if (latency !== null) {
     lines.push(
@@ -134,9 +152,14 @@ export function reportText(report: Report): string {
   }
   if (profile === null) lines.push('', 'Targets:', ...targetLines(report));
   else {
-    lines.push('', 'CPU profile of the service, start to stop (profiling slows it down: the rate above does not count):');
+    lines.push(
+      '',
+      'CPU profile of the service, start to stop (profiling slows it down: the rate above does not count):',
+    );
     for (const { name, place, selfMs, share } of profile) {
-      lines.push(`${number(selfMs).padStart(8)} ms ${number(share * 100, 1).padStart(5)} %  ${name.padEnd(34)} ${place}`);
+      lines.push(
+        `${number(selfMs).padStart(8)} ms ${number(share * 100, 1).padStart(5)} %  ${name.padEnd(34)} ${place}`,
+      );
     }
   }
   return lines.join('\n');

@@ -18,7 +18,7 @@ import { defaultLimits } from './limits.ts';
 import type { ConsumeLimits } from './limits.ts';
 import type { ConsumeObserver } from './observer.ts';
 import { ShardWorker } from './shard-worker.ts';
-import type { ShardSnapshot, ShardWorkerContext } from './shard-worker.ts';
+import type { ShardSnapshot, ShardWorkerContext } from './shard-worker-context.ts';
 import { isAborted, systemTimers } from './timers.ts';
 import type { Timers } from './timers.ts';
 
@@ -155,7 +155,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     if (stopping || !assigned.has(key)) return;
     const startedMs = timers.elapsedMs();
     await workers.get(key)?.onBatch(batch, heartbeat);
-    if (stopping || timers.elapsedMs() - startedMs < limits.recheckMs) return;
+    if (timers.elapsedMs() - startedMs < limits.recheckMs) return;
     // Nothing was fetched meanwhile, so a topic that was deleted and created again would have gone unnoticed.
     for (const each of assigned) workers.get(each)?.assign();
   }

@@ -10,4 +10,4 @@ export { defaultLimits } from './limits.ts';
 export type { ConsumeLimits } from './limits.ts';
 export { silentObserver } from './observer.ts';
 export type { ConsumeObserver } from './observer.ts';
-export type { ShardSnapshot } from './shard-worker.ts';
+export type { ShardSnapshot } from './shard-worker-context.ts';

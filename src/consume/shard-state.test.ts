@@ -102,7 +102,11 @@ function load(next: bigint, logStart: bigint, logEnd: bigint, theMark: typeof ma
   return step(states.loading, { kind: 'loaded', next, mark: theMark, logStart, logEnd });
 }
 
-function fetched(fetchedOffset: bigint, next: bigint, hashAt: (offset: bigint) => Buffer | null = () => hash): ShardEvent {
+function fetched(
+  fetchedOffset: bigint,
+  next: bigint,
+  hashAt: (offset: bigint) => Buffer | null = () => hash,
+): ShardEvent {
   return { kind: 'fetched', fetchedOffset, next, hashAt };
 }
 
@@ -167,7 +171,10 @@ describe('shard state', () => {
   });
 
   it('stops where the record before the position is another one', () => {
-    const { state, effects } = step(states.verifying, fetched(9n, 14n, () => Buffer.alloc(32, 2)));
+    const { state, effects } = step(
+      states.verifying,
+      fetched(9n, 14n, () => Buffer.alloc(32, 2)),
+    );
     expect(state).toMatchObject({ phase: 'stopped', stop: { code: 'TOPIC_RECREATED' } });
     expect(kinds(effects)).not.toContain('accept');
   });

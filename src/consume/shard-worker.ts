@@ -7,65 +7,21 @@
  * the position that it reads is the one after it.
  */
 import type { Logger } from 'pino';
-import type { DeadLetterSink } from '../deadletter/dlq-producer.ts';
 import { hashOfRecord } from '../deadletter/record-hash.ts';
 import type { Decoder } from '../decode/record.ts';
 import { unreachable } from '../shared/assert.ts';
-import type { Clock } from '../shared/clock.ts';
 import { LockstepError, messageOf } from '../shared/errors.ts';
-import type { Door, ShardId } from '../target/batch.ts';
 import type { ShardPosition } from '../target/shard-store.ts';
 import { BatchApplier } from './batch-applier.ts';
 import type { Applied } from './batch-applier.ts';
-import type { BreakerLimits } from './breaker.ts';
-import type { ByteBudget } from './byte-budget.ts';
-import type { FetchedBatch, KafkaPort, LogRange, TopicPartition } from './kafka-port.ts';
-import type { ConsumeLimits } from './limits.ts';
-import type { ConsumeObserver } from './observer.ts';
+import type { FetchedBatch, TopicPartition } from './kafka-port.ts';
 import { RecentFingerprints } from './recent-fingerprints.ts';
 import { ShardIntake } from './shard-intake.ts';
 import { initialState, step } from './shard-state.ts';
 import type { Effect, ShardEvent, ShardState, Stop } from './shard-state.ts';
+import type { ShardSnapshot, ShardWorkerContext } from './shard-worker-context.ts';
 import { sourceTimeMs } from './source-time.ts';
 import { backoffMs, isAborted } from './timers.ts';
-import type { Timers } from './timers.ts';
-
-/** What a worker shares with the other shards. */
-export interface ShardWorkerContext {
-  readonly kafka: KafkaPort;
-  readonly door: Door;
-  readonly deadLetters: DeadLetterSink;
-  readonly breaker: BreakerLimits;
-  readonly limits: ConsumeLimits;
-  readonly observer: ConsumeObserver;
-  readonly clock: Clock;
-  readonly timers: Timers;
-  readonly budget: ByteBudget;
-  readonly logger: Logger;
-  /** Position and log range of a partition, claimed for this process. */
-  readonly load: (partition: TopicPartition) => Promise<{ position: ShardPosition; range: LogRange }>;
-  /** Writes the gap row; false where the position had moved. */
-  readonly recordGap: (shard: ShardId, from: bigint, to: bigint, afterMs: number | null) => Promise<boolean>;
-  readonly setState: (shard: ShardId, state: string) => Promise<void>;
-}
-
-/** What an operator sees of a shard. */
-export interface ShardSnapshot {
-  readonly topic: string;
-  readonly partition: number;
-  readonly table: string;
-  readonly incarnation: number;
-  /** `loading`, `verifying`, `running`, `retrying`, or the code that stopped it. */
-  readonly state: string;
-  readonly reason: string | null;
-  /** Null until it was read. */
-  readonly position: bigint | null;
-  readonly logEnd: bigint | null;
-  readonly owner: string | null;
-  readonly epoch: bigint | null;
-  /** Source time of the newest change committed since the start, ms. */
-  readonly appliedSourceMs: number | null;
-}
 
 export class ShardWorker {
   readonly #context: ShardWorkerContext;

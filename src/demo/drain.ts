@@ -45,7 +45,11 @@ function markers(number: number): readonly { readonly write: Write; readonly see
       seenBy: `SELECT 1 FROM ${TARGET_SCHEMA}.orders WHERE customer_id = '${uuid}'`,
     },
     {
-      write: insert(`${KEYSPACE}.sessions`, { user_id: id, session_id: cassandra.types.TimeUuid.fromString(timeuuid), agent: 'marker' }),
+      write: insert(`${KEYSPACE}.sessions`, {
+        user_id: id,
+        session_id: cassandra.types.TimeUuid.fromString(timeuuid),
+        agent: 'marker',
+      }),
       seenBy: `SELECT 1 FROM ${TARGET_SCHEMA}.sessions WHERE user_id = '${uuid}'`,
     },
     {
@@ -85,7 +89,7 @@ export async function drain(options: DrainOptions): Promise<DrainResult> {
   const arrived = await waitFor(
     async () => {
       await options.assertServing();
-      seen = Number((await postgres.query<{ seen: number }>(query)).rows[0]?.seen ?? 0);
+      seen = (await postgres.query<{ seen: number }>(query)).rows[0]?.seen ?? 0;
       return seen === marks.length;
     },
     { limitMs: left(), everyMs: LOOK_EVERY_MS, signal },

@@ -111,7 +111,12 @@ export function outcomeText(outcome: DemoOutcome, paint: Paint): string {
   const lines = ['', ` ${style(paint.strong(verdict))}  ${VERDICT_TEXTS[verdict]}`, ''];
   if (outcome.inconclusive !== null) lines.push(` ${outcome.inconclusive}`, '');
   if (proof !== null) {
-    lines.push(...tablesText(proof, paint).split('\n').map((line) => ` ${line}`), '');
+    lines.push(
+      ...tablesText(proof, paint)
+        .split('\n')
+        .map((line) => ` ${line}`),
+      '',
+    );
     for (const { name, ok, found } of [...proof.checks, ...outcome.checks]) {
       lines.push(` ${ok ? paint.good('✔') : paint.bad('✖')} ${name} ${paint.faint(`(${found})`)}`);
     }
@@ -122,10 +127,19 @@ export function outcomeText(outcome: DemoOutcome, paint: Paint): string {
   }
   const facts: [string, string][] = [
     ['changes', `${count(proof?.ledger.changes ?? 0)} different ones in ${count(proof?.ledger.records ?? 0)} records`],
-    ['duplicates', `${count(proof?.ledger.duplicates ?? 0)} dropped; ${count(outcome.injected.redelivered)} records were delivered again on purpose`],
+    [
+      'duplicates',
+      `${count(proof?.ledger.duplicates ?? 0)} dropped; ${count(outcome.injected.redelivered)} records were delivered again on purpose`,
+    ],
     ['crashes', `${outcome.injected.kills} × SIGKILL, ${outcome.restarts} restarts`],
-    ['dead letters', `${proof?.deadLetters.indexed ?? 0}${proof === null || proof.deadLetters.codes.length === 0 ? '' : ` (${proof.deadLetters.codes.join(', ')})`}`],
-    ['staleness', `p50 ${secondsOf(outcome.stalenessUndisturbed.p50)}, p99 ${secondsOf(outcome.stalenessUndisturbed.p99)} while Lockstep ran; p99 ${secondsOf(outcome.staleness.p99)} with the crashes`],
+    [
+      'dead letters',
+      `${proof?.deadLetters.indexed ?? 0}${proof === null || proof.deadLetters.codes.length === 0 ? '' : ` (${proof.deadLetters.codes.join(', ')})`}`,
+    ],
+    [
+      'staleness',
+      `p50 ${secondsOf(outcome.stalenessUndisturbed.p50)}, p99 ${secondsOf(outcome.stalenessUndisturbed.p99)} while Lockstep ran; p99 ${secondsOf(outcome.staleness.p99)} with the crashes`,
+    ],
     ['seed', `${outcome.seed}: lockstep demo --seed ${outcome.seed} makes the same choices again`],
     ['took', clock(outcome.tookMs)],
   ];

@@ -23,6 +23,8 @@ import { SourceWriter } from './workload/writer.ts';
 export interface Stage {
   readonly stack: Stack;
   readonly endpoints: StackEndpoints;
+  /** No earlier demo left anything in this directory. */
+  readonly fresh: boolean;
   readonly kafka: Kafka;
   readonly producer: Producer;
   readonly source: cassandra.Client;
@@ -70,19 +72,31 @@ async function step<T>(board: Board, name: string, work: () => Promise<T>): Prom
   }
 }
 
-async function startStack(options: DemoOptions, board: Board, closing: Closing, signal: AbortSignal): Promise<{ stack: Stack; endpoints: StackEndpoints }> {
+async function startStack(
+  options: DemoOptions,
+  board: Board,
+  closing: Closing,
+  signal: AbortSignal,
+): Promise<Pick<Stage, 'stack' | 'endpoints' | 'fresh'>> {
   const stack = await openStack({ provider: options.provider, dir: options.dir });
-  if ((await stack.status()).running) {
-    throw new DemoError('DEMO_STACK', `a stack is running in ${stack.dir}`, `Stop it (lockstep stack down --dir ${stack.dir}) or give the demo another place (--dir DIR).`);
+  const before = await stack.status();
+  if (before.running) {
+    throw new DemoError(
+      'DEMO_STACK',
+      `a stack is running in ${stack.dir}`,
+      `Stop it (lockstep stack down --dir ${stack.dir}) or give the demo another place (--dir DIR).`,
+    );
   }
   if (!options.keep) await step(board, 'clearing the last demo', () => stack.destroy());
   closing.add(() => stack.down());
   const endpoints = await stack.up({
     signal,
     lifetime: 'owned',
-    onProgress: (event) => { showStackEvent(board, event); },
+    onProgress: (event) => {
+      showStackEvent(board, event);
+    },
   });
-  return { stack, endpoints };
+  return { stack, endpoints, fresh: !options.keep || before.endpoints === null };
 }
 
 /**
@@ -91,9 +105,14 @@ async function startStack(options: DemoOptions, board: Board, closing: Closing, 
  * The agent is started once more after the tables are made: tables with a user-defined type that are made while it runs
  * are never captured (3.4.1.Final logs "Unknown type" and goes on without them; seen).
  */
-export async function setStage(options: DemoOptions, board: Board, closing: Closing, signal: AbortSignal): Promise<Stage> {
+export async function setStage(
+  options: DemoOptions,
+  board: Board,
+  closing: Closing,
+  signal: AbortSignal,
+): Promise<Stage> {
   board.enter('stack', 'starting the stack');
-  const { stack, endpoints } = await startStack(options, board, closing, signal);
+  const { stack, endpoints, fresh } = await startStack(options, board, closing, signal);
   await mkdir(stack.dir, { recursive: true });
 
   board.enter('shop');
@@ -128,7 +147,11 @@ export async function setStage(options: DemoOptions, board: Board, closing: Clos
     runCommand(['schema', 'apply', '-c', configurationFile], join(stack.dir, 'schema-apply.log'), signal),
   );
 
-  const postgres = new pg.Pool({ connectionString: endpoints.postgres.url, max: POOL_SIZE, application_name: 'lockstep-demo' });
+  const postgres = new pg.Pool({
+    connectionString: endpoints.postgres.url,
+    max: POOL_SIZE,
+    application_name: 'lockstep-demo',
+  });
   postgres.on('error', () => undefined);
   closing.add(() => postgres.end());
   const producer = await connectProducer(kafka);
@@ -139,5 +162,16 @@ export async function setStage(options: DemoOptions, board: Board, closing: Clos
     await service.start();
     await service.waitUntilReady(signal);
   });
-  return { stack, endpoints, kafka, producer, source, writer: new SourceWriter(source), postgres, service, topics };
+  return {
+    stack,
+    endpoints,
+    fresh,
+    kafka,
+    producer,
+    source,
+    writer: new SourceWriter(source),
+    postgres,
+    service,
+    topics,
+  };
 }

@@ -3,7 +3,7 @@
  */
 import { build, type Histogram } from 'hdr-histogram-js';
 import cassandra from 'cassandra-driver';
-import pg from 'pg';
+import type pg from 'pg';
 import { KEYSPACE, TARGET_SCHEMA } from './shop/schema.ts';
 import { pause } from './waiting.ts';
 import { randomUuid, type Random } from './workload/random.ts';
@@ -92,7 +92,11 @@ export class StalenessProbes {
     for (let number = 1; !stopWriting.aborted; number += 1) {
       const id = randomUuid(this.#random);
       this.#open.set(id, { writtenMs: Date.now(), disturbed: this.#isDisturbed });
-      const columns = { id: cassandra.types.Uuid.fromString(id), email: `probe-${number}@example.org`, name: 'staleness probe' };
+      const columns = {
+        id: cassandra.types.Uuid.fromString(id),
+        email: `probe-${number}@example.org`,
+        name: 'staleness probe',
+      };
       await this.#writer.write(insert(`${KEYSPACE}.customers`, columns));
       await pause(PROBE_EVERY_MS);
     }

@@ -1,5 +1,5 @@
 import { MARKER_ORDINAL, type BoundColumn, type BoundTable } from './bound-table.ts';
-import { arrayTypeOf, quoteIdentifier } from './sql-text.ts';
+import { arrayTypeOf, isArrayType, quoteIdentifier } from './sql-text.ts';
 
 /** The generated SQL of one table. Parameters of every statement are arrays, one element per row. */
 export interface RowStatements {
@@ -76,8 +76,19 @@ export function rowStatements(table: BoundTable): RowStatements {
     ...orderColumn.map(() => 'bytea[]'),
   ];
   const input = (count: number): string => arrayTypes.slice(0, count).map((type, i) => `$${i + 1}::${type}`).join(', ');
+  // Sent as text, one literal per row, and cast here.
+  const castTo = new Map([
+    ['_cdc_versions', 'bigint[]'],
+    ['_cdc_expiries', 'bigint[]'],
+    ...table.regular
+      .filter((column) => isArrayType(column.column.targetType))
+      .map((column): [string, string] => [quoteIdentifier(column.column.target), column.column.targetType]),
+  ]);
   const selected = all
-    .map((name) => (name === '_cdc_versions' || name === '_cdc_expiries' ? `r.${name}::bigint[]` : `r.${name}`))
+    .map((name) => {
+      const type = castTo.get(name);
+      return type === undefined ? `r.${name}` : `r.${name}::${type} AS ${name}`;
+    })
     .join(', ');
   const rows = `SELECT ${selected} FROM unnest(${input(all.length)}) AS r(${all.join(', ')})`;
 

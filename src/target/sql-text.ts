@@ -1,12 +1,6 @@
-/** The one place where identifiers are quoted and array literals are built. */
+/** Array literals: how the door sends rows. Identifiers are quoted in one place, of the catalog. */
 
-export function quoteIdentifier(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
-}
-
-export function qualified(schema: string, name: string): string {
-  return `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`;
-}
+export { qualified, quoteIdentifier } from '../catalog/identifier.ts';
 
 const NEEDS_ESCAPE = /["\\]/;
 const ESCAPES = /["\\]/g;
@@ -50,8 +44,12 @@ export function isPlainType(targetType: string): boolean {
 
 /**
  * The type that a parameter array is cast to: without length or precision, because an explicit cast to `varchar(3)`
- * truncates silently where an assignment is refused.
+ * truncates silently where an assignment is refused. Arrays go as text: an array of arrays would be unnested flat ⚠.
  */
 export function arrayTypeOf(targetType: string): string {
-  return `${targetType.replace(/\s*\([^)]*\)/, '')}[]`;
+  return isArrayType(targetType) ? 'text[]' : `${targetType.replace(/\s*\([^)]*\)/, '')}[]`;
+}
+
+export function isArrayType(targetType: string): boolean {
+  return targetType.endsWith('[]');
 }

@@ -57,7 +57,11 @@ describe('values printed by both databases', () => {
     ['frozen<map<text, decimal>>', '{"b": 1.00, "a": 2}', '{"a": 2, "b": 1.00}'],
     ['frozen<map<int, bigint>>', '{"-1": 9223372036854775807}', '[[-1, 9223372036854775807]]'],
     ['frozen<dimensions>', '{"width_mm": 1, "weight_kg": null}', '{"weight_kg": null, "width_mm": 1}'],
-    ['frozen<list<frozen<dimensions>>>', '[{"width_mm": 1, "weight_kg": 0.50}]', '[{"width_mm": 1, "weight_kg": 0.50}]'],
+    [
+      'frozen<list<frozen<dimensions>>>',
+      '[{"width_mm": 1, "weight_kg": 0.50}]',
+      '[{"width_mm": 1, "weight_kg": 0.50}]',
+    ],
     ['frozen<tuple<int, text, double>>', '[1, null, 1.0E-5]', '[1, null, 0.00001]'],
   ])('%s %s is %s', (type, json, text) => {
     expect(cassandra(type, json)).toBe(postgres(type, text));
@@ -102,8 +106,18 @@ function image(rows: readonly PlainRow[]): TableImage {
 
 describe('the comparison of a table', () => {
   it('counts what is missing, extra and different', () => {
-    const source = image([['1', 'x'], ['2', 'y'], ['3', null], ['4', 'z']]);
-    const target = image([['1', 'x'], ['2', 'Y'], ['3', ''], ['5', 'z']]);
+    const source = image([
+      ['1', 'x'],
+      ['2', 'y'],
+      ['3', null],
+      ['4', 'z'],
+    ]);
+    const target = image([
+      ['1', 'x'],
+      ['2', 'Y'],
+      ['3', ''],
+      ['5', 'z'],
+    ]);
     const found = compareTables(COLUMNS, source, target);
     expect(found).toMatchObject({ rowsSource: 4, rowsTarget: 4, missing: 1, extra: 1, differing: 2, unreadable: 0 });
     expect(mismatchesOf(found)).toBe(4);
@@ -144,7 +158,10 @@ function segment(from: number, next: number, fields: Partial<LedgerSegment> = {}
 
 function log(changes: readonly (string | null)[]): LogAccount {
   const records = changes.map((change, index) => ({ offset: BigInt(index), change }));
-  return { shards: [{ topic: 't', partition: 0, start: 0n, end: BigInt(changes.length), records }], foreign: new Map() };
+  return {
+    shards: [{ topic: 't', partition: 0, start: 0n, end: BigInt(changes.length), records }],
+    foreign: new Map(),
+  };
 }
 
 const failing = (account: LogAccount, ledger: LedgerSegment[]) =>

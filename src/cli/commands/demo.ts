@@ -52,14 +52,21 @@ async function demo(options: CommandOptions): Promise<void> {
   const json = options.json === true;
   const seed = options.seed ?? randomInt(MAX_SEED);
   const began = performance.now();
-  const board = new Board({ seed, rate: options.rate, seconds: options.seconds, nowMs: () => performance.now() - began });
+  const board = new Board({
+    seed,
+    rate: options.rate,
+    seconds: options.seconds,
+    nowMs: () => performance.now() - began,
+  });
   // The document has standard output to itself.
   const stream = json ? process.stderr : process.stdout;
   const controller = new AbortController();
   const onSignal = (signal: NodeJS.Signals): void => {
     if (controller.signal.aborted) process.exit(FORCED_EXIT);
     board.tell('note', `${signal}: stopping everything`);
-    controller.abort(new DemoError('DEMO_INTERRUPTED', `the demo was ended by ${signal}`, 'Start it again: lockstep demo.'));
+    controller.abort(
+      new DemoError('DEMO_INTERRUPTED', `the demo was ended by ${signal}`, 'Start it again: lockstep demo.'),
+    );
   };
   for (const signal of STOP_SIGNALS) process.on(signal, onSignal);
   const screen = openScreen(board, stream);
@@ -90,7 +97,9 @@ async function demo(options: CommandOptions): Promise<void> {
 /** `lockstep demo`: exit 0 only where the proof is PASS. */
 export function demoCommand(): Command {
   return new Command('demo')
-    .description('captures a live workload on a real Cassandra into PostgreSQL, injects faults and proves the end state')
+    .description(
+      'captures a live workload on a real Cassandra into PostgreSQL, injects faults and proves the end state',
+    )
     .option('--seconds <n>', 'how long the workload runs', wholeNumber(1, MAX_SECONDS), DEFAULT_SECONDS)
     .option('--rate <n>', 'changes per second', wholeNumber(1, MAX_RATE), DEFAULT_RATE)
     .option('--seed <n>', 'makes the same choices as another demo with this seed', wholeNumber(0, MAX_SEED))
@@ -98,7 +107,9 @@ export function demoCommand(): Command {
     .option('--keep', 'go on with the data of the last demo, and leave them')
     .option('--json', 'print one JSON document on standard output, everything else on standard error')
     .addOption(
-      new Option('--provider <name>', 'what the stack runs on').choices(PROVIDER_CHOICES).default('auto' satisfies ProviderChoice),
+      new Option('--provider <name>', 'what the stack runs on')
+        .choices(PROVIDER_CHOICES)
+        .default('auto' satisfies ProviderChoice),
     )
     .option('--dir <dir>', 'directory of the stack', DEMO_DIR)
     .action(demo);

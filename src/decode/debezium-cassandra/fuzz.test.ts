@@ -13,6 +13,8 @@ import { createDebeziumCassandraDecoder, DECODE_CODES } from './index.ts';
 /** One seed replays a failure: LOCKSTEP_FUZZ_SEED=… npx vitest run --project unit src/decode */
 const SEED = Number(process.env['LOCKSTEP_FUZZ_SEED'] ?? 20261121);
 const CASES_PER_TABLE = 4000;
+/** About three seconds of work; machines that run the whole suite at once take far longer. */
+const TIMEOUT_MS = 180_000;
 const NAMES = Object.keys(TABLES) as FixtureName[];
 
 /** mulberry32: small, seeded, good enough to choose mutations. */
@@ -65,38 +67,42 @@ function mutated(text: string, random: (below: number) => number): Buffer {
 }
 
 describe.each(NAMES)('mutations of %s', (name) => {
-  test(`never throw, never a bug, and both readings agree (seed ${SEED}, ${CASES_PER_TABLE} cases)`, () => {
-    const random = generator(SEED + name.length * 7919);
-    const originals = capturedRecords(name);
-    const warm = createDebeziumCassandraDecoder(TABLES[name]);
-    const outcomes = { change: 0, refused: 0, skipped: 0 };
-    for (let index = 0; index < CASES_PER_TABLE; index++) {
-      const original = originals[random(originals.length)];
-      const [key, value] = [original?.key?.toString('utf8') ?? '', original?.value?.toString('utf8') ?? ''];
-      let bytes = mutated(value, random);
-      if (random(4) === 0) bytes = mutated(bytes.toString('utf8'), random);
-      const record = recordOf(random(10) === 0 ? mutated(key, random) : key, bytes);
-      // Keeps the scanner of the warm decoder on the form of the captured events.
-      if (original !== undefined) warm.decode(original);
-      const result = warm.decode(record);
-      outcomes[result.kind]++;
-      const general = createDebeziumCassandraDecoder(TABLES[name]).decode(record);
-      if (!isDeepStrictEqual(essence(result), essence(general))) {
-        expect({ index, value: bytes.toString('utf8'), result }).toEqual({
-          index,
-          value: bytes.toString('utf8'),
-          result: general,
-        });
+  test(
+    `never throw, never a bug, and both readings agree (seed ${SEED}, ${CASES_PER_TABLE} cases)`,
+    () => {
+      const random = generator(SEED + name.length * 7919);
+      const originals = capturedRecords(name);
+      const warm = createDebeziumCassandraDecoder(TABLES[name]);
+      const outcomes = { change: 0, refused: 0, skipped: 0 };
+      for (let index = 0; index < CASES_PER_TABLE; index++) {
+        const original = originals[random(originals.length)];
+        const [key, value] = [original?.key?.toString('utf8') ?? '', original?.value?.toString('utf8') ?? ''];
+        let bytes = mutated(value, random);
+        if (random(4) === 0) bytes = mutated(bytes.toString('utf8'), random);
+        const record = recordOf(random(10) === 0 ? mutated(key, random) : key, bytes);
+        // Keeps the scanner of the warm decoder on the form of the captured events.
+        if (original !== undefined) warm.decode(original);
+        const result = warm.decode(record);
+        outcomes[result.kind]++;
+        const general = createDebeziumCassandraDecoder(TABLES[name]).decode(record);
+        if (!isDeepStrictEqual(essence(result), essence(general))) {
+          expect({ index, value: bytes.toString('utf8'), result }).toEqual({
+            index,
+            value: bytes.toString('utf8'),
+            result: general,
+          });
+        }
+        if (result.kind !== 'refused') continue;
+        expect(Object.hasOwn(DECODE_CODES, result.refusal.code)).toBe(true);
+        if (result.refusal.code === 'DECODER_BUG')
+          throw new Error(`case ${index}: ${result.refusal.message}\n${bytes.toString('utf8')}`);
       }
-      if (result.kind !== 'refused') continue;
-      expect(Object.hasOwn(DECODE_CODES, result.refusal.code)).toBe(true);
-      if (result.refusal.code === 'DECODER_BUG')
-        throw new Error(`case ${index}: ${result.refusal.message}\n${bytes.toString('utf8')}`);
-    }
-    // Both kinds must occur often, or the mutations test nothing.
-    expect(outcomes.refused).toBeGreaterThan(CASES_PER_TABLE / 10);
-    expect(outcomes.change).toBeGreaterThan(CASES_PER_TABLE / 50);
-  });
+      // Both kinds must occur often, or the mutations test nothing.
+      expect(outcomes.refused).toBeGreaterThan(CASES_PER_TABLE / 10);
+      expect(outcomes.change).toBeGreaterThan(CASES_PER_TABLE / 50);
+    },
+    TIMEOUT_MS,
+  );
 });
 
 /** What both readings must agree on: the whole change, or code and place. A message may show a number rounded. */

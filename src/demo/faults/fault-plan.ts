@@ -48,6 +48,8 @@ const OLD_PER_PARTITION = 60;
 const MIN_RECORDS = 60;
 const RECORDS_LIMIT_MS = 60_000;
 const RECOVERY_LIMIT_MS = 60_000;
+/** A process that was just back has applied little; the next crash is to hit one at work. */
+const AT_WORK_MS = 1_500;
 
 async function until(shareOfTime: number, options: FaultPlanOptions): Promise<void> {
   await pause(Math.max(0, options.workloadMs * shareOfTime - options.elapsedMs()), options.signal);
@@ -72,7 +74,11 @@ async function killAndRestart(options: FaultPlanOptions): Promise<void> {
     { limitMs: RECOVERY_LIMIT_MS, everyMs: 200, signal },
   );
   if (!recovered) {
-    throw new DemoError('DEMO_SERVICE', `Lockstep applied nothing within ${RECOVERY_LIMIT_MS / 1000} s of its restart`, 'Look at lockstep.log in the demo directory.');
+    throw new DemoError(
+      'DEMO_SERVICE',
+      `Lockstep applied nothing within ${RECOVERY_LIMIT_MS / 1000} s of its restart`,
+      'Look at lockstep.log in the demo directory.',
+    );
   }
   options.disturbed(false);
   options.tell('restart', `applying again after ${((performance.now() - began) / 1000).toFixed(1)} s`);
@@ -104,9 +110,11 @@ export async function runFaultPlan(options: FaultPlanOptions): Promise<void> {
   await until(0.3, options);
   await killAndRestart(options);
 
+  await pause(AT_WORK_MS, signal);
   await until(0.6, options);
   await killAndRestart(options);
 
+  await pause(AT_WORK_MS, signal);
   await until(0.85, options);
   // From before the kills, past newer records: a process that remembers nothing of them must see that they are old.
   await deliverAgain(options, OLD_PER_PARTITION, OLD_PER_PARTITION);

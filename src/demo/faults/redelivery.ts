@@ -37,7 +37,10 @@ export async function redeliver(options: RedeliveryOptions): Promise<number> {
   await producer.sendBatch({
     topicMessages: topics.map((topic) => ({
       topic,
-      messages: shuffled(random, events.filter((record) => record.topic === topic)).map((record) => ({
+      messages: shuffled(
+        random,
+        events.filter((record) => record.topic === topic),
+      ).map((record) => ({
         key: record.key,
         value: record.value,
         partition: record.partition,

@@ -33,7 +33,9 @@ export async function readRecords(
   const wanted = ranges.filter(({ start, end }) => end > start);
   if (wanted.length === 0) return;
   /** Next offset to hand over, and where to end, by shard. */
-  const open = new Map(wanted.map((range) => [shardOf(range.topic, range.partition), { next: range.start, end: range.end }]));
+  const open = new Map(
+    wanted.map((range) => [shardOf(range.topic, range.partition), { next: range.start, end: range.end }]),
+  );
   const groupId = `lockstep-demo-${randomUUID()}`;
   const consumer = kafka.consumer({
     groupId,
@@ -53,11 +55,23 @@ export async function readRecords(
       const heard = (): void => {
         clearTimeout(silence);
         silence = setTimeout(() => {
-          reject(new DemoError('DEMO_KAFKA', `Kafka delivered nothing for ${SILENCE_LIMIT_MS / 1000} s`, 'Look at the log of Kafka in the stack directory.'));
+          reject(
+            new DemoError(
+              'DEMO_KAFKA',
+              `Kafka delivered nothing for ${SILENCE_LIMIT_MS / 1000} s`,
+              'Look at the log of Kafka in the stack directory.',
+            ),
+          );
         }, SILENCE_LIMIT_MS);
       };
       heard();
-      signal?.addEventListener('abort', () => { reject(signal.reason as Error); }, { once: true, signal: onAbort.signal });
+      signal?.addEventListener(
+        'abort',
+        () => {
+          reject(signal.reason as Error);
+        },
+        { once: true, signal: onAbort.signal },
+      );
       consumer.on(consumer.events.CRASH, ({ payload }) => {
         if (!payload.restart) reject(payload.error);
       });
@@ -65,7 +79,8 @@ export async function readRecords(
         autoCommit: false,
         eachBatchAutoResolve: false,
         partitionsConsumedConcurrently: 1,
-        eachBatch: async ({ batch, resolveOffset }) => {
+        eachBatch: async (payload) => {
+          const { batch } = payload;
           heard();
           const state = open.get(shardOf(batch.topic, batch.partition));
           if (state !== undefined) {
@@ -88,9 +103,10 @@ export async function readRecords(
             const passed = BigInt(batch.lastOffset()) + 1n;
             const { fetchedOffset } = batch as Batch & { readonly fetchedOffset: string };
             const atPlace = BigInt(fetchedOffset) <= state.next;
-            if (state.next >= state.end || (atPlace && passed >= state.end)) open.delete(shardOf(batch.topic, batch.partition));
+            if (state.next >= state.end || (atPlace && passed >= state.end))
+              open.delete(shardOf(batch.topic, batch.partition));
           }
-          resolveOffset(batch.lastOffset());
+          payload.resolveOffset(batch.lastOffset());
           if (open.size === 0) resolve();
         },
       });

@@ -81,7 +81,9 @@ export async function checkDeadLetters(
           unexpected.length === 0 && forgotten.length === 0
             ? `${rows.length} of ${log.foreign.size}`
             : [
-                ...unexpected.map((row) => `${coordinates(row.topic, row.partition, row.offset)} was set aside: ${row.code}`),
+                ...unexpected.map(
+                  (row) => `${coordinates(row.topic, row.partition, row.offset)} was set aside: ${row.code}`,
+                ),
                 ...forgotten.map((place) => `${place} was not set aside`),
               ]
                 .slice(0, 3)

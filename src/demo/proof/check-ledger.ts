@@ -51,23 +51,31 @@ function coverage(shard: ShardAccount, segments: readonly LedgerSegment[]): stri
   return problems;
 }
 
-function segmentProblems(shard: ShardAccount, segment: LedgerSegment): { readonly counts: string[]; readonly ids: string[] } {
+function segmentProblems(
+  shard: ShardAccount,
+  segment: LedgerSegment,
+): { readonly counts: string[]; readonly ids: string[] } {
   const at = `${segment.topic}/${segment.partition} [${segment.from}, ${segment.next})`;
   const inside = shard.records.filter(({ offset }) => offset >= segment.from && offset < segment.next);
   const changes = new Set(inside.flatMap(({ change }) => (change === null ? [] : [change])));
   const counts: string[] = [];
   const ids: string[] = [];
-  if (inside.length !== segment.records) counts.push(`${at}: ${inside.length} records in Kafka, ${segment.records} in the ledger`);
+  if (inside.length !== segment.records)
+    counts.push(`${at}: ${inside.length} records in Kafka, ${segment.records} in the ledger`);
   const outcomes = segment.processed + segment.filtered + segment.deadLettered;
   if (segment.ids.length !== outcomes || segment.outcomes !== outcomes) {
     ids.push(`${at}: ${segment.ids.length} IDs, ${segment.outcomes} outcomes, ${outcomes} counted`);
   }
-  if (changes.size !== segment.ids.length) ids.push(`${at}: ${changes.size} different changes in Kafka, ${segment.ids.length} IDs`);
+  if (changes.size !== segment.ids.length)
+    ids.push(`${at}: ${changes.size} different changes in Kafka, ${segment.ids.length} IDs`);
   return { counts, ids };
 }
 
 /** Checks the ledger against the logs. */
-export function checkLedger(log: LogAccount, ledger: readonly LedgerSegment[]): { readonly checks: Check[]; readonly totals: LedgerTotals } {
+export function checkLedger(
+  log: LogAccount,
+  ledger: readonly LedgerSegment[],
+): { readonly checks: Check[]; readonly totals: LedgerTotals } {
   const covered: string[] = [];
   const counted: string[] = [];
   const identified: string[] = [];
@@ -84,19 +92,27 @@ export function checkLedger(log: LogAccount, ledger: readonly LedgerSegment[]): 
       identified.push(...problems.ids);
     }
   }
-  const sum = (of: (segment: LedgerSegment) => number): number => ledger.reduce((total, segment) => total + of(segment), 0);
+  const sum = (of: (segment: LedgerSegment) => number): number =>
+    ledger.reduce((total, segment) => total + of(segment), 0);
   const ids = new Set(ledger.flatMap((segment) => segment.ids));
-  const changes = new Set(log.shards.flatMap(({ records }) => records.flatMap(({ change }) => (change === null ? [] : [change]))));
+  const changes = new Set(
+    log.shards.flatMap(({ records }) => records.flatMap(({ change }) => (change === null ? [] : [change]))),
+  );
   const records = log.shards.reduce((total, shard) => total + shard.records.length, 0);
   const filtered = sum((segment) => segment.filtered);
   const deadLettered = sum((segment) => segment.deadLettered);
   const different: string[] = [];
-  if (ids.size !== changes.size) different.push(`${changes.size} different changes in Kafka, ${ids.size} different IDs in the ledger`);
+  if (ids.size !== changes.size)
+    different.push(`${changes.size} different changes in Kafka, ${ids.size} different IDs in the ledger`);
   if (filtered > 0) different.push(`${filtered} changes were filtered`);
   if (deadLettered > 0) different.push(`${deadLettered} changes were dead-lettered`);
   return {
     checks: [
-      check('every offset is in exactly one ledger segment', covered, `${log.shards.length} shards, ${ledger.length} segments`),
+      check(
+        'every offset is in exactly one ledger segment',
+        covered,
+        `${log.shards.length} shards, ${ledger.length} segments`,
+      ),
       check('every record is counted', counted, `${records} records`),
       check('every change of a segment has its ID', identified, `${sum((segment) => segment.ids.length)} IDs`),
       check('every change was processed', different, `${changes.size} different changes`),

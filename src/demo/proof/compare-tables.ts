@@ -35,7 +35,11 @@ function differences(columns: readonly ProofColumn[], source: PlainRow, target: 
 }
 
 /** Compares two images of one table. */
-export function compareTables(columns: readonly ProofColumn[], source: TableImage, target: TableImage): TableComparison {
+export function compareTables(
+  columns: readonly ProofColumn[],
+  source: TableImage,
+  target: TableImage,
+): TableComparison {
   const examples: string[] = [];
   const example = (text: string): void => {
     if (examples.length < MAX_EXAMPLES) examples.push(text);

@@ -36,7 +36,10 @@ export function parseProofType(text: string, userTypes: UserTypes): ProofType {
     const fields = userTypes.get(text);
     return fields === undefined
       ? { kind: 'scalar', name: text }
-      : { kind: 'udt', fields: fields.map((field) => ({ name: field.name, type: parseProofType(field.type, userTypes) })) };
+      : {
+          kind: 'udt',
+          fields: fields.map((field) => ({ name: field.name, type: parseProofType(field.type, userTypes) })),
+        };
   }
   const outer = text.slice(0, bracket);
   const inner = parts(text.slice(bracket + 1, -1)).map((part) => parseProofType(part, userTypes));

@@ -8,7 +8,10 @@ export function changeIdentity(topic: string, key: Buffer | null, value: Buffer 
     const kind = KINDS[envelope.op];
     const time = kind === 'delete' ? deleteTime(envelope) : envelope.source.ts_us;
     if (kind === undefined || !Number.isSafeInteger(time)) return null;
-    const bounds = kind === 'range' ? JSON.stringify([boundOf(envelope.after, '_range_start'), boundOf(envelope.after, '_range_end')]) : '';
+    const bounds =
+      kind === 'range'
+        ? JSON.stringify([boundOf(envelope.after, '_range_start'), boundOf(envelope.after, '_range_end')])
+        : '';
     return [topic, kind, time, key.toString('utf8'), bounds].join('\n');
   } catch {
     return null;
@@ -32,7 +35,12 @@ interface Envelope {
 }
 
 /** An insert and an update of one row at one time are one change: both write it. */
-const KINDS: Readonly<Record<string, 'write' | 'delete' | 'range'>> = { i: 'write', u: 'write', d: 'delete', r: 'range' };
+const KINDS: Readonly<Record<string, 'write' | 'delete' | 'range'>> = {
+  i: 'write',
+  u: 'write',
+  d: 'delete',
+  r: 'range',
+};
 
 /** A delete's own time stands in its cells; `source.ts_us` is the newest of the whole mutation. */
 function deleteTime({ after, source }: Envelope): number {

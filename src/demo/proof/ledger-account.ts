@@ -44,7 +44,11 @@ function idsOf(hex: string): string[] {
 }
 
 /** Segments of the given topics, by shard and offset. */
-export async function readLedger(client: pg.Client, schema: string, topics: readonly string[]): Promise<LedgerSegment[]> {
+export async function readLedger(
+  client: pg.Client,
+  schema: string,
+  topics: readonly string[],
+): Promise<LedgerSegment[]> {
   const { rows } = await client.query<SegmentRow>(
     `SELECT topic, incarnation, partition, from_offset::text, next_offset::text, records, duplicates, skipped, processed,
             filtered, dead_lettered, encode(ids, 'hex') AS ids, octet_length(outcomes) AS outcomes

@@ -23,9 +23,15 @@ export const coordinates = (topic: string, partition: number, offset: bigint | s
   `${topic}:${partition}:${offset}`;
 
 /** Reads the source topics from their log start to their log end. */
-export async function readLogAccount(kafka: Kafka, topics: readonly string[], signal?: AbortSignal): Promise<LogAccount> {
+export async function readLogAccount(
+  kafka: Kafka,
+  topics: readonly string[],
+  signal?: AbortSignal,
+): Promise<LogAccount> {
   const ranges = await logRanges(kafka, topics);
-  const records = new Map(ranges.map(({ topic, partition }) => [`${topic}/${partition}`, [] as ShardAccount['records'][number][]]));
+  const records = new Map(
+    ranges.map(({ topic, partition }) => [`${topic}/${partition}`, [] as ShardAccount['records'][number][]]),
+  );
   const foreign = new Map<string, string>();
   // One text per change, however often it was delivered.
   const known = new Map<string, string>();
@@ -36,7 +42,9 @@ export async function readLogAccount(kafka: Kafka, topics: readonly string[], si
       const identity = changeIdentity(topic, key, value);
       if (identity === null) foreign.set(coordinates(topic, partition, offset), recordHash(key, value));
       else if (!known.has(identity)) known.set(identity, identity);
-      records.get(`${topic}/${partition}`)?.push({ offset, change: identity === null ? null : (known.get(identity) ?? identity) });
+      records
+        .get(`${topic}/${partition}`)
+        ?.push({ offset, change: identity === null ? null : (known.get(identity) ?? identity) });
     },
     signal,
   );

@@ -75,7 +75,8 @@ export function plainTimestamp(text: string): string {
 
 /** A day of the years 1 to 9999. */
 export function plainDate(text: string): string {
-  if (!/^\d{4}-\d\d-\d\d$/.test(text) || text.startsWith('0000')) throw new Unreadable(`${text} is no date of the years 1 to 9999`);
+  if (!/^\d{4}-\d\d-\d\d$/.test(text) || text.startsWith('0000'))
+    throw new Unreadable(`${text} is no date of the years 1 to 9999`);
   return text;
 }
 
@@ -90,7 +91,8 @@ export function plainTime(text: string): string {
 
 export function plainUuid(text: string): string {
   const lower = text.toLowerCase();
-  if (!/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/.test(lower)) throw new Unreadable(`${text} is no uuid`);
+  if (!/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/.test(lower))
+    throw new Unreadable(`${text} is no uuid`);
   return lower;
 }
 

@@ -55,7 +55,11 @@ export interface ProofResult {
 const RECHECK_LIMIT_MS = 15_000;
 const RECHECK_EVERY_MS = 1_000;
 
-async function compareOnce(subject: ProofSubject, client: pg.Client, { keyspace, table, target }: ProofTable): Promise<TableComparison> {
+async function compareOnce(
+  subject: ProofSubject,
+  client: pg.Client,
+  { keyspace, table, target }: ProofTable,
+): Promise<TableComparison> {
   const columns = await sourceColumns(subject.source, keyspace, table);
   // The target first: a row that expires between the two looks is then missing at worst, and is looked at again.
   const image = await readTarget(client, target, columns);
@@ -63,7 +67,13 @@ async function compareOnce(subject: ProofSubject, client: pg.Client, { keyspace,
 }
 
 /** Compares one table, again while it differs, and gives the last answer. */
-async function compareUntilEqual(subject: ProofSubject, client: pg.Client, table: ProofTable, limitMs: number, signal?: AbortSignal): Promise<TableComparison> {
+async function compareUntilEqual(
+  subject: ProofSubject,
+  client: pg.Client,
+  table: ProofTable,
+  limitMs: number,
+  signal?: AbortSignal,
+): Promise<TableComparison> {
   const deadline = performance.now() + limitMs;
   for (;;) {
     const comparison = await compareOnce(subject, client, table);
@@ -99,17 +109,29 @@ export async function prove(subject: ProofSubject, options: ProveOptions = {}): 
     for (const table of subject.tables) {
       onProgress(`comparing ${table.keyspace}.${table.table}`);
       signal?.throwIfAborted();
-      comparisons.push([`${table.keyspace}.${table.table}`, await compareUntilEqual(subject, client, table, recheckLimitMs, signal)]);
+      comparisons.push([
+        `${table.keyspace}.${table.table}`,
+        await compareUntilEqual(subject, client, table, recheckLimitMs, signal),
+      ]);
     }
     onProgress('reading the source topics');
     const topics = subject.tables.map(({ topic }) => topic);
     const log = await readLogAccount(subject.kafka, topics, signal);
     onProgress('checking the ledger');
     const { checks, totals } = checkLedger(log, await readLedger(client, subject.controlSchema, topics));
-    const letters = await checkDeadLetters(client, subject.kafka, log, { schema: subject.controlSchema, dlqTopic: subject.dlqTopic, topics }, signal);
+    const letters = await checkDeadLetters(
+      client,
+      subject.kafka,
+      log,
+      { schema: subject.controlSchema, dlqTopic: subject.dlqTopic, topics },
+      signal,
+    );
     const all = [...checks, ...letters.checks];
     return {
-      verdict: verdictOf(comparisons.map(([, comparison]) => comparison), all),
+      verdict: verdictOf(
+        comparisons.map(([, comparison]) => comparison),
+        all,
+      ),
       tables: Object.fromEntries(comparisons),
       checks: all,
       ledger: totals,

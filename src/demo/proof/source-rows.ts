@@ -26,7 +26,11 @@ const PAGE_ROWS = 1000;
 
 /** Columns of a table, key columns first, each group in its own order. */
 export async function sourceColumns(client: cassandra.Client, keyspace: string, table: string): Promise<ProofColumn[]> {
-  const types = await client.execute('SELECT type_name, field_names, field_types FROM system_schema.types WHERE keyspace_name = ?', [keyspace], { prepare: true });
+  const types = await client.execute(
+    'SELECT type_name, field_names, field_types FROM system_schema.types WHERE keyspace_name = ?',
+    [keyspace],
+    { prepare: true },
+  );
   const userTypes: UserTypes = new Map(
     types.rows.map((row) => {
       const fieldTypes = row['field_types'] as string[];
@@ -124,12 +128,15 @@ export async function readSource(
       ...keys.map(({ name }) => quoted(name)),
       ...floating.map(({ name }) => `CAST(${quoted(name)} AS text) AS ${quoted(name)}`),
     ];
-    for await (const row of jsonRows(client, `SELECT JSON ${selected.join(', ')} FROM ${from}`)) floats.set(keyOf(row), row);
+    for await (const row of jsonRows(client, `SELECT JSON ${selected.join(', ')} FROM ${from}`))
+      floats.set(keyOf(row), row);
   }
   const builder = new ImageBuilder(columns);
   for await (const row of jsonRows(client, `SELECT JSON * FROM ${from}`)) {
     const special = floating.length > 0 ? floats.get(keyOf(row)) : undefined;
-    builder.add((column) => fromCassandra(column.type, valueIn(isFloating(column) && special ? special : row, column.name)));
+    builder.add((column) =>
+      fromCassandra(column.type, valueIn(isFloating(column) && special ? special : row, column.name)),
+    );
   }
   return builder.image;
 }

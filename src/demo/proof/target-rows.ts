@@ -24,15 +24,24 @@ const NOTATION = [
 const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
 /** Every row of the target table, in one snapshot. The client must have no transaction open. */
-export async function readTarget(client: pg.Client, target: TargetName, columns: readonly ProofColumn[]): Promise<TableImage> {
+export async function readTarget(
+  client: pg.Client,
+  target: TargetName,
+  columns: readonly ProofColumn[],
+): Promise<TableImage> {
   const builder = new ImageBuilder(columns);
   const selected = columns.map(({ name }) => `${quoted(name)}::text`).join(', ');
   await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
   try {
     for (const setting of NOTATION) await client.query(setting);
-    await client.query(`DECLARE proof NO SCROLL CURSOR FOR SELECT ${selected} FROM ${quoted(target.schema)}.${quoted(target.table)}`);
+    await client.query(
+      `DECLARE proof NO SCROLL CURSOR FOR SELECT ${selected} FROM ${quoted(target.schema)}.${quoted(target.table)}`,
+    );
     for (;;) {
-      const { rows } = await client.query<(string | null)[]>({ text: `FETCH ${PAGE_ROWS} FROM proof`, rowMode: 'array' });
+      const { rows } = await client.query<(string | null)[]>({
+        text: `FETCH ${PAGE_ROWS} FROM proof`,
+        rowMode: 'array',
+      });
       for (const row of rows) builder.add((column, index) => fromPostgres(column.type, row[index] ?? null));
       if (rows.length < PAGE_ROWS) break;
     }

@@ -39,13 +39,22 @@ function progressLine(board: Board, width: number, paint: Paint): string {
 }
 
 /** Boxes side by side, joined by arrows; each has a title and lines. */
-function boxes(contents: readonly { readonly title: Line; readonly lines: readonly Line[] }[], width: number, paint: Paint): string[] {
+function boxes(
+  contents: readonly { readonly title: Line; readonly lines: readonly Line[] }[],
+  width: number,
+  paint: Paint,
+): string[] {
   const inner = Math.floor((width - ARROW.length * (contents.length - 1)) / contents.length) - 2;
   const rows = Math.max(...contents.map(({ lines }) => lines.length)) + 1;
   const drawn: string[] = [];
   const across = (cells: readonly string[], between: string): string => pad(cells.join(between));
   const space = ' '.repeat(ARROW.length);
-  drawn.push(across(contents.map(() => paint.faint(`╭${'─'.repeat(inner)}╮`)), space));
+  drawn.push(
+    across(
+      contents.map(() => paint.faint(`╭${'─'.repeat(inner)}╮`)),
+      space,
+    ),
+  );
   for (let row = 0; row < rows; row += 1) {
     const cells = contents.map(({ title, lines }) => {
       const [text, style = (plain: string) => plain] = row === 0 ? title : (lines[row - 1] ?? ['']);
@@ -53,7 +62,12 @@ function boxes(contents: readonly { readonly title: Line; readonly lines: readon
     });
     drawn.push(across(cells, row === 1 ? paint.accent(ARROW) : space));
   }
-  drawn.push(across(contents.map(() => paint.faint(`╰${'─'.repeat(inner)}╯`)), space));
+  drawn.push(
+    across(
+      contents.map(() => paint.faint(`╰${'─'.repeat(inner)}╯`)),
+      space,
+    ),
+  );
   return drawn;
 }
 
@@ -69,14 +83,30 @@ function stages(board: Board, width: number, paint: Paint): string[] {
     down: ['killed', paint.bad],
   }[numbers.service] as Line;
   const agent: Line =
-    numbers.agentHealthy === null ? ['–', paint.faint] : numbers.agentHealthy ? ['capturing', paint.good] : ['not healthy', paint.bad];
+    numbers.agentHealthy === null
+      ? ['–', paint.faint]
+      : numbers.agentHealthy
+        ? ['capturing', paint.good]
+        : ['not healthy', paint.bad];
   return boxes(
     [
-      { title: ['Cassandra'], lines: [perSecond(numbers.writes.perSecond, wide ? 'writes/s' : 'wr/s'), total(numbers.writes.total, '')] },
+      {
+        title: ['Cassandra'],
+        lines: [perSecond(numbers.writes.perSecond, wide ? 'writes/s' : 'wr/s'), total(numbers.writes.total, '')],
+      },
       { title: ['agent'], lines: [agent, ['Debezium', paint.faint]] },
-      { title: ['Kafka'], lines: [perSecond(numbers.records.perSecond, wide ? 'records/s' : 'rec/s'), total(numbers.records.total, '')] },
+      {
+        title: ['Kafka'],
+        lines: [perSecond(numbers.records.perSecond, wide ? 'records/s' : 'rec/s'), total(numbers.records.total, '')],
+      },
       { title: ['Lockstep'], lines: [service, total(numbers.changes.total, '')] },
-      { title: ['PostgreSQL'], lines: [[numbers.rows === null ? '–' : count(numbers.rows), paint.strong], ['rows', paint.faint]] },
+      {
+        title: ['PostgreSQL'],
+        lines: [
+          [numbers.rows === null ? '–' : count(numbers.rows), paint.strong],
+          ['rows', paint.faint],
+        ],
+      },
     ],
     width,
     paint,
@@ -91,7 +121,11 @@ function figures(board: Board, width: number, paint: Paint): string[] {
   });
   const rows = [
     [
-      cell('lag', numbers.lag === null ? '–' : `${count(numbers.lag)} records`, (numbers.lag ?? 0) > board.rate * 2 ? paint.warn : paint.strong),
+      cell(
+        'lag',
+        numbers.lag === null ? '–' : `${count(numbers.lag)} records`,
+        (numbers.lag ?? 0) > board.rate * 2 ? paint.warn : paint.strong,
+      ),
       cell('staleness', secondsOf(numbers.stalenessMs), (numbers.stalenessMs ?? 0) > 3000 ? paint.warn : paint.strong),
       cell('p50', secondsOf(numbers.stalenessP50), paint.strong),
       cell('p99', secondsOf(numbers.stalenessP99), paint.strong),
@@ -117,13 +151,23 @@ function chart(board: Board, width: number, paint: Paint): string[] {
   return [pad(`${paint.faint(name)}  ${paint.accent(drawn)}${paint.faint(scale)}`)];
 }
 
-const SIGNS: Readonly<Record<BoardEvent['kind'], string>> = { kill: '✖', restart: '↻', redelivery: '⇄', poison: '☠', note: '·' };
+const SIGNS: Readonly<Record<BoardEvent['kind'], string>> = {
+  kill: '✖',
+  restart: '↻',
+  redelivery: '⇄',
+  poison: '☠',
+  note: '·',
+};
 
 function eventList(board: Board, width: number, paint: Paint): string[] {
   const style = { kill: paint.bad, restart: paint.good, redelivery: paint.warn, poison: paint.warn, note: paint.faint };
   return board.events
     .slice(-MAX_EVENTS)
-    .map((event) => pad(`${paint.faint(clock(event.atMs))}  ${style[event.kind](SIGNS[event.kind])} ${fit(event.text, width - 10).trimEnd()}`));
+    .map((event) =>
+      pad(
+        `${paint.faint(clock(event.atMs))}  ${style[event.kind](SIGNS[event.kind])} ${fit(event.text, width - 10).trimEnd()}`,
+      ),
+    );
 }
 
 function stepList(steps: readonly Step[], elapsedMs: number, paint: Paint): string[] {

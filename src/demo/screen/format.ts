@@ -33,7 +33,9 @@ export function sparkline(values: readonly number[], width: number): string {
   const shown = values.slice(-width);
   const highest = Math.max(1, ...shown);
   return shown
-    .map((value) => (value <= 0 ? ' ' : (BARS[Math.min(BARS.length - 1, Math.floor((value / highest) * BARS.length))] ?? ' ')))
+    .map((value) =>
+      value <= 0 ? ' ' : (BARS[Math.min(BARS.length - 1, Math.floor((value / highest) * BARS.length))] ?? ' '),
+    )
     .join('')
     .padEnd(width);
 }

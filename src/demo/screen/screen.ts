@@ -18,7 +18,9 @@ const LINE_MS = 5_000;
 function liveScreen(board: Board, stream: NodeJS.WriteStream): Screen {
   const update = createLogUpdate(stream);
   const paint = paintFor(stream, process.env);
-  const draw = (): void => { update(drawBoard(board, stream.columns, paint)); };
+  const draw = (): void => {
+    update(drawBoard(board, stream.columns, paint));
+  };
   const timer = setInterval(draw, FRAME_MS);
   draw();
   let closed = false;

@@ -20,16 +20,22 @@ function tell(message: GuardianMessage, then: () => void = () => undefined): voi
     then();
     return;
   }
-  process.send(message, undefined, undefined, () => { then(); });
+  process.send(message, undefined, undefined, () => {
+    then();
+  });
 }
 
 function guard(program: string, args: readonly string[]): void {
   const child = spawn(program, args, { stdio: ['ignore', 'inherit', 'inherit'] });
-  child.once('spawn', () => { tell({ kind: 'started', pid: child.pid ?? 0 }); });
+  child.once('spawn', () => {
+    tell({ kind: 'started', pid: child.pid ?? 0 });
+  });
   const leave = (code: number | null, signal: NodeJS.Signals | null): void => {
     tell({ kind: 'exited', code, signal }, () => process.exit(0));
   };
-  child.once('error', () => { leave(null, null); });
+  child.once('error', () => {
+    leave(null, null);
+  });
   child.once('exit', leave);
   // A signal to the whole terminal is the owner's to answer.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);

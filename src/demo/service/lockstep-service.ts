@@ -77,7 +77,11 @@ export class LockstepService {
   /** Throws the explanation when the process ended by itself. */
   async assertAlive(): Promise<void> {
     if (!this.hasDied) return;
-    throw new DemoError('DEMO_SERVICE', `lockstep run ended by itself; its last words:\n${await this.#lastWords()}`, `Look at ${this.#options.logFile}.`);
+    throw new DemoError(
+      'DEMO_SERVICE',
+      `lockstep run ended by itself; its last words:\n${await this.#lastWords()}`,
+      `Look at ${this.#options.logFile}.`,
+    );
   }
 
   /** Waits until it says that it is ready. */
@@ -90,7 +94,11 @@ export class LockstepService {
       { limitMs: READY_LIMIT_MS, everyMs: 100, signal },
     );
     if (!ready) {
-      throw new DemoError('DEMO_SERVICE', `lockstep run is not ready after ${READY_LIMIT_MS / 1000} s; its last words:\n${await this.#lastWords()}`, `Look at ${this.#options.logFile}.`);
+      throw new DemoError(
+        'DEMO_SERVICE',
+        `lockstep run is not ready after ${READY_LIMIT_MS / 1000} s; its last words:\n${await this.#lastWords()}`,
+        `Look at ${this.#options.logFile}.`,
+      );
     }
   }
 

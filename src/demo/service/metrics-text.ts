@@ -25,7 +25,10 @@ export function parseMetrics(text: string): MetricSamples {
     const [, name, labelText, value] = match ?? [];
     if (name === undefined || value === undefined) continue;
     const labels = Object.fromEntries(
-      [...(labelText ?? '').matchAll(LABEL)].map(([, label = '', content = '']) => [label, content.replace(/\\(.)/g, '$1')]),
+      [...(labelText ?? '').matchAll(LABEL)].map(([, label = '', content = '']) => [
+        label,
+        content.replace(/\\(.)/g, '$1'),
+      ]),
     );
     const known = samples.get(name);
     if (known === undefined) samples.set(name, [{ labels, value: valueOf(value) }]);

@@ -22,7 +22,11 @@ export function ordersWriter(context: WriterContext): TableWriter {
   const customers = Array.from({ length: CUSTOMERS }, () => cassandra.types.Uuid.fromString(randomUuid(random)));
   const hour = (): number => random.below(HOURS);
   const placed = (at: number): Date => new Date(FIRST_HOUR_MS + at * HOUR_MS);
-  const key = () => ({ customer_id: random.pick(customers), placed_at: placed(hour()), line: random.between(1, LINES) });
+  const key = () => ({
+    customer_id: random.pick(customers),
+    placed_at: placed(hour()),
+    line: random.between(1, LINES),
+  });
 
   const contents = () => ({
     sku: `sku-${random.below(200)}`,
@@ -60,13 +64,28 @@ export function ordersWriter(context: WriterContext): TableWriter {
     const to = from + random.between(1, 4);
     switch (random.below(5)) {
       case 0:
-        return single(`DELETE FROM ${TABLE} WHERE customer_id = ? AND placed_at >= ? AND placed_at < ?`, [customer, placed(from), placed(to)]);
+        return single(`DELETE FROM ${TABLE} WHERE customer_id = ? AND placed_at >= ? AND placed_at < ?`, [
+          customer,
+          placed(from),
+          placed(to),
+        ]);
       case 1:
-        return single(`DELETE FROM ${TABLE} WHERE customer_id = ? AND placed_at > ? AND placed_at <= ?`, [customer, placed(from), placed(to)]);
+        return single(`DELETE FROM ${TABLE} WHERE customer_id = ? AND placed_at > ? AND placed_at <= ?`, [
+          customer,
+          placed(from),
+          placed(to),
+        ]);
       case 2:
-        return single(`DELETE FROM ${TABLE} WHERE customer_id = ? AND placed_at < ?`, [customer, placed(random.between(1, 3))]);
+        return single(`DELETE FROM ${TABLE} WHERE customer_id = ? AND placed_at < ?`, [
+          customer,
+          placed(random.between(1, 3)),
+        ]);
       case 3:
-        return single(`DELETE FROM ${TABLE} WHERE customer_id = ? AND placed_at = ? AND line > ?`, [customer, placed(from), random.between(1, LINES)]);
+        return single(`DELETE FROM ${TABLE} WHERE customer_id = ? AND placed_at = ? AND line > ?`, [
+          customer,
+          placed(from),
+          random.between(1, LINES),
+        ]);
       default:
         return remove(TABLE, { customer_id: customer, placed_at: placed(from) }, sometimesTimed(context));
     }
@@ -75,7 +94,11 @@ export function ordersWriter(context: WriterContext): TableWriter {
   const batch = (): Write => {
     const keys = keysOfOnePartition(random.between(2, 4));
     const kind = random.chance(0.5) ? 'logged' : 'unlogged';
-    if (random.chance(0.15)) return batchOf(kind, keys.map((row) => remove(TABLE, row)));
+    if (random.chance(0.15))
+      return batchOf(
+        kind,
+        keys.map((row) => remove(TABLE, row)),
+      );
     return batchOf(
       kind,
       keys.map((row) => (random.chance(0.6) ? insert(TABLE, { ...row, ...contents() }) : update(TABLE, row, part()))),

@@ -61,7 +61,17 @@ export function productsWriter(context: WriterContext): TableWriter {
       case 'whole':
         return insert(TABLE, { sku: sku(), ...contents(NAMES, 0.03) }, sometimesTimed(context));
       case 'most':
-        return insert(TABLE, { sku: sku(), ...contents(NAMES.filter(() => random.chance(0.6)), 0.1) }, sometimesTimed(context));
+        return insert(
+          TABLE,
+          {
+            sku: sku(),
+            ...contents(
+              NAMES.filter(() => random.chance(0.6)),
+              0.1,
+            ),
+          },
+          sometimesTimed(context),
+        );
       case 'part':
         return update(TABLE, { sku: sku() }, contents(someColumns(), 0.15), sometimesTimed(context));
       case 'remove':

@@ -56,9 +56,19 @@ export function sessionsWriter(context: WriterContext): TableWriter {
       case 'long':
         return insert(TABLE, { ...key(), ...contents() }, { ttlSeconds: LONG_TTL_SECONDS, ...sometimesTimed(context) });
       case 'touch':
-        return update(TABLE, key(), { hits: random.below(100), agent: value.text(random) }, { ttlSeconds: random.pick(SHORT_TTLS) });
+        return update(
+          TABLE,
+          key(),
+          { hits: random.below(100), agent: value.text(random) },
+          { ttlSeconds: random.pick(SHORT_TTLS) },
+        );
       case 'keep':
-        return update(TABLE, key(), { hits: random.below(100), started_at: value.timestamp(random) }, sometimesTimed(context));
+        return update(
+          TABLE,
+          key(),
+          { hits: random.below(100), started_at: value.timestamp(random) },
+          sometimesTimed(context),
+        );
       case 'remove':
         return remove(TABLE, key(), sometimesTimed(context));
       case 'range':

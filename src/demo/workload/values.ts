@@ -65,8 +65,8 @@ const DOUBLES = [
   Number.MIN_VALUE,
   0.1,
   1e21,
-  123456789.123456789,
-  9007199254740993,
+  123456789.12345679,
+  9007199254740992,
 ];
 const FLOATS = [NaN, Infinity, -Infinity, 0, -0, 3.4028234663852886e38, 1.401298464324817e-45, 0.1, 16777217, 1e10];
 
@@ -86,8 +86,17 @@ const TIMESTAMPS = [0, -1, 1, 253_402_300_799_999, -62_135_596_800_000, -2_208_9
 
 const DATES = ['1970-01-01', '1969-12-31', '2000-02-29', '0001-01-01', '9999-12-31', '1582-10-10', '2026-11-01'];
 
-/** Nanoseconds of the day; whole microseconds, because PostgreSQL's `time` ends there and the rest would be refused. */
-const TIMES = [0n, 86_399_999_999_000n, 1_000n, 43_200_000_000_000n, 3_723_000_456_000n];
+/**
+ * Milliseconds of the day, and nanoseconds on top: whole microseconds, because PostgreSQL's `time` ends there and the
+ * rest would be refused.
+ */
+const TIMES = [
+  [0, 0],
+  [86_399_999, 999_000],
+  [0, 1000],
+  [43_200_000, 0],
+  [3_723_000, 456_000],
+] as const;
 
 /** How often a value is one of the extremes. */
 const EXTREME = 0.3;
@@ -109,7 +118,9 @@ export const varint = (random: Random): bigint =>
   random.chance(EXTREME) ? BigInt(random.pick(VARINTS)) : BigInt(random.below(1_000_000)) * 1_000_000_007n;
 export const decimal = (random: Random): cassandra.types.BigDecimal =>
   types.BigDecimal.fromString(
-    random.chance(EXTREME) ? random.pick(DECIMALS) : `${random.below(1000)}.${String(random.below(100)).padStart(2, '0')}`,
+    random.chance(EXTREME)
+      ? random.pick(DECIMALS)
+      : `${random.below(1000)}.${String(random.below(100)).padStart(2, '0')}`,
   );
 export const double = (random: Random): number =>
   random.chance(EXTREME) ? random.pick(DOUBLES) : (random.next() - 0.5) * 1e6;
@@ -121,12 +132,10 @@ export const date = (random: Random): cassandra.types.LocalDate =>
   types.LocalDate.fromString(
     random.chance(EXTREME) ? random.pick(DATES) : `2026-${String(random.between(1, 12)).padStart(2, '0')}-15`,
   );
-export const time = (random: Random): cassandra.types.LocalTime =>
-  new types.LocalTime(
-    types.Long.fromString(
-      String(random.chance(EXTREME) ? random.pick(TIMES) : BigInt(random.below(86_400_000)) * 1_000_000n),
-    ),
-  );
+export const time = (random: Random): cassandra.types.LocalTime => {
+  const [ms, ns] = random.chance(EXTREME) ? random.pick(TIMES) : [random.below(86_400_000), 0];
+  return types.LocalTime.fromMilliseconds(ms, ns);
+};
 export const uuid = (random: Random): cassandra.types.Uuid => types.Uuid.fromString(randomUuid(random));
 export const timeuuid = (random: Random): cassandra.types.TimeUuid =>
   types.TimeUuid.fromString(randomTimeUuid(random, 1_790_000_000_000 + random.below(1_000_000_000)));
@@ -135,12 +144,15 @@ export const inet = (random: Random): cassandra.types.InetAddress =>
     random.chance(EXTREME) ? random.pick(INETS) : `10.${random.below(256)}.${random.below(256)}.${random.below(256)}`,
   );
 export const blob = (random: Random): Buffer =>
-  random.chance(EXTREME) ? random.pick([Buffer.alloc(0), Buffer.from([0]), Buffer.alloc(300, 0xff)]) : random.bytes(random.between(1, 40));
+  random.chance(EXTREME)
+    ? random.pick([Buffer.alloc(0), Buffer.from([0]), Buffer.alloc(300, 0xff)])
+    : random.bytes(random.between(1, 40));
 
 const some = <T>(random: Random, most: number, make: () => T): T[] =>
   Array.from({ length: random.below(most + 1) }, make);
 
-export const textSet = (random: Random): Set<string> => new Set(some(random, 5, () => random.pick([...WORDS, '', '"', 'é', '日本'])));
+export const textSet = (random: Random): Set<string> =>
+  new Set(some(random, 5, () => random.pick([...WORDS, '', '"', 'é', '日本'])));
 export const intList = (random: Random): number[] => some(random, 5, () => int(random));
 export const decimalByText = (random: Random): Map<string, unknown> =>
   new Map(some(random, 3, () => [random.pick(['EUR', 'USD', 'a "b"', '']), decimal(random)]));

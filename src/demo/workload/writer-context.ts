@@ -21,9 +21,10 @@ const FUTURE_US = 2_000_000;
  * ahead, which survives a delete that comes after it. Random microseconds keep it from meeting another write's time: two
  * values of one cell at one time are a tie, and where the target's form has lost bytes a tie needs a re-read.
  */
-export function sometimesTimed({ random, nowUs }: WriterContext): { readonly timestampUs?: bigint } {
+export function sometimesTimed(context: WriterContext): { readonly timestampUs?: bigint } {
+  const { random } = context;
   if (!random.chance(EXPLICIT_TIME)) return {};
   const shift = random.chance(0.75) ? -random.below(PAST_US) : random.below(FUTURE_US);
   // The driver's clock ends in 000 to 999 by count; these digits lie beyond its habit.
-  return { timestampUs: ((nowUs() + BigInt(shift)) / 1000n) * 1000n + BigInt(500 + random.below(500)) };
+  return { timestampUs: ((context.nowUs() + BigInt(shift)) / 1000n) * 1000n + BigInt(500 + random.below(500)) };
 }

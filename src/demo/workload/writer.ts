@@ -64,7 +64,12 @@ export class SourceWriter {
         break;
       } catch (error) {
         if (attempt >= ATTEMPTS) {
-          throw new DemoError('DEMO_SOURCE', `Cassandra refuses a write: ${messageOf(error)}`, 'Look at the log of Cassandra in the stack directory.', error);
+          throw new DemoError(
+            'DEMO_SOURCE',
+            `Cassandra refuses a write: ${messageOf(error)}`,
+            'Look at the log of Cassandra in the stack directory.',
+            error,
+          );
         }
         this.#retries += 1;
         await delay(RETRY_MS * attempt);
@@ -100,9 +105,13 @@ export interface WorkloadOptions {
 }
 
 /** Writes at the given rate until told to stop, and returns once everything is acknowledged. Rejects when Cassandra refuses. */
-export async function runWorkload(writer: SourceWriter, next: () => Write, { rate, until }: WorkloadOptions): Promise<void> {
+export async function runWorkload(
+  writer: SourceWriter,
+  next: () => Write,
+  { rate, until }: WorkloadOptions,
+): Promise<void> {
   const inFlight = new Set<Promise<void>>();
-  const failure: { error: unknown } = { error: undefined };
+  const failure: { error: Error | undefined } = { error: undefined };
   let credit = 0;
   let before = performance.now();
   while (!until.aborted && failure.error === undefined) {
@@ -115,7 +124,7 @@ export async function runWorkload(writer: SourceWriter, next: () => Write, { rat
       const sent = writer
         .write(write)
         .catch((error: unknown) => {
-          failure.error = error;
+          failure.error ??= error instanceof Error ? error : new Error(String(error));
         })
         .finally(() => inFlight.delete(sent));
       inFlight.add(sent);

@@ -34,7 +34,7 @@ import { readDockerState, stackName, writeDockerState, type DockerState } from '
 import { LoopbackContainer, RunningStrategy, textOfLog } from './loopback-container.ts';
 
 /** Longest start of a part once its image is there. */
-const START_LIMIT_MS = 180_000;
+const START_LIMIT_MS = 300_000;
 const ASK_EVERY_MS = 200;
 /** Cassandra drains before it ends; the others are quicker. */
 const STOP_LIMIT_SECONDS = 30;

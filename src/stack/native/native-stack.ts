@@ -71,7 +71,14 @@ export class NativeStack implements Stack {
     return this.#locked(options.signal, async () => {
       const report = options.onProgress ?? silent;
       const running = await this.#runningParts();
+      const before = readState(this.dir)?.ports;
       const context = await this.#startContext(running, report, options.signal);
+      const { kafka, cassandra } = context.state.ports;
+      if (running.has('agent') && (before?.kafka !== kafka || before.cassandra !== cassandra)) {
+        // It would go on looking for the one that is started now where it used to be.
+        await this.#stop('agent', 'SIGTERM', report);
+        running.delete('agent');
+      }
       // Detached parts are owned until all are up, so that a start that dies half-way leaves nothing behind.
       const startOwner = options.lifetime === 'detached' ? new Owner(this.dir) : this.#claim();
       const started: PartName[] = [];
@@ -121,18 +128,27 @@ export class NativeStack implements Stack {
   }
 
   async stopPart(part: PartName, signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
+    this.#state();
     await this.#locked(undefined, () => this.#stop(part, signal, silent));
   }
 
   async startPart(part: PartName): Promise<void> {
+    // Throws where there is no stack yet.
+    this.#state();
     await this.#locked(undefined, async () => {
       const running = await this.#runningParts();
       if (running.has(part)) return;
       // A part started alone lives as its fellows do: with this process if it owns them, else on.
       const fellows = Object.values(this.#state().parts);
       const owner = this.#owner ?? (fellows.some((fellow) => fellow.owner === null) ? undefined : this.#claim());
-      const context = await this.#startContext(new Set(PART_NAMES.filter((name) => name !== part)), silent, undefined);
-      await this.#start(part, context, owner, silent, undefined);
+      // All ports stay: clients have them. One that a stranger took meanwhile is in the part's log.
+      const context = await this.#startContext(new Set(PART_NAMES), silent, undefined);
+      try {
+        await this.#start(part, context, owner, silent, undefined);
+      } catch (error) {
+        await this.#stop(part, 'SIGTERM', silent);
+        throw error;
+      }
     });
   }
 

@@ -32,7 +32,7 @@ export interface NativePart {
   readonly stopSignal: NodeJS.Signals;
   /** How long a clean stop may take before SIGKILL, in milliseconds. */
   readonly stopLimitMs: number;
-  /** How long a start may take before it counts as stuck, in milliseconds. */
+  /** How long a start may take before it counts as stuck, in milliseconds: generous, since one that failed is noticed at once. */
   readonly startLimitMs: number;
   /** Writes configuration, and makes the data directory when there is none. May be run over existing data. */
   prepare(context: StartContext): Promise<void>;

@@ -3,6 +3,7 @@
  * true, chosen again only when someone else has taken one meanwhile.
  */
 import { randomInt } from 'node:crypto';
+import { createServer } from 'node:net';
 import getPort from 'get-port';
 
 /** Every port that the native stack listens on. */
@@ -20,19 +21,32 @@ const LAST_PORT = 29_999;
 /** Finds a free port on the loopback interface, preferring `wanted`. */
 export type FindPort = (wanted: number | undefined, taken: ReadonlySet<number>) => Promise<number>;
 
+/** Whether nobody listens there now. */
+async function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => {
+      resolve(false);
+    });
+    server.listen({ host: '127.0.0.1', port, exclusive: true }, () =>
+      server.close(() => {
+        resolve(true);
+      }),
+    );
+  });
+}
+
 /** {@link FindPort} on this machine. */
 export const findFreePort: FindPort = async (wanted, taken) => {
+  // Not left to get-port, which does not give out a port again that it gave out a moment ago, in this very process.
+  if (wanted !== undefined && !taken.has(wanted) && (await isFree(wanted))) return wanted;
   // A random start makes two stacks that begin at the same moment very unlikely to want the same ports.
   const start = randomInt(FIRST_PORT, LAST_PORT + 1);
   const candidates = Array.from({ length: LAST_PORT - FIRST_PORT + 1 }, (_, index) => {
     const port = start + index;
     return port > LAST_PORT ? port - (LAST_PORT - FIRST_PORT + 1) : port;
   });
-  return getPort({
-    host: '127.0.0.1',
-    port: wanted === undefined ? candidates : [wanted, ...candidates],
-    exclude: [...taken],
-  });
+  return getPort({ host: '127.0.0.1', port: candidates, exclude: [...taken] });
 };
 
 /**

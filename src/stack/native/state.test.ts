@@ -1,10 +1,11 @@
 import { chmod, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openStack } from '../open-stack.ts';
 import { ownedParts } from './guardian.ts';
-import { choosePorts, PORT_NAMES, type FindPort } from './ports.ts';
+import { choosePorts, findFreePort, PORT_NAMES, type FindPort } from './ports.ts';
 import { readState, stateFile, writeState, type NativeState } from './state-file.ts';
 import { withFileLock } from './file-lock.ts';
 
@@ -65,6 +66,15 @@ describe('ports', () => {
   it('are all different', async () => {
     const ports = await choosePorts({}, new Set());
     expect(new Set(Object.values(ports)).size).toBe(PORT_NAMES.length);
+  });
+
+  it('that are free are found again in the same process', async () => {
+    const port = await findFreePort(undefined, new Set());
+    expect(await findFreePort(port, new Set())).toBe(port);
+    const holder = createServer();
+    await new Promise<void>((resolve) => holder.listen(port, '127.0.0.1', resolve));
+    expect(await findFreePort(port, new Set())).not.toBe(port);
+    await new Promise((resolve) => holder.close(resolve));
   });
 
   it('are kept from the last start', async () => {

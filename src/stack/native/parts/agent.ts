@@ -26,7 +26,7 @@ export const agent: NativePart = {
   name: 'agent',
   stopSignal: 'SIGTERM',
   stopLimitMs: 15_000,
-  startLimitMs: 120_000,
+  startLimitMs: 300_000,
   remedy:
     'It needs Cassandra and Kafka to be healthy, and read-write access to the cassandra folder of the stack directory.',
   endpoint: healthUrl,

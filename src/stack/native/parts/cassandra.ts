@@ -56,7 +56,7 @@ export const cassandra: NativePart = {
   name: 'cassandra',
   stopSignal: 'SIGTERM',
   stopLimitMs: 30_000,
-  startLimitMs: 180_000,
+  startLimitMs: 300_000,
   remedy:
     'It needs about 1.5 GB of free memory; if the log names a corrupt commit log, move that file out of cassandra/commitlog of the stack directory.',
   endpoint: (state) => `127.0.0.1:${state.ports.cassandra}`,

@@ -57,7 +57,7 @@ export const kafka: NativePart = {
   name: 'kafka',
   stopSignal: 'SIGTERM',
   stopLimitMs: 20_000,
-  startLimitMs: 90_000,
+  startLimitMs: 300_000,
   remedy:
     'If the log speaks of a missing or wrong cluster ID, its data is damaged: remove the kafka folder of the stack directory.',
   endpoint: broker,

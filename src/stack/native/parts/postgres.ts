@@ -123,7 +123,7 @@ export const postgres: NativePart = {
   // Fast shutdown: SIGTERM would wait until every client has left by itself.
   stopSignal: 'SIGINT',
   stopLimitMs: 30_000,
-  startLimitMs: 60_000,
+  startLimitMs: 120_000,
   remedy: 'If the log speaks of shared memory, another server still runs on the same data: end it first.',
   endpoint: (state) => `127.0.0.1:${state.ports.postgres}/${POSTGRES_DATABASE}`,
 

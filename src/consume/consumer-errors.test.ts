@@ -1,0 +1,166 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { ConsumerRig, TOPIC, values } from '../../test/support/kafka-consumer-rig.ts';
+import { hashOfRecord } from '../deadletter/record-hash.ts';
+import { LockstepError } from '../shared/errors.ts';
+import type { ErrorKind } from '../shared/errors.ts';
+
+function failure(kind: ErrorKind, code: string): LockstepError {
+  return new LockstepError(`made up ${code}`, { kind, code });
+}
+
+let rig: ConsumerRig;
+afterEach(() => rig.end());
+
+describe('errors', () => {
+  it('retries what is transient for ever and never dead-letters it', async () => {
+    rig = new ConsumerRig();
+    rig.kafka.append(TOPIC, 0, ...values(5));
+    await rig.assign();
+    let failures = 0;
+    rig.target.before = () => {
+      failures += 1;
+      if (failures <= 50) throw failure('transient', 'CONNECTION_REFUSED');
+    };
+    await rig.poll();
+    expect(rig.state).toBe('retrying');
+    for (let i = 0; i < 50; i += 1) await rig.timers.advance(20_000);
+    expect(rig.retried).toHaveLength(50);
+    expect(rig.produced).toEqual([]);
+    expect(rig.applied).toHaveLength(5);
+    expect(rig.state).toBe('running');
+  });
+
+  it('dead-letters exactly the guilty change, its bytes first', async () => {
+    rig = new ConsumerRig();
+    rig.kafka.append(TOPIC, 0, ...values(32));
+    await rig.assign();
+    rig.target.before = (batch) => {
+      if (batch.changes.some(({ offset }) => offset === 13n || offset === 14n)) throw failure('row', 'CHECK_VIOLATION');
+      for (const entry of batch.deadLetters) {
+        expect(rig.produced.map(({ record }) => record.offset)).toContain(entry.offset);
+      }
+    };
+    await rig.poll();
+    expect(rig.target.deadLetters.map(({ offset, code }) => [offset, code])).toEqual([
+      [13n, 'CHECK_VIOLATION'],
+      [14n, 'CHECK_VIOLATION'],
+    ]);
+    expect(rig.applied).toEqual(Array.from({ length: 32 }, (_, i) => BigInt(i)).filter((i) => i !== 13n && i !== 14n));
+    expect(rig.next).toBe(32n);
+    // Every half is a batch of its own, left first, and the position moves through all of them.
+    rig.target.batches.reduce((from, batch) => {
+      expect(batch.from).toBe(from);
+      return batch.next;
+    }, 0n);
+  });
+
+  it('stops one shard for a batch error, goes on with the others and probes slowly', async () => {
+    rig = new ConsumerRig({ probeMs: 30_000 }, 2);
+    rig.kafka.append(TOPIC, 0, ...values(3));
+    rig.kafka.append(TOPIC, 1, ...values(3));
+    await rig.assign(2);
+    let broken = true;
+    rig.target.before = (batch) => {
+      if (broken && batch.shard.partition === 0) throw failure('batch', 'TABLE_MISSING');
+    };
+    await rig.poll();
+    expect(rig.state).toBe('TABLE_MISSING');
+    expect(rig.inFlight).toBe(0);
+    expect(rig.target.next(TOPIC, 1)).toBe(3n);
+    await rig.timers.advance(29_999);
+    expect(rig.kafka.isHeld(TOPIC, 0)).toBe(true);
+    await rig.timers.advance(1);
+    await rig.poll();
+    expect(rig.state).toBe('TABLE_MISSING');
+    broken = false;
+    await rig.timers.advance(30_000);
+    await rig.poll();
+    expect(rig.next).toBe(3n);
+    expect(rig.state).toBe('running');
+    expect(rig.target.states.at(-1)).toBe('running');
+  });
+
+  it('stops for what nobody foresaw', async () => {
+    rig = new ConsumerRig();
+    rig.kafka.append(TOPIC, 0, 'a');
+    await rig.assign();
+    rig.target.before = () => {
+      throw new TypeError('undefined is not a function');
+    };
+    await rig.poll();
+    expect(rig.state).toBe('BUG_UNEXPECTED');
+    expect(rig.produced).toEqual([]);
+  });
+
+  it('halves a batch that times out again and again, and stops at a single change that does', async () => {
+    rig = new ConsumerRig();
+    rig.kafka.append(TOPIC, 0, ...values(4));
+    await rig.assign();
+    rig.target.before = (batch) => {
+      if (batch.changes.some(({ offset }) => offset === 2n)) throw failure('transient', 'STATEMENT_TIMEOUT');
+    };
+    await rig.poll();
+    for (let i = 0; i < 12; i += 1) await rig.timers.advance(20_000);
+    expect(rig.applied).toEqual([0n, 1n]);
+    expect(rig.state).toBe('STATEMENT_TIMEOUT');
+    expect(rig.consumer.shards()[0]!.reason).toContain('t/0 at offset 2');
+    expect(rig.produced).toEqual([]);
+  });
+
+  it('retries while the DLQ is away, and writes no index before it has the bytes', async () => {
+    rig = new ConsumerRig();
+    rig.kafka.append(TOPIC, 0, 'a', '!b');
+    await rig.assign();
+    let away = true;
+    rig.failDlq = () => {
+      if (away) throw failure('transient', 'DLQ_UNAVAILABLE');
+    };
+    await rig.poll();
+    await rig.timers.advance(20_000);
+    expect(rig.next).toBe(0n);
+    away = false;
+    await rig.timers.advance(20_000);
+    expect(rig.next).toBe(2n);
+    expect(rig.produced).toHaveLength(1);
+  });
+});
+
+describe('dead letters', () => {
+  it('sets refused and ambiguous records aside with code, place and hash; skips Kafka tombstones', async () => {
+    rig = new ConsumerRig();
+    rig.kafka.append(TOPIC, 0, 'a', '!garbage', '?what', null, 'b');
+    await rig.assign();
+    await rig.poll();
+    expect(rig.target.batches[0]).toMatchObject({ skipped: 1, from: 0n, next: 5n });
+    expect(rig.target.deadLetters).toMatchObject([
+      { offset: 1n, code: 'GARBAGE', path: 'value', status: 'pending' },
+      { offset: 2n, code: 'AMBIGUOUS_DURATION', rowKey: '["k2"]' },
+    ]);
+    expect(rig.target.deadLetters[0]!.sha256).toEqual(hashOfRecord(Buffer.from('k1'), Buffer.from('!garbage')));
+    expect(rig.produced.map(({ stage }) => stage)).toEqual(['VALUE_CONVERTER', 'TASK_PUT']);
+    expect(rig.applied).toEqual([0n, 4n]);
+  });
+
+  it('opens the breaker before anything is produced when most of a batch is refused', async () => {
+    rig = new ConsumerRig({ probeMs: 30_000 });
+    rig.kafka.append(TOPIC, 0, ...values(10), ...values(15).map((value) => `!${value}`));
+    await rig.assign();
+    await rig.poll();
+    expect(rig.state).toBe('DEAD_LETTER_BREAKER_OPEN');
+    expect(rig.produced).toEqual([]);
+    expect(rig.next).toBe(0n);
+  });
+
+  it('opens the breaker during isolation: a whole topic that fails one by one is not moved to the DLQ', async () => {
+    rig = new ConsumerRig();
+    rig.kafka.append(TOPIC, 0, ...values(500));
+    await rig.assign();
+    rig.target.before = (batch) => {
+      if (batch.changes.length > 0) throw failure('row', 'CHECK_VIOLATION');
+    };
+    await rig.poll();
+    expect(rig.state).toBe('DEAD_LETTER_BREAKER_OPEN');
+    expect(rig.produced.length).toBeLessThan(20);
+  });
+});
+

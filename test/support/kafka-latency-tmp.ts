@@ -1,0 +1,25 @@
+import pino from 'pino';
+import { createConsumer, createKafkaClient, createKafkajsPort, silentObserver } from '../../src/consume/index.ts';
+import { MemoryTarget } from './kafka-memory-target.ts';
+import { rowKey } from '../../src/change/change-event.ts';
+const logger = pino({ level: 'warn' });
+const kafka = createKafkaClient({ brokers: ['127.0.0.1:29092'], clientId: 'b', logger });
+const topic = 'lat' + Date.now(); const doorMs = Number(process.env.DOOR_MS ?? 3);
+const admin = kafka.admin(); await admin.connect();
+await admin.createTopics({ topics: [{ topic, numPartitions: 4, replicationFactor: 1, configEntries: [{ name: 'message.timestamp.type', value: 'LogAppendTime' }] }], waitForLeaders: false });
+await new Promise((r) => setTimeout(r, 1000));
+const target = new MemoryTarget(); target.keepBatches = false; const lat: number[] = []; const seen = new Map<any, any>();
+if (doorMs) target.before = () => new Promise((r) => setTimeout(r, doorMs));
+target.after = (b) => { const now = Date.now(); for (const c of b.changes) lat.push(now - Number(c.change.writeTime)); };
+const decoder = { decode(r: any) { return { kind: 'change', change: { kind: 'write', table: 't', writeTime: BigInt(r.timestampMs), ambiguity: null, key: rowKey([r.key.toString()]), marker: null, cells: [] } } as const; } };
+const port = createKafkajsPort({ kafka, groupId: `g${Date.now()}`, logger });
+const consumer = createConsumer({ kafka: port, door: target, store: target, topics: new Map([[topic, { table: 't', decoder }]]), deadLetters: { put: async () => {}, forget() {}, close: async () => {} }, breaker: { maxRatio: 0.5, minRecords: 100 }, observer: silentObserver, logger, owner: 'me' });
+const stop = new AbortController(); const running = consumer.run(stop.signal);
+while (!(consumer.shards().length === 4 && consumer.shards().every((s) => s.state === 'running'))) await new Promise((r) => setTimeout(r, 20));
+const producer = kafka.producer(); await producer.connect();
+let n = 0; const end = Date.now() + 15000; const sends: Promise<any>[] = [];
+while (Date.now() < end) { const t = performance.now(); sends.push(producer.send({ topic, acks: 1, messages: Array.from({ length: 10 }, () => ({ key: `k${n++}`, value: 'x'.repeat(900) })) })); await new Promise((r) => setTimeout(r, Math.max(0, 10 - (performance.now() - t)))); }
+await Promise.all(sends); while (lat.length < n) await new Promise((r) => setTimeout(r, 20));
+lat.sort((a, b) => a - b); const q = (p: number) => lat[Math.floor(lat.length * p)];
+console.log(JSON.stringify({ n, perSecond: n / 15, p50: q(.5), p90: q(.9), p99: q(.99), max: lat.at(-1) }));
+stop.abort(); await running; await port.close(); await admin.disconnect(); await producer.disconnect();
