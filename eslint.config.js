@@ -10,7 +10,8 @@ export default tseslint.config(
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: {
-      eqeqeq: 'error',
+      // `== null` means "null or undefined" and nothing else.
+      eqeqeq: ['error', 'always', { null: 'ignore' }],
       'no-console': 'error',
       // Every error that leaves a catch keeps what caused it.
       'preserve-caught-error': 'error',
@@ -47,6 +48,7 @@ export default tseslint.config(
       '@typescript-eslint/no-unsafe-assignment': 'off',
       '@typescript-eslint/no-unsafe-member-access': 'off',
       '@typescript-eslint/no-empty-function': 'off',
+      '@typescript-eslint/no-misused-spread': 'off',
       '@typescript-eslint/unbound-method': 'off',
     },
   },

@@ -1,7 +1,9 @@
 import { Command } from 'commander';
 import { packageVersion } from '../operate/package-version.ts';
+import { demoCommand } from './commands/demo.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { runCommand } from './commands/run.ts';
+import { schemaCommand } from './commands/schema.ts';
 import { stackCommand } from './commands/stack.ts';
 
 /** Ways of a command and all below it: errors are thrown, not exited on, and the way to help is shown. */
@@ -17,7 +19,9 @@ export function createProgram(): Command {
     .version(packageVersion())
     .addCommand(runCommand())
     .addCommand(doctorCommand())
-    .addCommand(stackCommand());
+    .addCommand(schemaCommand())
+    .addCommand(stackCommand())
+    .addCommand(demoCommand());
   throwErrors(program);
   return program;
 }

@@ -163,4 +163,3 @@ describe('dead letters', () => {
     expect(rig.produced.length).toBeLessThan(20);
   });
 });
-

@@ -187,4 +187,3 @@ describe('position', () => {
     expect(rig.state).toBe('running');
   });
 });
-

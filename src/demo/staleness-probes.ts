@@ -34,12 +34,10 @@ function histogram(): Histogram {
 }
 
 function summary(of: Histogram): StalenessSummary {
-  return {
-    p50: of.getValueAtPercentile(50),
-    p99: of.getValueAtPercentile(99),
-    max: of.totalCount === 0 ? 0 : of.maxValue,
-    samples: of.totalCount,
-  };
+  const max = of.totalCount === 0 ? 0 : of.maxValue;
+  // A histogram answers with the upper end of a bucket, which may lie above everything that was measured.
+  const percentile = (share: number): number => Math.min(max, of.getValueAtPercentile(share));
+  return { p50: percentile(50), p99: percentile(99), max, samples: of.totalCount };
 }
 
 /** Probes in the table of customers, as rows like any other: the proof compares them too. */

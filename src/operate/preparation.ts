@@ -14,7 +14,7 @@ import type { Logger } from './logger.ts';
 import type { DependencyBoard, DependencyName } from './readiness.ts';
 import { retry } from './service.ts';
 import { resolveTables, togetherAsConfigError } from './source-tables.ts';
-import { checkTargets } from './target-check.ts';
+import { checkTargets, type CheckedTargets } from './target-check.ts';
 
 export interface PreparationOptions {
   readonly configuration: Configuration;
@@ -110,11 +110,8 @@ async function prepareTarget(options: PreparationOptions): Promise<Prepared> {
         resolved.map(({ table }) => table),
       ),
     );
-    refuseTargets(
-      checked.flatMap(({ table, findings }) => findings.map((finding) => ({ table, ...finding }))),
-      logger,
-    );
-    const tables = checked.map(({ table }) => table);
+    refuseTargets(checked, logger);
+    const tables = checked.tables.map(({ table }) => table);
     const target = await withRetries(options, 'postgres', 'preparing the control tables', () =>
       openTarget({ pool, controlSchema, tables, clock }),
     );
@@ -125,28 +122,24 @@ async function prepareTarget(options: PreparationOptions): Promise<Prepared> {
   }
 }
 
-interface TargetFinding {
-  readonly table: Table;
-  readonly severity: 'error' | 'warning';
-  readonly code: string;
-  readonly message: string;
-  readonly remedy: string;
-}
-
 /** Errors end the start; warnings are logged. */
-function refuseTargets(findings: readonly TargetFinding[], logger: Logger): void {
-  for (const { table, severity, code, message, remedy } of findings) {
-    if (severity === 'warning') logger.warn({ table: table.name, code, remedy }, message);
+function refuseTargets({ database, tables }: CheckedTargets, logger: Logger): void {
+  const all = [
+    ...database.map((finding) => ({ key: 'target.postgres.url', finding })),
+    ...tables.flatMap(({ table, findings }) =>
+      findings.map((finding) => ({ key: `tables: ${table.name}: target`, finding })),
+    ),
+  ];
+  for (const { key, finding } of all) {
+    const { severity, code, message, remedy } = finding;
+    if (severity === 'warning') logger.warn({ key, code, remedy }, message);
   }
-  const errors = findings
-    .filter(({ severity }) => severity === 'error')
-    .map(({ table, code, message, remedy }) => {
-      return new LockstepError(`tables: ${table.name}: target: ${message}`, {
-        code,
-        kind: 'config',
-        remedy,
-      });
-    });
+  const errors = all
+    .filter(({ finding }) => finding.severity === 'error')
+    .map(
+      ({ key, finding: { code, message, remedy } }) =>
+        new LockstepError(`${key}: ${message}`, { code, kind: 'config', remedy }),
+    );
   if (errors.length > 0) throw togetherAsConfigError(errors);
 }
 

@@ -3,6 +3,7 @@ import type { Configuration } from '../config/index.ts';
 import { createConsumer, createKafkajsPort, type Consumer, type KafkaPort } from '../consume/index.ts';
 import { createDlqProducer, type DeadLetterSink } from '../deadletter/index.ts';
 import { createDebeziumCassandraDecoder } from '../decode/debezium-cassandra/index.ts';
+import { representableOnly } from '../decode/representable.ts';
 import { systemClock, type Clock } from '../shared/clock.ts';
 import { createPool } from '../target/index.ts';
 import { closeAll } from './closing.ts';
@@ -105,7 +106,7 @@ export async function runService(configuration: Configuration, options: RunServi
       door: target.door,
       store: target.shards,
       topics: new Map(
-        tables.map((table) => [table.topic, { table: table.name, decoder: createDebeziumCassandraDecoder(table) }]),
+        tables.map((table) => [table.topic, { table: table.name, decoder: representableOnly(table, createDebeziumCassandraDecoder(table)) }]),
       ),
       deadLetters,
       breaker: configuration.deadLetter.breaker,

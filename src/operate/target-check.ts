@@ -1,9 +1,9 @@
 import pg from 'pg';
 import { STATIC_SUFFIX } from '../catalog/bind.ts';
-import { checkTarget } from '../catalog/check-target.ts';
+import { checkDatabase, checkTarget } from '../catalog/check-target.ts';
 import type { Finding } from '../catalog/finding.ts';
 import type { Table } from '../catalog/table.ts';
-import { readTargetTable, withTargetNotNull } from '../catalog/target-schema.ts';
+import { readTargetDatabase, readTargetTable, withTargetNotNull } from '../catalog/target-schema.ts';
 import { classifyPostgresError } from '../target/index.ts';
 
 const CONNECT_TIMEOUT_MS = 8_000;
@@ -16,11 +16,17 @@ export interface CheckedTable {
   readonly findings: readonly Finding[];
 }
 
+/** Tables compared with their targets, and what stands against the database as a whole. */
+export interface CheckedTargets {
+  readonly database: readonly Finding[];
+  readonly tables: readonly CheckedTable[];
+}
+
 /**
  * Compares tables with their live targets, over a connection of its own (the door's pool leaves values as text).
  * @throws LockstepError classified by SQLSTATE.
  */
-export async function checkTargets(url: string, tables: readonly Table[]): Promise<readonly CheckedTable[]> {
+export async function checkTargets(url: string, tables: readonly Table[]): Promise<CheckedTargets> {
   const client = new pg.Client({
     connectionString: url,
     application_name: 'lockstep check',
@@ -31,6 +37,7 @@ export async function checkTargets(url: string, tables: readonly Table[]): Promi
   client.on('error', () => undefined);
   try {
     await client.connect();
+    const database = checkDatabase(await readTargetDatabase(client));
     const checked: CheckedTable[] = [];
     for (const table of tables) {
       const live = await readTargetTable(client, table.targetSchema, table.targetTable);
@@ -43,7 +50,7 @@ export async function checkTargets(url: string, tables: readonly Table[]): Promi
         findings: checkTarget(table, live, statics),
       });
     }
-    return checked;
+    return { database, tables: checked };
   } catch (error) {
     throw classifyPostgresError(error, 'comparing the tables with their targets');
   } finally {

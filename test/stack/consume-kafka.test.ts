@@ -35,7 +35,10 @@ beforeAll(async () => {
   admin = kafka.admin();
   producer = kafka.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner });
   await Promise.all([admin.connect(), producer.connect()]);
-  opened.push(() => admin.disconnect(), () => producer.disconnect());
+  opened.push(
+    () => admin.disconnect(),
+    () => producer.disconnect(),
+  );
 });
 
 afterAll(async () => {
@@ -109,7 +112,12 @@ async function create(topic: string, numPartitions: number, configEntries: { nam
   await vi.waitUntil(isKnown, { timeout: 10_000 });
 }
 
-async function send(topic: string, partition: number, values: string[], compression?: kafkajs.CompressionTypes): Promise<void> {
+async function send(
+  topic: string,
+  partition: number,
+  values: string[],
+  compression?: kafkajs.CompressionTypes,
+): Promise<void> {
   const messages = values.map((value, i) => ({ key: `k${i}`, value, partition }));
   await producer.send({ topic, messages, ...(compression === undefined ? {} : { compression }) });
 }

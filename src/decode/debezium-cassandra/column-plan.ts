@@ -1,5 +1,6 @@
 import { keyColumns, type Column, type Table } from '../../catalog/table.ts';
 import { isMultiCell } from '../../change/source-type.ts';
+import { canonicalClustering } from '../../change/value-order.ts';
 import { INT64_MAX, INT64_MIN } from '../../change/write-time.ts';
 import { Refused, shown } from './codes.ts';
 import { isObject, NEEDS_EXACT_READING, type Json, type JsonObject } from './json.ts';
@@ -11,7 +12,7 @@ export interface ColumnPlan {
   readonly name: string;
   /** `after.<name>`, for refusals. */
   readonly path: string;
-  readonly role: 'partition' | 'clustering' | 'regular' | 'static';
+  readonly role: 'partition' | 'clustering' | 'regular' | 'static' | 'excluded';
   /** Position in the primary key, or in `Table.regular`. */
   readonly index: number;
   readonly decode: WireDecoder;
@@ -32,20 +33,32 @@ export interface TablePlan {
 
 function compileColumn(column: Column, index: number): ColumnPlan {
   const { name, type } = column;
+  const decode = compileWire(type);
   return {
     name,
     path: `after.${name}`,
     role: column.kind,
     index,
-    decode: compileWire(type),
+    // Cassandra keeps clustering 1.0 and 1.00 as one row: one text for both, or they would fold as two rows.
+    decode: column.kind === 'clustering' ? (value, reading) => canonicalClustering(type, decode(value, reading)) : decode,
     multiCell: isMultiCell(type),
     duration: holdsDuration(type),
   };
 }
 
+/** A column that the mapping leaves out: it may stand in a record, and says nothing. */
+function excludedColumn(name: string, index: number): ColumnPlan {
+  return { name, path: `after.${name}`, role: 'excluded', index, decode: () => '', multiCell: false, duration: false };
+}
+
 export function compileTable(table: Table): TablePlan {
   const keys = keyColumns(table).map(compileColumn);
-  const all = [...keys, ...table.regular.map(compileColumn), ...table.statics.map(compileColumn)];
+  const all = [
+    ...keys,
+    ...table.regular.map(compileColumn),
+    ...table.statics.map(compileColumn),
+    ...(table.excluded ?? []).map(excludedColumn),
+  ];
   return {
     table,
     columns: new Map(all.map((plan) => [plan.name, plan])),

@@ -180,3 +180,21 @@ test('columns may have the names of object members', () => {
   expect(decoder.decode(record)).toMatchObject(expected);
   expect(decoder.decode(record)).toMatchObject(expected);
 });
+
+describe('what the table says of its columns', () => {
+  test('a column that the mapping leaves out is passed over, not unknown', () => {
+    const narrow = { ...table, regular: table.regular.slice(1), excluded: ['name'] };
+    const record = eventRecord({ table, op: 'u', after: { id, name: cell('"x"'), n: cell('5') } });
+    expect(createDebeziumCassandraDecoder(narrow).decode(record)).toMatchObject({
+      kind: 'change',
+      change: { cells: [{ value: '5' }, null, null, null, null] },
+    });
+  });
+
+  test('clustering decimals 1.0 and 1.00 are one row, as in Cassandra', () => {
+    const byDecimal = tableOf({ name: 't', partition: ['id bigint'], clustering: ['c decimal'], regular: ['name text'] });
+    const keyOf = (text: string) =>
+      decoded({ table: byDecimal, op: 'i', after: { id, c: cell(`"${text}"`), name: cell('"x"') } }).key.text;
+    expect(keyOf('1.00')).toBe(keyOf('1.0'));
+  });
+});

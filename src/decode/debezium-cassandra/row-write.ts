@@ -124,7 +124,7 @@ export function compileRowWrite(
           if (column.duration) ambiguity ??= 'duration';
           markerExpiry.saw(cell.expiry);
         }
-      } else if (column.role !== 'static') {
+      } else if (column.role === 'partition' || column.role === 'clustering') {
         const raw = keyCell(column, value);
         reading.path = `${column.path}.value`;
         texts[column.index] = column.decode(raw, reading);

@@ -11,6 +11,8 @@ const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '
 const FRAME_MS = 100;
 /** Events shown at once: the list scrolls, the rest of the screen stays where it is. */
 const MAX_EVENTS = 9;
+/** Lines of everything but the events. */
+const OTHER_LINES = 18;
 
 const spinner = (elapsedMs: number): string => FRAMES[Math.floor(elapsedMs / FRAME_MS) % FRAMES.length] ?? '·';
 
@@ -27,10 +29,11 @@ function heading(board: Board, width: number, paint: Paint): string[] {
 }
 
 function progressLine(board: Board, width: number, paint: Paint): string {
-  const time =
-    board.phase === 'workload'
-      ? `${clock(board.workloadElapsedMs)} of ${clock(board.workloadMs)}`
-      : `${clock(board.elapsedMs)} elapsed`;
+  const overdue = board.workloadElapsedMs > board.workloadMs;
+  const planned = overdue
+    ? `${clock(board.workloadElapsedMs)}, to the last fault`
+    : `${clock(board.workloadElapsedMs)} of ${clock(board.workloadMs)}`;
+  const time = board.phase === 'workload' ? planned : `${clock(board.elapsedMs)} elapsed`;
   const share = board.phase === 'workload' ? board.workloadElapsedMs / board.workloadMs : 1;
   const length = width - time.length - 2;
   const drawn = bar(share, length);
@@ -159,10 +162,10 @@ const SIGNS: Readonly<Record<BoardEvent['kind'], string>> = {
   note: '·',
 };
 
-function eventList(board: Board, width: number, paint: Paint): string[] {
+function eventList(board: Board, most: number, width: number, paint: Paint): string[] {
   const style = { kill: paint.bad, restart: paint.good, redelivery: paint.warn, poison: paint.warn, note: paint.faint };
   return board.events
-    .slice(-MAX_EVENTS)
+    .slice(-most)
     .map((event) =>
       pad(
         `${paint.faint(clock(event.atMs))}  ${style[event.kind](SIGNS[event.kind])} ${fit(event.text, width - 10).trimEnd()}`,
@@ -186,8 +189,14 @@ function widthFor(columns: number): number {
   return Math.floor((available - arrows) / STAGES) * STAGES + arrows;
 }
 
-/** The whole screen for a terminal of that width. */
-export function drawBoard(board: Board, columns: number, paint: Paint): string {
+/** The size of a terminal. */
+export interface TerminalSize {
+  readonly columns: number;
+  readonly rows: number;
+}
+
+/** The whole screen for a terminal of that size. */
+export function drawBoard(board: Board, { columns, rows }: TerminalSize, paint: Paint): string {
   const width = widthFor(columns);
   const lines = ['', ...heading(board, width, paint)];
   if (board.phase === 'stack' || board.phase === 'shop') {
@@ -196,7 +205,7 @@ export function drawBoard(board: Board, columns: number, paint: Paint): string {
   }
   lines.push(progressLine(board, width, paint), '', ...stages(board, width, paint), '');
   lines.push(...figures(board, width, paint), '', ...chart(board, width, paint), '');
-  lines.push(...eventList(board, width, paint));
+  lines.push(...eventList(board, Math.max(1, Math.min(MAX_EVENTS, rows - OTHER_LINES)), width, paint));
   if (board.phase !== 'workload' && board.phase !== 'done') {
     lines.push('', pad(`${paint.accent(spinner(board.elapsedMs))} ${board.doing}`));
   }

@@ -19,7 +19,7 @@ function liveScreen(board: Board, stream: NodeJS.WriteStream): Screen {
   const update = createLogUpdate(stream);
   const paint = paintFor(stream, process.env);
   const draw = (): void => {
-    update(drawBoard(board, stream.columns, paint));
+    update(drawBoard(board, stream, paint));
   };
   const timer = setInterval(draw, FRAME_MS);
   draw();

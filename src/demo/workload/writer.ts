@@ -11,8 +11,10 @@ const TICK_MS = 10;
 const MAX_IN_FLIGHT = 128;
 /** A rate that fell behind is made up for, but not in one burst. */
 const MAX_BEHIND_SECONDS = 1;
-const ATTEMPTS = 5;
+/** A machine under load times out now and then; one that does so for about a minute is broken. */
+const ATTEMPTS = 20;
 const RETRY_MS = 300;
+const MAX_RETRY_MS = 3_000;
 
 /** What was written so far. */
 export interface WriterCounts {
@@ -72,7 +74,7 @@ export class SourceWriter {
           );
         }
         this.#retries += 1;
-        await delay(RETRY_MS * attempt);
+        await delay(Math.min(MAX_RETRY_MS, RETRY_MS * attempt));
       }
     }
     this.#requests += 1;

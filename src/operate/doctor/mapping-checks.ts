@@ -1,13 +1,13 @@
 import type { Configuration } from '../../config/index.ts';
 import type { LockstepError } from '../../shared/errors.ts';
 import type { ReadKeyspace, ResolvedTables } from '../source-tables.ts';
-import type { CheckedTable } from '../target-check.ts';
+import type { CheckedTable, CheckedTargets } from '../target-check.ts';
 import { fault, ok, skipped, warn, type Check, type Finding } from './check.ts';
 
 /** The functions that do the work; tests put others there. */
 export interface MappingWork {
   resolve(mappings: Configuration['tables'], read: ReadKeyspace): Promise<ResolvedTables>;
-  check(url: string, tables: readonly ResolvedTables['resolved'][number]['table'][]): Promise<readonly CheckedTable[]>;
+  check(url: string, tables: readonly ResolvedTables['resolved'][number]['table'][]): Promise<CheckedTargets>;
 }
 
 const GENERIC_REMEDY = 'Correct the mapping in tables[].columns.';
@@ -59,7 +59,8 @@ export function mappingChecks(
       async run() {
         const { resolved } = await resolve();
         const tables = resolved.map(({ table }) => table);
-        return (await work.check(configuration().target.postgres.url, tables)).flatMap(tableFindings);
+        // What stands against the database as a whole is a finding of postgres.settings.
+        return (await work.check(configuration().target.postgres.url, tables)).tables.flatMap(tableFindings);
       },
     },
   ];
