@@ -57,7 +57,8 @@ export type GroupState =
 /** What the group tells its user. */
 export interface GroupHandler {
   /**
-   * The complete assignment after every rebalance, before anything of it is fetched: `hold` called here is in time.
+   * The complete assignment after every rebalance, before anything of it is fetched: `hold` called here is in time. The
+   * same one again after a fetch that failed: the log may not be the one that it was, so it is to be compared anew.
    * Synchronous, because kafkajs waits for nobody.
    */
   onAssigned(partitions: readonly TopicPartition[]): void;

@@ -7,7 +7,7 @@
 import type { Admin, Consumer, Kafka } from 'kafkajs';
 import type { Logger } from 'pino';
 import { LockstepError, messageOf } from '../shared/errors.ts';
-import type { GroupHandler, KafkaPort, LogRange } from './kafka-port.ts';
+import type { GroupHandler, KafkaPort, LogRange, TopicPartition } from './kafka-port.ts';
 import { deliverFilteredBatches, fetchedBatch } from './kafkajs-batch.ts';
 import { PositionMirror } from './position-mirror.ts';
 import { backoffMs, isAborted, systemTimers } from './timers.ts';
@@ -126,12 +126,24 @@ export function createKafkajsPort(options: KafkajsPortOptions): KafkaPort {
         consumer.on(consumer.events.CRASH, ({ payload }) => reject(payload.error));
       });
       crashed.catch(() => undefined);
+      // A fetch that failed is followed by none of these events. kafkajs tries again without a word, and a topic that was
+      // deleted and created again meanwhile answers the old offset as soon as it is long enough ⚠: so every shard is
+      // loaded and compared anew. The event comes before the fetch is put together, so `hold` is in time.
+      let assignment: readonly TopicPartition[] = [];
+      const fetching = new Set<number>();
+      consumer.on(consumer.events.FETCH_START, ({ payload }) => {
+        if (fetching.has(payload.nodeId) && self.joined) handler.onAssigned(assignment);
+        fetching.add(payload.nodeId);
+      });
+      consumer.on(consumer.events.FETCH, ({ payload }) => void fetching.delete(payload.nodeId));
       consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
         self.joined = true;
         const partitions = Object.entries(payload.memberAssignment).flatMap(([topic, ids]) =>
           ids.map((partition) => ({ topic, partition })),
         );
         mirror.keepOnly(partitions);
+        assignment = partitions;
+        fetching.clear();
         handler.onAssigned(partitions);
         handler.onState({ kind: 'joined', partitions: partitions.length });
       });

@@ -4,7 +4,7 @@ import { mismatchesOf } from './proof/compare-tables.ts';
 import type { ProofResult, Verdict } from './proof/prove.ts';
 import type { InjectedFaults } from './faults/fault-plan.ts';
 import type { BoardEvent } from './screen/board.ts';
-import { clock, count, secondsOf } from './screen/format.ts';
+import { clock, count, secondsOf, wrap } from './screen/format.ts';
 import type { Paint } from './screen/paint.ts';
 import type { StalenessSummary } from './staleness-probes.ts';
 import type { Check } from './proof/check-ledger.ts';
@@ -77,12 +77,17 @@ export function outcomeDocument(outcome: DemoOutcome): Record<string, unknown> {
 }
 
 const MAX_EXAMPLES = 3;
+const DETAIL_INDENT = '     ';
 
-function tablesText(proof: ProofResult, paint: Paint): string {
+/** No lines between rows: four tables are few enough to tell apart. */
+const TABLE_LINES = { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' };
+
+function tablesText(proof: ProofResult, paint: Paint): string[] {
   const table = new Table({
-    head: ['table', 'rows in Cassandra', 'rows in PostgreSQL', 'values compared', 'mismatches'],
+    head: ['table', 'source rows', 'target rows', 'values', 'mismatches'].map(paint.strong),
     colAligns: ['left', 'right', 'right', 'right', 'right'],
-    style: { head: [], border: [], 'padding-left': 1, 'padding-right': 1 },
+    style: { head: [], border: [] },
+    chars: TABLE_LINES,
   });
   for (const [name, comparison] of Object.entries(proof.tables)) {
     const mismatches = mismatchesOf(comparison);
@@ -94,7 +99,10 @@ function tablesText(proof: ProofResult, paint: Paint): string {
       (mismatches === 0 ? paint.good : paint.bad)(count(mismatches)),
     ]);
   }
-  return table.toString();
+  return table
+    .toString()
+    .split('\n')
+    .map((line) => ` ${line}`);
 }
 
 const VERDICT_TEXTS: Readonly<Record<Verdict, string>> = {
@@ -103,49 +111,61 @@ const VERDICT_TEXTS: Readonly<Record<Verdict, string>> = {
   INCONCLUSIVE: 'Nothing is proven either way.',
 };
 
-/** The report for people. */
-export function outcomeText(outcome: DemoOutcome, paint: Paint): string {
+/** Checks with what they found, behind them or below them. */
+function checksText(checks: readonly Check[], width: number, paint: Paint): string[] {
+  return checks.flatMap(({ name, ok, found }) => {
+    const line = ` ${ok ? paint.good('✔') : paint.bad('✖')} ${name}`;
+    if (name.length + found.length + 6 <= width) return [`${line} ${paint.faint(`(${found})`)}`];
+    return [line, ...wrap(found, width - DETAIL_INDENT.length).map((part) => DETAIL_INDENT + paint.faint(part))];
+  });
+}
+
+function factsOf(outcome: DemoOutcome, verdict: Verdict): [string, string][] {
+  const { proof, injected, staleness, stalenessUndisturbed } = outcome;
+  const codes = proof?.deadLetters.codes ?? [];
+  const facts: [string, string][] = [
+    ['changes', `${count(proof?.ledger.changes ?? 0)} different ones in ${count(proof?.ledger.records ?? 0)} records`],
+    [
+      'duplicates',
+      `${count(proof?.ledger.duplicates ?? 0)} dropped (${count(injected.redelivered)} records delivered again on purpose)`,
+    ],
+    ['crashes', `${injected.kills} × SIGKILL, ${outcome.restarts} restarts`],
+    ['dead letters', `${proof?.deadLetters.indexed ?? 0}${codes.length === 0 ? '' : ` (${codes.join(', ')})`}`],
+    [
+      'staleness',
+      `p50 ${secondsOf(stalenessUndisturbed.p50)}, p99 ${secondsOf(stalenessUndisturbed.p99)} while Lockstep ran`,
+    ],
+  ];
+  if (injected.kills > 0) {
+    facts.push(['', `p50 ${secondsOf(staleness.p50)}, p99 ${secondsOf(staleness.p99)} with the crashes`]);
+  }
+  facts.push(['seed', String(outcome.seed)], ['took', clock(outcome.tookMs)]);
+  if (verdict !== 'PASS') facts.push(['kept', `data and logs in ${outcome.dir}`]);
+  return facts;
+}
+
+/** The report for people, for a terminal of that width. The verdict comes last, where it is seen. */
+export function outcomeText(outcome: DemoOutcome, columns: number, paint: Paint): string {
   const { proof } = outcome;
   const verdict = outcomeVerdict(outcome);
-  const style = { PASS: paint.good, DRIFT: paint.bad, INCONCLUSIVE: paint.warn }[verdict];
-  const lines = ['', ` ${style(paint.strong(verdict))}  ${VERDICT_TEXTS[verdict]}`, ''];
-  if (outcome.inconclusive !== null) lines.push(` ${outcome.inconclusive}`, '');
+  const width = columns - 1;
+  const lines = [''];
   if (proof !== null) {
-    lines.push(
-      ...tablesText(proof, paint)
-        .split('\n')
-        .map((line) => ` ${line}`),
-      '',
-    );
-    for (const { name, ok, found } of [...proof.checks, ...outcome.checks]) {
-      lines.push(` ${ok ? paint.good('✔') : paint.bad('✖')} ${name} ${paint.faint(`(${found})`)}`);
-    }
+    lines.push(...tablesText(proof, paint), '');
+    lines.push(...checksText([...proof.checks, ...outcome.checks], width, paint));
     for (const [name, { examples }] of Object.entries(proof.tables)) {
       for (const example of examples.slice(0, MAX_EXAMPLES)) lines.push(`   ${paint.bad(name)} ${example}`);
     }
     lines.push('');
   }
-  const facts: [string, string][] = [
-    ['changes', `${count(proof?.ledger.changes ?? 0)} different ones in ${count(proof?.ledger.records ?? 0)} records`],
-    [
-      'duplicates',
-      `${count(proof?.ledger.duplicates ?? 0)} dropped; ${count(outcome.injected.redelivered)} records were delivered again on purpose`,
-    ],
-    ['crashes', `${outcome.injected.kills} × SIGKILL, ${outcome.restarts} restarts`],
-    [
-      'dead letters',
-      `${proof?.deadLetters.indexed ?? 0}${proof === null || proof.deadLetters.codes.length === 0 ? '' : ` (${proof.deadLetters.codes.join(', ')})`}`,
-    ],
-    [
-      'staleness',
-      `p50 ${secondsOf(outcome.stalenessUndisturbed.p50)}, p99 ${secondsOf(outcome.stalenessUndisturbed.p99)} while Lockstep ran; p99 ${secondsOf(outcome.staleness.p99)} with the crashes`,
-    ],
-    ['seed', `${outcome.seed}: lockstep demo --seed ${outcome.seed} makes the same choices again`],
-    ['took', clock(outcome.tookMs)],
-  ];
-  if (verdict !== 'PASS') facts.push(['kept', `data and logs in ${outcome.dir}`]);
-  const width = Math.max(...facts.map(([name]) => name.length));
-  for (const [name, text] of facts) lines.push(` ${paint.faint(name.padEnd(width))}  ${text}`);
-  lines.push('');
-  return lines.join('\n');
+  const facts = factsOf(outcome, verdict);
+  const nameWidth = Math.max(...facts.map(([name]) => name.length));
+  for (const [name, text] of facts) lines.push(` ${paint.faint(name.padEnd(nameWidth))}  ${text}`);
+  const style = { PASS: paint.good, DRIFT: paint.bad, INCONCLUSIVE: paint.warn }[verdict];
+  const explained =
+    outcome.inconclusive === null ? VERDICT_TEXTS[verdict] : `${VERDICT_TEXTS[verdict]} ${outcome.inconclusive}`;
+  const [first = '', ...rest] = wrap(explained, width - verdict.length - 3);
+  lines.push('', ` ${style(paint.strong(verdict))}  ${first}`);
+  lines.push(...rest.map((line) => `${' '.repeat(verdict.length + 3)}${line}`), '');
+  return `${lines.join('\n')}\n`;
 }

@@ -93,9 +93,9 @@ function demoChecks(proof: ProofResult, written: number, injected: InjectedFault
   const captured = proof.ledger.changes;
   return [
     {
-      name: 'every change that Cassandra acknowledged is in the ledger, and no other',
+      name: 'the ledger holds every change that Cassandra acknowledged, and no other',
       ok: captured === written,
-      found: `${written} written, ${captured} in the ledger`,
+      found: `${written} and ${captured}`,
     },
     {
       name: 'nothing but the poison is a dead letter',

@@ -24,6 +24,9 @@ const MAX_SECONDS = 86_400;
 const MAX_RATE = 20_000;
 const MAX_SEED = 2 ** 32 - 1;
 
+/** Width of the report where there is no terminal. */
+const LINE_COLUMNS = 120;
+
 /** Signals that end the demo early. */
 const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** Exit code of a process that a second signal stopped on the spot, as shells count it (128 + SIGINT). */
@@ -85,7 +88,7 @@ async function demo(options: CommandOptions): Promise<void> {
       controller.signal,
     );
     screen.close();
-    stream.write(outcomeText(outcome, paintFor(stream, process.env)));
+    stream.write(outcomeText(outcome, stream.isTTY ? stream.columns : LINE_COLUMNS, paintFor(stream, process.env)));
     if (json) process.stdout.write(`${JSON.stringify(outcomeDocument(outcome))}\n`);
     if (outcomeVerdict(outcome) !== 'PASS') process.exitCode = EXIT.no;
   } finally {

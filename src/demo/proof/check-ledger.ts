@@ -115,7 +115,7 @@ export function checkLedger(
       ),
       check('every record is counted', counted, `${records} records`),
       check('every change of a segment has its ID', identified, `${sum((segment) => segment.ids.length)} IDs`),
-      check('every change was processed', different, `${changes.size} different changes`),
+      check('every change was processed', different, `${changes.size} different ones`),
     ],
     totals: {
       records: sum((segment) => segment.records),

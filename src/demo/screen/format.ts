@@ -26,6 +26,20 @@ export function fit(text: string, width: number, align: 'left' | 'center' | 'rig
   return ' '.repeat(Math.floor(space / 2)) + cut + ' '.repeat(Math.ceil(space / 2));
 }
 
+/** Breaks text at blanks into lines of at most `width` (longer where a word is). */
+export function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    const longer = line === '' ? word : `${line} ${word}`;
+    if (longer.length > width && line !== '') {
+      lines.push(line);
+      line = word;
+    } else line = longer;
+  }
+  return [...lines, line];
+}
+
 const BARS = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /** Values as bars against the highest; the newest is the last one. Zero is a gap. */

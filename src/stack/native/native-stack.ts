@@ -155,8 +155,9 @@ export class NativeStack implements Stack {
   async destroy(): Promise<void> {
     const state = readState(this.dir);
     await this.down();
-    if (state && !state.postgresDataDir.startsWith(this.dir)) {
-      await rm(dirname(state.postgresDataDir), { recursive: true, force: true });
+    if (state && state.postgresDataDir !== join(this.dir, 'postgres', 'data')) {
+      // Up to the folder that is this stack's alone.
+      await rm(dirname(dirname(state.postgresDataDir)), { recursive: true, force: true });
     }
     await rm(this.dir, { recursive: true, force: true });
   }
