@@ -17,7 +17,7 @@ import {
   type BenchDatabase,
 } from './support/database.ts';
 import { BENCH_TOPIC, cassandraEvent } from './support/events.ts';
-import { produceBacklog, startKafka, type BenchKafka } from './support/kafka.ts';
+import { deleteTopic, produceBacklog, startKafka, type BenchKafka } from './support/kafka.ts';
 import { measureLatency, type Latency } from './support/latency.ts';
 import { prepareProgram, startLockstep } from './support/lockstep.ts';
 import { clockRun, lastChangesShow, positionsReach, type Applied, type Progress } from './support/measure.ts';
@@ -114,6 +114,7 @@ async function benchLockstep({ options, dir, kafka, workload, cleanUp, versions 
       runs.push(applied);
     });
   }
+  await deleteTopic(kafka, BENCH_TOPIC);
   return {
     contender: { name: 'lockstep', meanEventBytes: backlog.meanBytes, runs },
     batches,
@@ -149,6 +150,7 @@ async function benchPeer(
       runs.push(applied);
     });
   }
+  await deleteTopic(kafka, topic);
   return { name, meanEventBytes: backlog.meanBytes, runs };
 }
 

@@ -55,18 +55,34 @@ function summary({ name, meanEventBytes, runs }: Contender): Record<string, stri
   };
 }
 
+function runDocument(run: Applied): Record<string, number | null> {
+  return {
+    changes_per_second: run.changesPerSecond,
+    seconds: run.seconds,
+    changes: run.changes,
+    cpu_seconds_per_million: run.cpuPerMillion,
+    postgres_cpu_seconds_per_million: run.postgresCpuPerMillion,
+    peak_rss_bytes: run.peakRssBytes,
+    load_before: run.load[0],
+    load_after: run.load[1],
+  };
+}
+
 /** One document: medians, all single runs, ratios lockstep/peer. */
 export function reportDocument(report: Report): unknown {
   const { contenders, ...rest } = report;
   const [lockstep, ...peers] = contenders.map(summary);
   const own = Number(lockstep?.['changes_per_second']);
-  const ratios = peers.map((peer): [string, number] => [String(peer['name']), own / Number(peer['changes_per_second'])]);
+  const ratios = peers.map((peer): [string, number] => [
+    String(peer['name']),
+    own / Number(peer['changes_per_second']),
+  ]);
   return {
     machine: machine(),
     ...rest,
     medians: contenders.map(summary),
     ratios: Object.fromEntries(ratios),
-    runs: Object.fromEntries(contenders.map(({ name, runs }) => [name, runs])),
+    runs: Object.fromEntries(contenders.map(({ name, runs }) => [name, runs.map(runDocument)])),
   };
 }
 

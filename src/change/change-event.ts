@@ -46,11 +46,7 @@ export interface Bound {
  * Why a change can't be applied as it stands: the envelope lost part of its meaning (DESIGN §4). Such a change is
  * re-read from the source or, without one, dead-lettered with this reason; never guessed.
  */
-export type Ambiguity =
-  | 'multi-cell-update'
-  | 'duration'
-  | 'marker-expiry-unknown'
-  | 'delete-without-time';
+export type Ambiguity = 'multi-cell-update' | 'duration' | 'marker-expiry-unknown' | 'delete-without-time';
 
 interface ChangeBase {
   /** `keyspace.table` of the source. */

@@ -1,4 +1,4 @@
-import type { Cell, ChangeEvent, Marker, PartitionDelete, RangeDelete, RowKey, RowWrite } from "./change-event.ts";
+import type { Cell, ChangeEvent, Marker, PartitionDelete, RangeDelete, RowKey, RowWrite } from './change-event.ts';
 import { cover, mergeMarkers, replaces, stateOf, type RowState, type ValueOrder } from './row-state.ts';
 
 export interface FoldedRow {

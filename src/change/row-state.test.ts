@@ -41,10 +41,14 @@ const rowDelete: fc.Arbitrary<RowDelete> = time.map((writeTime) => ({
 const change: fc.Arbitrary<RowWrite | RowDelete> = fc.oneof({ weight: 4, arbitrary: write }, rowDelete);
 const state: fc.Arbitrary<RowState> = fc
   .array(change, { maxLength: 4 })
-  .map((changes) => changes.reduce<RowState>((row, next) => mergeRows(row, stateOf(next, COLUMNS), orders), emptyRow(COLUMNS)));
+  .map((changes) =>
+    changes.reduce<RowState>((row, next) => mergeRows(row, stateOf(next, COLUMNS), orders), emptyRow(COLUMNS)),
+  );
 
 /** Swept cells tie with the value they were swept from; such pairs are told apart by bytes that one of them lost. */
-const unswept = state.filter((row) => row.cells.every((entry) => entry === null || entry.value !== null || entry.expiry === null));
+const unswept = state.filter((row) =>
+  row.cells.every((entry) => entry?.value != null || entry?.expiry == null),
+);
 
 describe('merge of row states', () => {
   it('is commutative', () => {
@@ -95,7 +99,14 @@ describe('merge of row states', () => {
 describe('fold of a batch', () => {
   it('is the merge of its changes in any order with any duplicates', () => {
     const shuffled = fc
-      .array(change.filter((entry) => entry.kind === 'row-delete' || entry.cells.every((c) => c === null || c.value !== null || c.expiry === null)), { minLength: 1, maxLength: 8 })
+      .array(
+        change.filter(
+          (entry) =>
+            entry.kind === 'row-delete' ||
+            entry.cells.every((c) => c?.value != null || c?.expiry == null),
+        ),
+        { minLength: 1, maxLength: 8 },
+      )
       .chain((changes) =>
         fc
           .tuple(
@@ -155,11 +166,23 @@ describe('the tie rule at equal write times', () => {
 describe('existence of a row', () => {
   it('ends with its last living cell where no marker was written', () => {
     const row = stateOf(
-      { kind: 'write', table: 'k.t', key: KEY, ambiguity: null, writeTime: 1n, marker: null, cells: [{ writeTime: 1n, value: 'a', expiry: null }, null, null] },
+      {
+        kind: 'write',
+        table: 'k.t',
+        key: KEY,
+        ambiguity: null,
+        writeTime: 1n,
+        marker: null,
+        cells: [{ writeTime: 1n, value: 'a', expiry: null }, null, null],
+      },
       COLUMNS,
     );
     expect(isAlive(row, 0n)).toBe(true);
-    const emptied = mergeRows(row, { ...emptyRow(COLUMNS), cells: [{ writeTime: 2n, value: null, expiry: null }, null, null] }, orders);
+    const emptied = mergeRows(
+      row,
+      { ...emptyRow(COLUMNS), cells: [{ writeTime: 2n, value: null, expiry: null }, null, null] },
+      orders,
+    );
     expect(isAlive(emptied, 0n)).toBe(false);
   });
 });

@@ -132,4 +132,3 @@ export function nextExpiry(row: RowState, nowUs: bigint): bigint | null {
 export function isEmpty(row: RowState): boolean {
   return row.marker === null && row.cells.every((cell) => cell === null);
 }
-

@@ -31,6 +31,8 @@ describe('murmur3Token', () => {
 
 describe('serialisePartitionKey', () => {
   it('frames the components of a composite key', () => {
-    expect(Buffer.from(serialisePartitionKey([Buffer.from([1, 2]), Buffer.from('x')])).toString('base64')).toBe('AAIBAgAAAXgA');
+    expect(Buffer.from(serialisePartitionKey([Buffer.from([1, 2]), Buffer.from('x')])).toString('base64')).toBe(
+      'AAIBAgAAAXgA',
+    );
   });
 });

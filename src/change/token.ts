@@ -22,7 +22,7 @@ function multiply(aHigh: number, aLow: number, bHigh: number, bLow: number): voi
   const middle = (p00 >>> 16) + (p01 & 0xffff) + (p10 & 0xffff);
   const carry = a1 * b1 + (p01 >>> 16) + (p10 >>> 16) + (middle >>> 16);
   high = (carry + Math.imul(aHigh, bLow) + Math.imul(aLow, bHigh)) | 0;
-  low = ((middle << 16) | (p00 & 0xffff)) | 0;
+  low = (middle << 16) | (p00 & 0xffff) | 0;
 }
 
 function rotateLeft(aHigh: number, aLow: number, bits: number): void {

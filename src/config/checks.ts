@@ -47,6 +47,16 @@ export function checkAcrossKeys(sections: Partial<Configuration>, locate: Locate
     });
   }
 
+  const registry = sections.schemaRegistry?.url ?? null;
+  if (registry !== null) {
+    report(
+      ['schemaRegistry', 'url'],
+      registry,
+      'null, because records in the registry’s format are not read yet',
+      'Let the capture side write plain JSON: JsonConverter without schemas, as in connectors/debezium-cassandra.',
+    );
+  }
+
   const dlq = sections.deadLetter?.topic;
   const clash = tables.findIndex((table) => table.topic === dlq);
   if (dlq !== undefined && clash >= 0) {

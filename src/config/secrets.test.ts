@@ -11,7 +11,7 @@ describe('secrets', () => {
     const configuration = parseConfiguration(
       `
 kafka: { sasl: { mechanism: plain, username: u, password: ${SECRET} } }
-schemaRegistry: { url: "http://reg:8081", username: u, password: ${SECRET} }
+schemaRegistry: { url: null, username: u, password: ${SECRET} }
 source: { cassandra: { username: u, password: ${SECRET} } }
 target: { postgres: { url: "postgres://me:${SECRET}@db/shop?sslpassword=${SECRET}" } }
 tables: [{ source: shop.orders, topic: t, target: public.orders }]

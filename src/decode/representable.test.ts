@@ -28,18 +28,25 @@ const table: Table = {
   usesTtl: false,
 };
 const base = { table: table.name, writeTime: 1n, ambiguity: null };
-const at = (change: ChangeEvent) => representableOnly(table, { decode: () => ({ kind: 'change', change }) }).decode({} as SourceRecord);
+const at = (change: ChangeEvent) =>
+  representableOnly(table, { decode: () => ({ kind: 'change', change }) }).decode({} as SourceRecord);
 const write = (key: string[], time: string | null): ChangeEvent => ({
   ...base,
   kind: 'write',
   key: rowKey(key),
   marker: null,
-  cells: [{ writeTime: 1n, value: '5', expiry: null }, time === null ? null : { writeTime: 1n, value: time, expiry: null }],
+  cells: [
+    { writeTime: 1n, value: '5', expiry: null },
+    time === null ? null : { writeTime: 1n, value: time, expiry: null },
+  ],
 });
 
 describe('a value that the target can’t hold exactly', () => {
   it('is refused with its place: a time below the microsecond', () => {
-    expect(at(write(['k', 'c'], '12:00:00.000000001'))).toMatchObject({ kind: 'refused', refusal: { path: 'after.t' } });
+    expect(at(write(['k', 'c'], '12:00:00.000000001'))).toMatchObject({
+      kind: 'refused',
+      refusal: { path: 'after.t' },
+    });
     expect(at(write(['k', 'c'], '12:00:00.000001000'))).toMatchObject({ kind: 'change' });
     expect(at(write(['k', 'c'], null))).toMatchObject({ kind: 'change' });
   });

@@ -106,7 +106,10 @@ export async function runService(configuration: Configuration, options: RunServi
       door: target.door,
       store: target.shards,
       topics: new Map(
-        tables.map((table) => [table.topic, { table: table.name, decoder: representableOnly(table, createDebeziumCassandraDecoder(table)) }]),
+        tables.map((table) => [
+          table.topic,
+          { table: table.name, decoder: representableOnly(table, createDebeziumCassandraDecoder(table)) },
+        ]),
       ),
       deadLetters,
       breaker: configuration.deadLetter.breaker,

@@ -40,6 +40,10 @@ export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const parts = [error.message];
   if (error instanceof AggregateError && error.message === '') parts[0] = error.errors.map(messageOf).join('; ');
-  if (error.cause !== undefined) parts.push(messageOf(error.cause));
+  if (error.cause !== undefined) {
+    const cause = messageOf(error.cause);
+    // A message that was made from its cause says it already.
+    if (!parts[0]?.includes(cause)) parts.push(cause);
+  }
   return parts.filter((part) => part !== '').join(': ');
 }

@@ -1,5 +1,5 @@
 import type { Pool, PoolClient } from 'pg';
-import { fold, type Fold, type FoldedRow } from '../change/fold.ts';
+import { fold, type Fold } from '../change/fold.ts';
 import type { Clock } from '../shared/clock.ts';
 import { LockstepError } from '../shared/errors.ts';
 import type { ApplyBatch, ApplyResult, Door } from './batch.ts';
@@ -9,8 +9,8 @@ import { probesOf, readProbes } from './probes.ts';
 import { classifyPostgresError } from './postgres-errors.ts';
 import { applyWideTombstones } from './wide-tombstones.ts';
 import { planRows, type RowPlan } from './row-plan.ts';
-import { RowParameters, keyParameters } from './row-codec.ts';
-import { rowStatements, type RowStatements } from './row-statements.ts';
+import { rowStatements } from './row-statements.ts';
+import { rowWrites, type TableDoor } from './row-writes.ts';
 import { checkCommitted, gateStatement, pipeline, rollback, type Statement } from './transaction.ts';
 
 export interface DoorOptions {
@@ -18,12 +18,6 @@ export interface DoorOptions {
   readonly controlSchema: string;
   readonly tables: readonly BoundTable[];
   readonly clock: Clock;
-}
-
-/** What the door knows of one table, compiled once. */
-export interface TableDoor {
-  readonly bound: BoundTable;
-  readonly statements: RowStatements;
 }
 
 /**
@@ -54,7 +48,10 @@ export class PostgresDoor implements Door {
   async apply(batch: ApplyBatch): Promise<ApplyResult> {
     const table = this.#tables.get(batch.table);
     if (table === undefined) {
-      throw new LockstepError(`no table ${batch.table} is bound to this door`, { code: 'BUG_UNBOUND_TABLE', kind: 'bug' });
+      throw new LockstepError(`no table ${batch.table} is bound to this door`, {
+        code: 'BUG_UNBOUND_TABLE',
+        kind: 'bug',
+      });
     }
     const folded = fold(
       batch.changes.map((entry) => entry.change),
@@ -120,28 +117,4 @@ export class PostgresDoor implements Door {
     checkCommitted(results.at(-1));
     return upsertAt === -1 ? 0 : plan.upserts.length - (results[upsertAt]?.rowCount ?? 0);
   }
-}
-
-function parametersOf(bound: BoundTable, rows: readonly FoldedRow[]): string[] {
-  const parameters = new RowParameters(bound);
-  for (const row of rows) parameters.add(row.key, row.state);
-  return parameters.values();
-}
-
-/** The statements that carry out a plan; shared by the batch, the removal of ranges and the sweep of expired values. */
-export function rowWrites(table: TableDoor, control: ControlStatements, plan: RowPlan): Statement[] {
-  const { bound, statements } = table;
-  const writes: Statement[] = [];
-  if (plan.removals.length > 0) {
-    writes.push({ name: `remove-${bound.id}`, text: statements.remove, values: keyParameters(bound, plan.removals) });
-  }
-  if (plan.graves.length > 0) writes.push(control.bury(bound, plan.graves));
-  if (plan.replacements.length > 0) {
-    const values = parametersOf(bound, plan.replacements);
-    writes.push({ name: `replace-${bound.id}`, text: statements.replace, values });
-  }
-  if (plan.upserts.length > 0) {
-    writes.push({ name: `upsert-${bound.id}`, text: statements.upsert, values: parametersOf(bound, plan.upserts) });
-  }
-  return writes;
 }

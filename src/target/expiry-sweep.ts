@@ -4,7 +4,7 @@ import { emptyRow } from '../change/row-state.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { ShardId } from './batch.ts';
 import type { ControlStatements } from './control-statements.ts';
-import { rowWrites, type TableDoor } from './door.ts';
+import { rowWrites, type TableDoor } from './row-writes.ts';
 import { imageFrom, keyParameters } from './row-codec.ts';
 import { readGraves } from './probes.ts';
 import { planRows, type KnownRow } from './row-plan.ts';

@@ -45,16 +45,15 @@ export async function openTarget(options: TargetOptions): Promise<Target> {
     await ensureLedgerPartitions(pool, controlSchema, clock.nowMs());
     const tables = await registerTables(pool, controlSchema, options.tables);
     const control = new ControlStatements(controlSchema);
-    const sweepable = new Map(
-      tables.map((bound) => [bound.table.name, { bound, statements: rowStatements(bound) }]),
-    );
+    const sweepable = new Map(tables.map((bound) => [bound.table.name, { bound, statements: rowStatements(bound) }]));
     return {
       door: new PostgresDoor({ pool, controlSchema, tables, clock }),
       shards: new PostgresShardStore(pool, controlSchema),
       tables,
       async sweep(tableName, shard) {
         const table = sweepable.get(tableName);
-        if (table === undefined) throw new LockstepError(`no table ${tableName}`, { code: 'BUG_UNBOUND_TABLE', kind: 'bug' });
+        if (table === undefined)
+          throw new LockstepError(`no table ${tableName}`, { code: 'BUG_UNBOUND_TABLE', kind: 'bug' });
         try {
           return (await sweepExpired(pool, control, table, shard, clock)) === SWEEP_ROWS;
         } catch (error) {

@@ -45,11 +45,14 @@ export async function migrate(pool: Pool, controlSchema: string): Promise<readon
     const known = new Set(done.rows.map((row) => Number(row.id)));
     const newest = Math.max(0, ...known);
     if (newest > Math.max(0, ...files.map((file) => file.id))) {
-      throw new LockstepError(`the control tables in schema ${controlSchema} are of migration ${newest}, newer than this program`, {
-        code: 'CONTROL_TABLES_NEWER',
-        kind: 'config',
-        remedy: 'run the newer version of Lockstep that migrated them, or restore a backup from before',
-      });
+      throw new LockstepError(
+        `the control tables in schema ${controlSchema} are of migration ${newest}, newer than this program`,
+        {
+          code: 'CONTROL_TABLES_NEWER',
+          kind: 'config',
+          remedy: 'run the newer version of Lockstep that migrated them, or restore a backup from before',
+        },
+      );
     }
     for (const file of files) {
       if (known.has(file.id)) continue;

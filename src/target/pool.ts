@@ -43,9 +43,9 @@ export function createPool(options: PostgresOptions): pg.Pool {
     keepAlive: true,
     application_name: 'lockstep',
     options: settings.map((setting) => `-c ${setting}`).join(' '),
-    types: { getTypeParser: () => (value: string) => value } as unknown as pg.CustomTypesConfig,
+    types: { getTypeParser: () => (value: string) => value },
     pipeline: true,
-  } as pg.PoolConfig);
+  });
   pool.on('error', (error) => options.onIdleError?.(error));
   // A connection that dies while it is checked out reports to its queries *and* emits `error`: without a listener of its
   // own that ends the process ⚠.

@@ -10,7 +10,15 @@ interface PostgresFault {
 
 /** Socket errors of Node: the server is not there, or went away. */
 const CONNECTION_CODES = new Set([
-  'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH', 'EAI_AGAIN', 'ENOENT',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EAI_AGAIN',
+  'ENOENT',
 ]);
 
 /** Exact SQLSTATEs that differ from their class (DESIGN §5, "Errors"). */
@@ -63,7 +71,7 @@ export function classifyPostgresError(error: unknown, action: string, control = 
   if (error instanceof LockstepError) return error;
   const fault = (error ?? {}) as PostgresFault;
   const state = fault.code;
-  let kind: ErrorKind = 'batch';
+  let kind: ErrorKind;
   if (state === undefined) {
     // `pg` reports lost connections and its own time-outs as plain Errors without a code; what JavaScript itself throws
     // (TypeError …) is a fault of ours.

@@ -119,7 +119,13 @@ export class PostgresShardStore implements ShardStore {
           text: `INSERT INTO ${this.#gaps} (topic, incarnation, partition, from_offset, to_offset, after_ms, before_ms)
                  VALUES ($1, $2, $3, $4, $5, $6, $7)`,
           values: [
-            shard.topic, shard.incarnation, shard.partition, String(gap.from), String(gap.to), gap.afterMs, gap.beforeMs,
+            shard.topic,
+            shard.incarnation,
+            shard.partition,
+            String(gap.from),
+            String(gap.to),
+            gap.afterMs,
+            gap.beforeMs,
           ],
         },
         { text: 'COMMIT' },

@@ -3,7 +3,7 @@ import type { FoldedRow } from '../change/fold.ts';
 import type { RangeTombstone } from '../change/range-tombstone.ts';
 import type { RowState } from '../change/row-state.ts';
 import type { ControlStatements } from './control-statements.ts';
-import type { TableDoor } from './door.ts';
+import type { TableDoor } from './row-writes.ts';
 import { imageFrom, keyParameters, stateFrom } from './row-codec.ts';
 import { needsImage, withMemory, type KnownRow } from './row-plan.ts';
 import { pipeline, type Statement } from './transaction.ts';
@@ -51,13 +51,19 @@ export function probesOf(
   ];
   // Without clustering columns a partition delete is a row delete: such a table has no wide tombstones.
   const hasRanges = bound.table.clustering.length > 0;
-  if (hasRanges) statements.push(control.ranges(bound.id, new Set(rows.map((row) => partitionText(bound, row.key.values)))));
+  if (hasRanges)
+    statements.push(control.ranges(bound.id, new Set(rows.map((row) => partitionText(bound, row.key.values)))));
   const imageRows = rows.filter((row) => needsImage(bound, row.state, row.state, nowUs));
   if (imageRows.length > 0) statements.push(imagesOf(table, imageRows));
   return { statements, hasRanges, imageRows };
 }
 
-function readImages(table: BoundTable, asked: readonly FoldedRow[], answer: Answer, into: Map<string, RowState | null>): void {
+function readImages(
+  table: BoundTable,
+  asked: readonly FoldedRow[],
+  answer: Answer,
+  into: Map<string, RowState | null>,
+): void {
   for (const row of asked) into.set(row.key.text, null);
   for (const line of answer.rows) {
     const row = asked[Number(line[0]) - 1];
@@ -135,5 +141,8 @@ export async function readProbes(
     const [answer] = await pipeline(client, [imagesOf(table, asked)]);
     if (answer !== undefined) readImages(bound, asked, answer, images);
   }
-  return known.map((row) => ({ ...row, image: images.has(row.key.text) ? (images.get(row.key.text) ?? null) : 'unread' }));
+  return known.map((row) => ({
+    ...row,
+    image: images.has(row.key.text) ? (images.get(row.key.text) ?? null) : 'unread',
+  }));
 }

@@ -59,7 +59,13 @@ export function afterPrefix(prefix: Buffer): Buffer | null {
 }
 
 /** The same on `_cdc_order`, whose bytes are in the source's comparator order and self-delimiting. */
-function beyondInBytes(table: BoundTable, alias: string, bound: Bound, side: 'start' | 'end', parameters: Parameters): string | null {
+function beyondInBytes(
+  table: BoundTable,
+  alias: string,
+  bound: Bound,
+  side: 'start' | 'end',
+  parameters: Parameters,
+): string | null {
   const prefix = table.orderBytesOf(bound.values);
   // A start that includes its values and an end that excludes them cut before the prefix, the others after it.
   const cutsAfter = (side === 'start') !== bound.inclusive;

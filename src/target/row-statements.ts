@@ -75,7 +75,11 @@ export function rowStatements(table: BoundTable): RowStatements {
     'bigint[]',
     ...orderColumn.map(() => 'bytea[]'),
   ];
-  const input = (count: number): string => arrayTypes.slice(0, count).map((type, i) => `$${i + 1}::${type}`).join(', ');
+  const input = (count: number): string =>
+    arrayTypes
+      .slice(0, count)
+      .map((type, i) => `$${i + 1}::${type}`)
+      .join(', ');
   // Sent as text, one literal per row, and cast here.
   const castTo = new Map([
     ['_cdc_versions', 'bigint[]'],

@@ -35,7 +35,14 @@ export function parseBigintArray(text: string): (bigint | null)[] {
 
 /** Types whose text never needs quoting inside an array literal (no comma, brace, quote, backslash or space). */
 const PLAIN_TYPES = new Set([
-  'bigint', 'integer', 'smallint', 'numeric', 'boolean', 'uuid', 'real', 'double precision',
+  'bigint',
+  'integer',
+  'smallint',
+  'numeric',
+  'boolean',
+  'uuid',
+  'real',
+  'double precision',
 ]);
 
 export function isPlainType(targetType: string): boolean {

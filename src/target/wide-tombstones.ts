@@ -3,7 +3,7 @@ import { rowKey, type PartitionDelete, type RangeDelete } from '../change/change
 import { includes, UNBOUNDED, type RangeTombstone } from '../change/range-tombstone.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { ControlStatements } from './control-statements.ts';
-import { rowWrites, type TableDoor } from './door.ts';
+import { rowWrites, type TableDoor } from './row-writes.ts';
 import { readGraves, readRanges } from './probes.ts';
 import { planRows, type KnownRow } from './row-plan.ts';
 import { emptyRow } from '../change/row-state.ts';
@@ -108,7 +108,10 @@ function coveredTombstones(table: TableDoor, stored: Answer): { partition: strin
     const inner = all.find((tombstone) => boundsTextOf(tombstone) === bounds);
     if (inner === undefined) continue;
     const outer = all.find((other) => other !== inner && includes(other, inner, table.bound.clusteringOrder));
-    if (outer !== undefined && !(includes(inner, outer, table.bound.clusteringOrder) && boundsTextOf(outer) > (bounds ?? ''))) {
+    if (
+      outer !== undefined &&
+      !(includes(inner, outer, table.bound.clusteringOrder) && boundsTextOf(outer) > (bounds ?? ''))
+    ) {
       superfluous.push({ partition: partition ?? '', bounds: bounds ?? '' });
     }
   }
@@ -164,7 +167,12 @@ async function coverPartly(
     const lines = images?.rows ?? [];
     const nowUs = BigInt(clock.nowMs()) * 1000n;
     const keys = lines.map((line) => rowKey(bound.keys.map((column, i) => column.mapping.fromTarget(line[i] ?? ''))));
-    const [graveAnswer] = await pipeline(client, [control.graves(bound.id, keys.map((key) => key.text))]);
+    const [graveAnswer] = await pipeline(client, [
+      control.graves(
+        bound.id,
+        keys.map((key) => key.text),
+      ),
+    ]);
     const graves = readGraves(bound, graveAnswer);
     const known = lines.map((line, i): KnownRow => {
       const key = keys[i] ?? rowKey([]);

@@ -32,22 +32,33 @@ const byUuid = tableOf('by_uuid', [
 const AT_US = 1_000_000_000_000_000n;
 const expiries = [AT_US - 5n, AT_US + 5_000_000n];
 // Values whose byte order is not their order: −1 beats 1, and 1.00 beats 1.0.
-const shapes: Record<string, HistoryShape> = {
+const shapes = {
   plain: {
     table: plain.name,
     keys: [['1', '2']],
     partitionColumns: 1,
-    values: [['', 'a', 'é', 'zz"\\'], ['-1', '1', '7'], ['1.0', '1.00', '9', '-2.5']],
+    values: [
+      ['', 'a', 'é', 'zz"\\'],
+      ['-1', '1', '7'],
+      ['1.0', '1.00', '9', '-2.5'],
+    ],
     expiries,
   },
   ranged: {
     table: ranged.name,
-    keys: [['p', 'q"{,'], ['-1', '0', '5'], ['a', 'b', 'z']],
+    keys: [
+      ['p', 'q"{,'],
+      ['-1', '0', '5'],
+      ['a', 'b', 'z'],
+    ],
     partitionColumns: 1,
-    values: [['x', 'y'], ['-9223372036854775808', '9223372036854775807']],
+    values: [
+      ['x', 'y'],
+      ['-9223372036854775808', '9223372036854775807'],
+    ],
     expiries,
   },
-  by_uuid: {
+  byUuid: {
     table: byUuid.name,
     keys: [
       ['1'],
@@ -62,7 +73,7 @@ const shapes: Record<string, HistoryShape> = {
     partitionColumns: 1,
     values: [['x', 'y']],
   },
-};
+} satisfies Record<string, HistoryShape>;
 
 let rig: DoorRig;
 beforeAll(async () => {
@@ -139,7 +150,9 @@ const delivery = (shape: HistoryShape): fc.Arbitrary<Delivery> =>
 /** Applies the batches, each split by shard, the shards of a batch at the same time. */
 async function deliver(table: Table, batches: Delivery['batches']): Promise<void> {
   for (const batch of batches) {
-    const byShard = Array.from({ length: PARTITIONS }, (_, shard) => batch.filter((change) => shardOf(change) === shard));
+    const byShard = Array.from({ length: PARTITIONS }, (_, shard) =>
+      batch.filter((change) => shardOf(change) === shard),
+    );
     await Promise.all(
       byShard.map(async (mine, shard) => {
         if (mine.length > 0) expect(await rig.apply(table, shard, mine)).toMatchObject({ kind: 'committed' });
@@ -149,14 +162,14 @@ async function deliver(table: Table, batches: Delivery['batches']): Promise<void
 }
 
 describe.each([
-  ['plain', plain],
-  ['ranged', ranged],
-  ['by_uuid', byUuid],
-] as const)('the door on table %s', (name, table) => {
+  ['plain', plain, shapes.plain],
+  ['ranged', ranged, shapes.ranged],
+  ['by_uuid', byUuid, shapes.byUuid],
+] as const)('the door on table %s', (_name, table, shape) => {
   it('leaves what the pure merge leaves, for any order, batching, sharding and duplication', async () => {
     const bound = boundOf(table);
     await fc.assert(
-      fc.asyncProperty(delivery(shapes[name] as HistoryShape), async ({ history, batches }) => {
+      fc.asyncProperty(delivery(shape), async ({ history, batches }) => {
         await empty();
         await deliver(table, batches);
         const expected = expectedRows(history, bound, AT_US);

@@ -47,7 +47,13 @@ function cellsOf(table: Table, writeTime: bigint, cells: Cells, expiry: bigint |
   });
 }
 
-function update(table: Table, key: string[], writeTime: bigint, cells: Cells, expiry: bigint | null = null): ChangeEvent {
+function update(
+  table: Table,
+  key: string[],
+  writeTime: bigint,
+  cells: Cells,
+  expiry: bigint | null = null,
+): ChangeEvent {
   return {
     kind: 'write',
     table: table.name,
@@ -59,7 +65,13 @@ function update(table: Table, key: string[], writeTime: bigint, cells: Cells, ex
   };
 }
 
-function insert(table: Table, key: string[], writeTime: bigint, cells: Cells, expiry: bigint | null = null): ChangeEvent {
+function insert(
+  table: Table,
+  key: string[],
+  writeTime: bigint,
+  cells: Cells,
+  expiry: bigint | null = null,
+): ChangeEvent {
   return { ...update(table, key, writeTime, cells, expiry), marker: { writeTime, expiry } } as ChangeEvent;
 }
 
@@ -75,7 +87,11 @@ async function positionOf(table: Table, partition = 0): Promise<bigint> {
   return (await rig.target.shards.load(table.topic, partition))?.next ?? -1n;
 }
 
-async function batchOf(table: Table, changes: readonly ChangeEvent[], more: Partial<ApplyBatch> = {}): Promise<ApplyBatch> {
+async function batchOf(
+  table: Table,
+  changes: readonly ChangeEvent[],
+  more: Partial<ApplyBatch> = {},
+): Promise<ApplyBatch> {
   const from = await positionOf(table);
   return {
     shard: { topic: table.topic, incarnation: 1, partition: 0 },
@@ -151,7 +167,10 @@ describe('deleted rows stay deleted', () => {
   });
 
   it('a range delete that another shard carries removes rows and refuses late ones', async () => {
-    await rig.apply(visits, 0, [insert(visits, ['p', '1'], 10n, { v: 'a' }), insert(visits, ['p', '9'], 10n, { v: 'b' })]);
+    await rig.apply(visits, 0, [
+      insert(visits, ['p', '1'], 10n, { v: 'a' }),
+      insert(visits, ['p', '9'], 10n, { v: 'b' }),
+    ]);
     const range: ChangeEvent = {
       kind: 'range-delete',
       table: visits.name,
@@ -162,8 +181,14 @@ describe('deleted rows stay deleted', () => {
       ambiguity: null,
     };
     await rig.apply(visits, 1, [range]);
-    await rig.apply(visits, 0, [insert(visits, ['p', '7'], 15n, { v: 'late' }), insert(visits, ['p', '8'], 25n, { v: 'new' })]);
-    expect(await rows('SELECT c, v FROM visits ORDER BY c')).toEqual([['1', 'a'], ['8', 'new']]);
+    await rig.apply(visits, 0, [
+      insert(visits, ['p', '7'], 15n, { v: 'late' }),
+      insert(visits, ['p', '8'], 25n, { v: 'new' }),
+    ]);
+    expect(await rows('SELECT c, v FROM visits ORDER BY c')).toEqual([
+      ['1', 'a'],
+      ['8', 'new'],
+    ]);
   });
 
   it('keeps one tombstone where a wider one covers the others', async () => {
@@ -177,7 +202,9 @@ describe('deleted rows stay deleted', () => {
       ambiguity: null,
     });
     await rig.apply(visits, 0, [range(['1'], ['3'], 5n), range(['2'], ['4'], 50n)]);
-    await rig.apply(visits, 1, [{ kind: 'partition-delete', table: visits.name, partition: rowKey(['p']), writeTime: 20n, ambiguity: null }]);
+    await rig.apply(visits, 1, [
+      { kind: 'partition-delete', table: visits.name, partition: rowKey(['p']), writeTime: 20n, ambiguity: null },
+    ]);
     expect(await rows(`SELECT write_time FROM ${SCHEMA}._cdc_range_tombstones ORDER BY 1`)).toEqual([['20'], ['50']]);
   });
 
@@ -231,9 +258,7 @@ describe('versions', () => {
   it('a missing entry means never written, not NULL ⚠', async () => {
     await rig.pool.query(`INSERT INTO people (id, name, _cdc_versions) VALUES (1, 'older program', '{5,5}')`);
     await rig.apply(people, 0, [update(people, ['1'], 6n, { age: '4' })]);
-    expect(await rows('SELECT name, age, _cdc_versions FROM people')).toEqual([
-      ['older program', '4', '{5,5,6}'],
-    ]);
+    expect(await rows('SELECT name, age, _cdc_versions FROM people')).toEqual([['older program', '4', '{5,5,6}']]);
   });
 
   it('an older change is superseded and counted, not an error', async () => {
@@ -264,7 +289,10 @@ describe('expiry', () => {
 
   it('keeps the row and the other cells when one cell expires', async () => {
     rig.clock.set(1_000_000);
-    await rig.apply(people, 0, [insert(people, ['1'], 10n, { age: '1' }), update(people, ['1'], 11n, { name: 'ttl' }, at(1_002_000))]);
+    await rig.apply(people, 0, [
+      insert(people, ['1'], 10n, { age: '1' }),
+      update(people, ['1'], 11n, { name: 'ttl' }, at(1_002_000)),
+    ]);
     rig.clock.set(1_003_000);
     await rig.target.sweep(people.name, { topic: people.topic, incarnation: 1, partition: 0 });
     expect(await rows('SELECT name, age, _cdc_versions FROM people')).toEqual([[null, '1', '{10,11,10}']]);
@@ -328,11 +356,16 @@ describe('the ledger', () => {
     await rig.target.door.apply({
       ...batch,
       next: batch.from + 6n,
-      deadLetters: [{ ...letter, changeId: ids[0] ?? null }, { ...letter, offset: 4n }],
+      deadLetters: [
+        { ...letter, changeId: ids[0] ?? null },
+        { ...letter, offset: 4n },
+      ],
       duplicates: [ids[1] ?? ''],
     });
     expect(
-      await rows(`SELECT records, duplicates, processed, dead_lettered, replace(min_id::text, '-', ''), ids, outcomes FROM ${SCHEMA}._cdc_ledger`),
+      await rows(
+        `SELECT records, duplicates, processed, dead_lettered, replace(min_id::text, '-', ''), ids, outcomes FROM ${SCHEMA}._cdc_ledger`,
+      ),
     ).toEqual([['6', '1', '2', '0', ids[1], `\\x${ids[1] ?? ''}${ids[0] ?? ''}`, '\\x0000']]);
     expect(await rows(`SELECT count(*) FROM ${SCHEMA}._cdc_dead_letters`)).toEqual([['2']]);
   });
@@ -346,15 +379,26 @@ describe('gaps and registration', () => {
     expect(await rig.target.shards.recordGap({ ...gap, from: from + 1n })).toBe(false);
     expect(await rig.target.shards.recordGap(gap)).toBe(true);
     expect(await positionOf(people, 1)).toBe(from + 10n);
-    expect(await rows(`SELECT from_offset, to_offset FROM ${SCHEMA}._cdc_gaps`)).toEqual([[String(from), String(from + 10n)]]);
+    expect(await rows(`SELECT from_offset, to_offset FROM ${SCHEMA}._cdc_gaps`)).toEqual([
+      [String(from), String(from + 10n)],
+    ]);
   });
 
   it('keeps ordinals for ever and refuses a second source for one target', async () => {
-    const wider: Table = { ...people, regular: [column('zip', 'regular', scalar('text'), 'text'), ...people.regular.slice(1)] };
+    const wider: Table = {
+      ...people,
+      regular: [column('zip', 'regular', scalar('text'), 'text'), ...people.regular.slice(1)],
+    };
     const options = { pool: rig.pool, controlSchema: SCHEMA, clock: rig.clock };
     const [bound] = (await openTarget({ ...options, tables: [wider] })).tables;
-    expect(bound?.regular.map((entry) => [entry.column.name, entry.ordinal])).toEqual([['zip', 4], ['age', 3]]);
+    expect(bound?.regular.map((entry) => [entry.column.name, entry.ordinal])).toEqual([
+      ['zip', 4],
+      ['age', 3],
+    ]);
     const rival = { ...people, name: 'shop.rival', topic: 'cass1.shop.rival' };
-    await expect(openTarget({ ...options, tables: [rival] })).rejects.toMatchObject({ code: 'TARGET_FED_TWICE', kind: 'config' });
+    await expect(openTarget({ ...options, tables: [rival] })).rejects.toMatchObject({
+      code: 'TARGET_FED_TWICE',
+      kind: 'config',
+    });
   });
 });

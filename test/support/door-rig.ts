@@ -17,7 +17,17 @@ export function column(
   targetType: string,
   more: Partial<Column> = {},
 ): Column {
-  return { name, target: name, kind, descending: false, type, targetType, notNull: kind !== 'regular', allowLoss: [], ...more };
+  return {
+    name,
+    target: name,
+    kind,
+    descending: false,
+    type,
+    targetType,
+    notNull: kind !== 'regular',
+    allowLoss: [],
+    ...more,
+  };
 }
 
 export function tableOf(name: string, columns: readonly Column[], more: Partial<Table> = {}): Table {

@@ -27,7 +27,8 @@ export function changes(shape: HistoryShape): fc.Arbitrary<ChangeEvent> {
   const partition = fc
     .tuple(...shape.keys.slice(0, shape.partitionColumns).map((values) => fc.constantFrom(...values)))
     .map((values) => rowKey(values));
-  const expiry = shape.expiries === undefined ? fc.constant(null) : fc.option(fc.constantFrom(...shape.expiries), { nil: null });
+  const expiry =
+    shape.expiries === undefined ? fc.constant(null) : fc.option(fc.constantFrom(...shape.expiries), { nil: null });
   const base = { table: shape.table, ambiguity: null };
   const write = fc
     .record({
@@ -46,17 +47,32 @@ export function changes(shape: HistoryShape): fc.Arbitrary<ChangeEvent> {
       ),
     })
     .map(({ key: rowOf, writeTime, insert, expiry: at, picks }): ChangeEvent => {
-      const cells = (picks as (string | null | undefined)[]).map((value): Cell | null =>
+      const cells = picks.map((value): Cell | null =>
         value === undefined ? null : { writeTime, value, expiry: value === null ? null : at },
       );
-      return { ...base, kind: 'write', key: rowOf, writeTime, marker: insert ? { writeTime, expiry: at } : null, cells };
+      return {
+        ...base,
+        kind: 'write',
+        key: rowOf,
+        writeTime,
+        marker: insert ? { writeTime, expiry: at } : null,
+        cells,
+      };
     });
-  const rowDelete = fc.record({ key, writeTime: time }).map((fields): ChangeEvent => ({ ...base, kind: 'row-delete', ...fields }));
+  const rowDelete = fc
+    .record({ key, writeTime: time })
+    .map((fields): ChangeEvent => ({ ...base, kind: 'row-delete', ...fields }));
   const clustering = shape.keys.slice(shape.partitionColumns);
   if (clustering.length === 0) return fc.oneof({ weight: 6, arbitrary: write }, { weight: 1, arbitrary: rowDelete });
   const bound: fc.Arbitrary<Bound> = fc
-    .record({ length: fc.nat(clustering.length), inclusive: fc.boolean(), values: fc.tuple(...clustering.map((values) => fc.constantFrom(...values))) })
-    .map(({ length, inclusive, values }) => (length === 0 ? UNBOUNDED : { values: values.slice(0, length), inclusive }));
+    .record({
+      length: fc.nat(clustering.length),
+      inclusive: fc.boolean(),
+      values: fc.tuple(...clustering.map((values) => fc.constantFrom(...values))),
+    })
+    .map(({ length, inclusive, values }) =>
+      length === 0 ? UNBOUNDED : { values: values.slice(0, length), inclusive },
+    );
   const partitionDelete = fc
     .record({ partition, writeTime: time })
     .map((fields): ChangeEvent => ({ ...base, kind: 'partition-delete', ...fields }));
@@ -79,7 +95,10 @@ export function expectedRows(history: readonly ChangeEvent[], table: BoundTable,
   for (const change of history) {
     if (change.kind === 'write' || change.kind === 'row-delete') {
       const known = rows.get(change.key.text)?.state ?? emptyRow(columns);
-      rows.set(change.key.text, { values: change.key.values, state: mergeRows(known, stateOf(change, columns), table.valueOrders) });
+      rows.set(change.key.text, {
+        values: change.key.values,
+        state: mergeRows(known, stateOf(change, columns), table.valueOrders),
+      });
     } else {
       const range = change.kind === 'range-delete' ? change : { start: UNBOUNDED, end: UNBOUNDED };
       const list = ranges.get(change.partition.text) ?? [];

@@ -51,7 +51,13 @@ export async function startPostgres(settings: Readonly<Record<string, string>> =
     { cwd: data, env: environment, ...(runAs ?? {}) },
   );
   const port = await getPort();
-  const all = { shared_buffers: '256MB', max_wal_size: '2GB', listen_addresses: '127.0.0.1', unix_socket_directories: '', ...settings };
+  const all = {
+    shared_buffers: '256MB',
+    max_wal_size: '2GB',
+    listen_addresses: '127.0.0.1',
+    unix_socket_directories: '',
+    ...settings,
+  };
   const server = spawn(
     binaries.postgres,
     ['-D', data, '-p', String(port), ...Object.entries(all).flatMap(([key, value]) => ['-c', `${key}=${value}`])],

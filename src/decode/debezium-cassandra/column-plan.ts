@@ -40,7 +40,8 @@ function compileColumn(column: Column, index: number): ColumnPlan {
     role: column.kind,
     index,
     // Cassandra keeps clustering 1.0 and 1.00 as one row: one text for both, or they would fold as two rows.
-    decode: column.kind === 'clustering' ? (value, reading) => canonicalClustering(type, decode(value, reading)) : decode,
+    decode:
+      column.kind === 'clustering' ? (value, reading) => canonicalClustering(type, decode(value, reading)) : decode,
     multiCell: isMultiCell(type),
     duration: holdsDuration(type),
   };

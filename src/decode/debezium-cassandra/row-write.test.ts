@@ -192,7 +192,12 @@ describe('what the table says of its columns', () => {
   });
 
   test('clustering decimals 1.0 and 1.00 are one row, as in Cassandra', () => {
-    const byDecimal = tableOf({ name: 't', partition: ['id bigint'], clustering: ['c decimal'], regular: ['name text'] });
+    const byDecimal = tableOf({
+      name: 't',
+      partition: ['id bigint'],
+      clustering: ['c decimal'],
+      regular: ['name text'],
+    });
     const keyOf = (text: string) =>
       decoded({ table: byDecimal, op: 'i', after: { id, c: cell(`"${text}"`), name: cell('"x"') } }).key.text;
     expect(keyOf('1.00')).toBe(keyOf('1.0'));
