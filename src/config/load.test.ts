@@ -148,6 +148,11 @@ log: { level: loud }
     expect(problems(`${text}\nsource: { cassandra: {} }`)).toEqual([]);
   });
 
+  it('refuses a schema registry, whose records are not read yet', () => {
+    const text = 'schemaRegistry: { url: "http://registry:8081" }\ntables: [{ source: a.b, topic: t, target: public.b }]';
+    expect(problems(text)).toContainEqual(expect.objectContaining({ path: 'schemaRegistry.url', found: 'http://registry:8081' }));
+  });
+
   it('reports the first syntax error with its line, and every duplicate key', () => {
     expect(problems('tables: [\nkafka: {')).toMatchObject([{ code: 'CONFIG_SYNTAX', where: 'lockstep.yaml:2' }]);
     expect(problems(`${TABLE}log: {}\nlog: {}\napi: {}\napi: {}`)).toMatchObject([
