@@ -46,9 +46,7 @@ const state: fc.Arbitrary<RowState> = fc
   );
 
 /** Swept cells tie with the value they were swept from; such pairs are told apart by bytes that one of them lost. */
-const unswept = state.filter((row) =>
-  row.cells.every((entry) => entry?.value != null || entry?.expiry == null),
-);
+const unswept = state.filter((row) => row.cells.every((entry) => entry?.value != null || entry?.expiry == null));
 
 describe('merge of row states', () => {
   it('is commutative', () => {
@@ -101,9 +99,7 @@ describe('fold of a batch', () => {
     const shuffled = fc
       .array(
         change.filter(
-          (entry) =>
-            entry.kind === 'row-delete' ||
-            entry.cells.every((c) => c?.value != null || c?.expiry == null),
+          (entry) => entry.kind === 'row-delete' || entry.cells.every((c) => c?.value != null || c?.expiry == null),
         ),
         { minLength: 1, maxLength: 8 },
       )

@@ -149,8 +149,11 @@ log: { level: loud }
   });
 
   it('refuses a schema registry, whose records are not read yet', () => {
-    const text = 'schemaRegistry: { url: "http://registry:8081" }\ntables: [{ source: a.b, topic: t, target: public.b }]';
-    expect(problems(text)).toContainEqual(expect.objectContaining({ path: 'schemaRegistry.url', found: 'http://registry:8081' }));
+    const text =
+      'schemaRegistry: { url: "http://registry:8081" }\ntables: [{ source: a.b, topic: t, target: public.b }]';
+    expect(problems(text)).toContainEqual(
+      expect.objectContaining({ path: 'schemaRegistry.url', found: 'http://registry:8081' }),
+    );
   });
 
   it('reports the first syntax error with its line, and every duplicate key', () => {

@@ -108,7 +108,8 @@ export class RowParameters {
       const entry = this.#columns[i];
       if (entry === undefined) continue;
       const value = i < keyCount ? (key.values[i] ?? '') : (state.cells[i - keyCount]?.value ?? null);
-      this.#texts[i] = (this.#texts[i] ?? '') + separator + (value === null ? 'NULL' : element(entry.column, entry.plain, value));
+      this.#texts[i] =
+        (this.#texts[i] ?? '') + separator + (value === null ? 'NULL' : element(entry.column, entry.plain, value));
     }
     const { versions, expiries } = bookkeepingOf(this.#table, state);
     this.#versions += `${separator}"${versions}"`;

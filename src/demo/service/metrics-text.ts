@@ -42,11 +42,6 @@ export function sumOf(samples: MetricSamples, name: string): number {
   return (samples.get(name) ?? []).reduce((sum, sample) => sum + sample.value, 0);
 }
 
-/** Largest value of a metric, 0 where there is none. */
-export function maxOf(samples: MetricSamples, name: string): number {
-  return Math.max(0, ...(samples.get(name) ?? []).map((sample) => sample.value));
-}
-
 /**
  * A counter that goes on over restarts of the process that counts. A value below the last one means a new process, whose
  * count is added to what was seen of the old one; what the old one counted after the last look is not known.
