@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import kafkajs, { type Kafka, type Producer } from 'kafkajs';
 import { openStack } from '../../src/stack/index.ts';
 import { choosePorts } from '../../src/stack/native/ports.ts';
+import { pollUntil } from '../../src/stack/poll.ts';
 import { writeState } from '../../src/stack/native/state-file.ts';
 import type { BenchEvent } from './events.ts';
 import type { OrderChange, Workload } from './orders.ts';
@@ -17,6 +18,9 @@ import type { OrderChange, Workload } from './orders.ts';
 const RECORDS_PER_BATCH = 16;
 /** Produce requests in flight: generating the next one overlaps the broker's work. */
 const SENDS_IN_FLIGHT = 16;
+
+/** A broker on a busy machine takes its time to elect leaders. */
+const TOPIC_LIMIT_MS = 60_000;
 
 export interface BenchKafka {
   readonly broker: string;
@@ -51,7 +55,9 @@ export async function createTopic(kafka: BenchKafka, topic: string, partitions: 
   await admin.connect();
   try {
     await admin.createTopics({
-      waitForLeaders: true,
+      // kafkajs would wait, but gives up when the broker does not know its new topic yet.
+      waitForLeaders: false,
+      timeout: TOPIC_LIMIT_MS,
       topics: [
         {
           topic,
@@ -61,6 +67,14 @@ export async function createTopic(kafka: BenchKafka, topic: string, partitions: 
         },
       ],
     });
+    const ready = async (): Promise<true | undefined> => {
+      const metadata = await admin.fetchTopicMetadata({ topics: [topic] }).catch(() => null);
+      const led = metadata?.topics[0]?.partitions.filter(({ leader }) => leader >= 0) ?? [];
+      return led.length === partitions ? true : undefined;
+    };
+    if (!(await pollUntil(ready, { limitMs: TOPIC_LIMIT_MS, everyMs: 100 }))) {
+      throw new Error(`${topic} has no leaders after ${TOPIC_LIMIT_MS / 1000} s`);
+    }
   } finally {
     await admin.disconnect();
   }

@@ -48,7 +48,9 @@ export class StalenessProbes {
   readonly #open = new Map<string, Probe>();
   readonly #all = histogram();
   readonly #undisturbed = histogram();
-  #isDisturbed = false;
+  #isDown = false;
+  /** Probes that the catching up after a crash is over with: those on their way when the service was back. */
+  readonly #catchingUp = new Set<string>();
   #lastMs: number | null = null;
 
   constructor(writer: SourceWriter, postgres: pg.Pool, random: Random) {
@@ -74,10 +76,13 @@ export class StalenessProbes {
     return this.#lastMs === null && waiting === 0 ? null : Math.max(waiting, this.#lastMs ?? 0);
   }
 
-  /** Marks everything under way as disturbed, and what follows until it is called again. */
-  disturbed(isDisturbed: boolean): void {
-    this.#isDisturbed = isDisturbed;
-    if (isDisturbed) for (const probe of this.#open.values()) probe.disturbed = true;
+  /** The service was killed (true), or it applies changes again (false) and catches up with what has waited. */
+  disturbed(isDown: boolean): void {
+    this.#isDown = isDown;
+    for (const [id, probe] of this.#open) {
+      probe.disturbed = true;
+      if (!isDown) this.#catchingUp.add(id);
+    }
   }
 
   /** Whether every probe was seen. */
@@ -89,7 +94,7 @@ export class StalenessProbes {
   async write(stopWriting: AbortSignal): Promise<void> {
     for (let number = 1; !stopWriting.aborted; number += 1) {
       const id = randomUuid(this.#random);
-      this.#open.set(id, { writtenMs: Date.now(), disturbed: this.#isDisturbed });
+      this.#open.set(id, { writtenMs: Date.now(), disturbed: this.#isDown || this.#catchingUp.size > 0 });
       const columns = {
         id: cassandra.types.Uuid.fromString(id),
         email: `probe-${number}@example.org`,
@@ -119,6 +124,7 @@ export class StalenessProbes {
     const probe = this.#open.get(id);
     if (probe === undefined) return;
     this.#open.delete(id);
+    this.#catchingUp.delete(id);
     const staleness = Math.min(HIGHEST_MS, Math.max(0, Date.now() - probe.writtenMs));
     this.#lastMs = staleness;
     this.#all.recordValue(staleness);
