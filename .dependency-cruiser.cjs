@@ -61,6 +61,13 @@ module.exports = {
       },
     },
     {
+      name: 'the-proof-shares-nothing-with-the-service',
+      comment: 'A proof that decodes with the service’s own code would share its mistakes',
+      severity: 'error',
+      from: { path: '^src/demo/proof/' },
+      to: { path: '^src/(change|decode|catalog|target|consume|deadletter|source|operate|config)/' },
+    },
+    {
       name: 'no-cycles',
       severity: 'error',
       from: {},

@@ -12,6 +12,13 @@ process.on('uncaughtException', (error) => {
   process.exit(EXIT.bug);
 });
 
+// kafkajs can leave a rejection behind when its own disconnect fails after a crash that it has reported already; the
+// consumer's back-off deals with the crash. Any other forgotten rejection is a bug like an exception that nobody caught.
+process.on('unhandledRejection', (reason) => {
+  if (!(reason instanceof Error) || !reason.name.startsWith('KafkaJS')) throw reason;
+  process.stderr.write(`${errorText(reason)}\n`);
+});
+
 // kafkajs sets timers in the past on purpose ("at once"), which Node 24 remarks on each time: noise to an operator.
 process.removeAllListeners('warning');
 process.on('warning', (warning) => {

@@ -71,10 +71,12 @@ export async function startPostgres(settings: Readonly<Record<string, string>> =
   return {
     url,
     async stop() {
-      const gone = once(server, 'exit');
-      // SIGINT: fast shutdown, sessions are ended.
-      server.kill('SIGINT');
-      await gone;
+      if (server.exitCode === null && server.signalCode === null) {
+        const gone = once(server, 'exit');
+        // SIGINT: fast shutdown, sessions are ended.
+        server.kill('SIGINT');
+        await gone;
+      }
       await rm(home, { recursive: true, force: true });
     },
   };
