@@ -1,10 +1,10 @@
 import { hash } from 'node:crypto';
-import type { Bound, ChangeEvent } from './change-event.ts';
+import type { Bound, ChangeEvent, RowWrite } from './change-event.ts';
 
 /** 32 lower-case hex digits; text order = order of the write time (clamped to its millisecond), so windows are ranges. */
 export type ChangeId = string;
 
-/** 32 hex digits over the whole change. Only equal fingerprints are duplicates that may be skipped. */
+/** Hash over the whole change (of a delete, its ID). Only equal fingerprints are duplicates that may be skipped. */
 export type Fingerprint = string;
 
 /** Rises when the encoding below changes, so that IDs of two encodings never meet by accident. */
@@ -40,17 +40,31 @@ function identity(change: ChangeEvent): string {
   }
 }
 
-/** Change ID and fingerprint of one change (DESIGN §2). SHA-256, because windows prove delivery by these IDs. */
-export function identify(change: ChangeEvent): { readonly id: ChangeId; readonly fingerprint: Fingerprint } {
-  const text = identity(change);
-  const id = clampedMs(change.writeTime) + hash('sha256', text, 'hex').slice(0, HASH_HEX_DIGITS);
-  if (change.kind !== 'write') return { id, fingerprint: hash('sha256', text, 'hex').slice(0, 32) };
-  let contents = text;
-  contents += change.marker === null ? '\n-' : `\n${change.marker.writeTime}:${change.marker.expiry ?? ''}`;
+/** What a write says beside its identity, injectively. */
+function contentsOf(change: RowWrite): string {
+  let contents = change.marker === null ? '-' : `${change.marker.writeTime}:${change.marker.expiry ?? ''}`;
   for (const cell of change.cells) {
     if (cell === null) contents += '\n';
     else if (cell.value === null) contents += `\n${cell.writeTime}:${cell.expiry ?? ''}`;
     else contents += `\n${cell.writeTime}:${cell.expiry ?? ''}:${cell.value.length}:${cell.value}`;
   }
-  return { id, fingerprint: hash('sha256', contents, 'hex').slice(0, 32) };
+  return contents;
+}
+
+/**
+ * Change ID and fingerprint of one change (DESIGN §2). SHA-256, because windows prove delivery by these IDs.
+ *
+ * `contents`: text that decides marker and cells together with the change's identity, if the decoder has such a text
+ * anyway (the part of the envelope it was read from): writing the cells out again costs more than decoding them. Two
+ * readings of one change by different texts get different fingerprints, which is harmless: both are applied.
+ */
+export function identify(
+  change: ChangeEvent,
+  contents: string | null = null,
+): { readonly id: ChangeId; readonly fingerprint: Fingerprint } {
+  const id = clampedMs(change.writeTime) + hash('sha256', identity(change), 'hex').slice(0, HASH_HEX_DIGITS);
+  if (change.kind !== 'write') return { id, fingerprint: id };
+  // One digest over everything, because tens of thousands are remembered: text put together from parts keeps the parts.
+  const whole = `${id}${change.marker === null ? 'u' : 'i'}${contents ?? contentsOf(change)}`;
+  return { id, fingerprint: hash('sha256', whole, 'base64') };
 }

@@ -15,12 +15,13 @@ function integerBytes(width: 1 | 2 | 4 | 8): (text: string) => Uint8Array | null
   return (text) => {
     const value = parseInteger(text);
     if (value === null || value < -limit || value >= limit) return null;
-    return int64(value).subarray(8 - width);
+    // Partition keys are mostly of this type, and a view of a buffer costs as much as the buffer.
+    return width === 8 ? int64(value) : int64(value).subarray(8 - width);
   };
 }
 
 function int64(value: bigint): Uint8Array {
-  const out = Buffer.alloc(8);
+  const out = Buffer.allocUnsafe(8);
   out.writeBigInt64BE(value);
   return out;
 }

@@ -56,7 +56,7 @@ export function itemOf(record: SourceRecord, decoder: Decoder): Item {
         return { kind: 'refused', record, bytes, refusal: decoded.refusal, stage: 'decode', change: null, id: null };
       case 'change': {
         const { change } = decoded;
-        const { id, fingerprint } = identify(change);
+        const { id, fingerprint } = identify(change, decoded.contents);
         const refusal = refusalOfAmbiguity(change);
         return refusal === null
           ? { kind: 'change', record, bytes, change, id, fingerprint }

@@ -33,7 +33,7 @@ export const defaultLimits: ConsumeLimits = {
   maxBatchChanges: 2_000,
   maxBatchBytes: 8 * 1024 * 1024,
   maxBytesInFlight: 64 * 1024 * 1024,
-  maxQueuedBytes: 2 * 1024 * 1024,
+  maxQueuedBytes: 768 * 1024,
   decodeSliceMs: 4,
   retryMinMs: 100,
   retryMaxMs: 15_000,

@@ -22,7 +22,8 @@ export interface Refusal {
 }
 
 export type Decoded =
-  | { readonly kind: 'change'; readonly change: ChangeEvent }
+  /** `contents`: see `identify` of src/change/change-id.ts; null where the decoder has no such text. */
+  | { readonly kind: 'change'; readonly change: ChangeEvent; readonly contents: string | null }
   | { readonly kind: 'refused'; readonly refusal: Refusal }
   /** Nothing to apply and nothing wrong: a Kafka tombstone. Counted. */
   | { readonly kind: 'skipped'; readonly reason: 'kafka-tombstone' };

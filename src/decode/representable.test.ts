@@ -29,7 +29,7 @@ const table: Table = {
 };
 const base = { table: table.name, writeTime: 1n, ambiguity: null };
 const at = (change: ChangeEvent) =>
-  representableOnly(table, { decode: () => ({ kind: 'change', change }) }).decode({} as SourceRecord);
+  representableOnly(table, { decode: () => ({ kind: 'change', change, contents: null }) }).decode({} as SourceRecord);
 const write = (key: string[], time: string | null): ChangeEvent => ({
   ...base,
   kind: 'write',

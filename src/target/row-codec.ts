@@ -6,6 +6,43 @@ import { isPlainType, parseBigintArray, quotedElement } from './sql-text.ts';
 
 const NEVER_TEXT = String(NEVER);
 
+/** Bits of a bigint that are safe to set: a table with more slots always sends its versions one by one. */
+const MAX_MASK_SLOTS = 62;
+
+/** All that was written of a row, if it was written at one time: the time and one bit per slot from the lowest. */
+interface OneTime {
+  readonly writtenAt: string;
+  readonly written: string;
+}
+
+/**
+ * Most rows of a batch come from one change: their versions are one time, sent as that and a mask of the slots it wrote
+ * and spread by PostgreSQL. Array literals of repeated times were half of all bytes sent. Null where times differ.
+ */
+function oneTimeOf(table: BoundTable, state: RowState): OneTime | null {
+  if (table.slots > MAX_MASK_SLOTS) return null;
+  let writeTime: bigint | null = null;
+  // Two halves of 31 bits: numbers, because a BigInt per cell costs more than it saves.
+  let low = 0;
+  let high = 0;
+  const note = (entry: Cell | Marker, ordinal: number): boolean => {
+    writeTime ??= entry.writeTime;
+    const slot = ordinal - MARKER_ORDINAL;
+    if (slot < 31) low |= 1 << slot;
+    else high |= 1 << (slot - 31);
+    return entry.writeTime === writeTime;
+  };
+  if (state.marker !== null) note(state.marker, MARKER_ORDINAL);
+  for (let i = 0; i < table.regular.length; i++) {
+    const cell = state.cells[i];
+    const column = table.regular[i];
+    if (cell != null && column !== undefined && !note(cell, column.ordinal)) return null;
+  }
+  if (writeTime === null) return null;
+  const written = high === 0 ? String(low) : String((BigInt(high) << 31n) | BigInt(low));
+  return { writtenAt: String(writeTime), written };
+}
+
 /** Versions and expiries of a row as the target keeps them: by ordinal, as array literals. */
 export interface Bookkeeping {
   readonly versions: string;
@@ -72,61 +109,75 @@ export function stateFrom(
   };
 }
 
+/** Of a row that needs no array literal at all. */
+const NOTHING_BUT_TIME: Bookkeeping = { versions: '', expiries: null };
+
+function hasExpiry(state: RowState): boolean {
+  return (state.marker?.expiry ?? null) !== null || state.cells.some((cell) => cell !== null && cell.expiry !== null);
+}
+
 function element(column: BoundColumn, plain: boolean, value: string): string {
   const text = column.mapping.identity ? value : column.mapping.toTarget(value);
   return plain ? text : quotedElement(text);
 }
 
-/** Collects rows as one array literal per column: the parameters of `RowStatements`. */
+/**
+ * Collects rows as one array literal per column: the parameters of `RowStatements`. Elements are joined once at the end:
+ * text that grows element by element is a chain of small objects, a kilobyte of garbage a row.
+ */
 export class RowParameters {
   readonly #table: BoundTable;
-  readonly #columns: readonly { readonly column: BoundColumn; readonly plain: boolean }[];
-  readonly #texts: string[];
-  #versions = '';
-  #expiries = '';
-  #tokens = '';
-  #orders = '';
-  #count = 0;
+  readonly #columns: readonly { readonly column: BoundColumn; readonly plain: boolean; readonly elements: string[] }[];
+  readonly #times: string[] = [];
+  readonly #masks: string[] = [];
+  readonly #versions: string[] = [];
+  readonly #expiries: string[] = [];
+  readonly #tokens: string[] = [];
+  readonly #orders: string[] = [];
 
   constructor(table: BoundTable) {
     this.#table = table;
     this.#columns = [...table.keys, ...table.regular].map((column) => ({
       column,
       plain: isPlainType(column.column.targetType),
+      elements: [],
     }));
-    this.#texts = this.#columns.map(() => '');
-  }
-
-  get count(): number {
-    return this.#count;
   }
 
   add(key: RowKey, state: RowState): void {
-    const separator = this.#count === 0 ? '' : ',';
     const keyCount = this.#table.keys.length;
     for (let i = 0; i < this.#columns.length; i++) {
       const entry = this.#columns[i];
       if (entry === undefined) continue;
       const value = i < keyCount ? (key.values[i] ?? '') : (state.cells[i - keyCount]?.value ?? null);
-      this.#texts[i] =
-        (this.#texts[i] ?? '') + separator + (value === null ? 'NULL' : element(entry.column, entry.plain, value));
+      entry.elements.push(value === null ? 'NULL' : element(entry.column, entry.plain, value));
     }
-    const { versions, expiries } = bookkeepingOf(this.#table, state);
-    this.#versions += `${separator}"${versions}"`;
-    this.#expiries += separator + (expiries === null ? 'NULL' : `"${expiries}"`);
-    this.#tokens += separator + (this.#table.tokenOf(key.values)?.toString() ?? 'NULL');
+    const oneTime = oneTimeOf(this.#table, state);
+    const { versions, expiries } =
+      oneTime === null || hasExpiry(state) ? bookkeepingOf(this.#table, state) : NOTHING_BUT_TIME;
+    this.#times.push(oneTime === null ? 'NULL' : oneTime.writtenAt);
+    this.#masks.push(oneTime === null ? 'NULL' : oneTime.written);
+    this.#versions.push(oneTime === null ? `"${versions}"` : 'NULL');
+    this.#expiries.push(expiries === null ? 'NULL' : `"${expiries}"`);
+    this.#tokens.push(this.#table.tokenOf(key.values)?.toString() ?? 'NULL');
     if (this.#table.usesOrderColumn) {
       const clustering = key.values.slice(this.#table.table.partitionKey.length);
-      this.#orders += `${separator}"\\\\x${this.#table.orderBytesOf(clustering).toString('hex')}"`;
+      this.#orders.push(`"\\\\x${this.#table.orderBytesOf(clustering).toString('hex')}"`);
     }
-    this.#count += 1;
   }
 
   /** Parameters of `upsert` and `replace`. */
   values(): string[] {
-    const bookkeeping = [this.#versions, this.#expiries, this.#tokens];
-    if (this.#table.usesOrderColumn) bookkeeping.push(this.#orders);
-    return [...this.#texts, ...bookkeeping].map((text) => `{${text}}`);
+    const lists = [
+      ...this.#columns.map(({ elements }) => elements),
+      this.#times,
+      this.#masks,
+      this.#versions,
+      this.#expiries,
+      this.#tokens,
+    ];
+    if (this.#table.usesOrderColumn) lists.push(this.#orders);
+    return lists.map((elements) => `{${elements.join(',')}}`);
   }
 }
 

@@ -3,7 +3,7 @@ import { arrayTypeOf, isArrayType, quoteIdentifier } from './sql-text.ts';
 
 /** The generated SQL of one table. Parameters of every statement are arrays, one element per row. */
 export interface RowStatements {
-  /** Keys, regular columns, versions, expiries, token, order: merges cell by cell. */
+  /** Keys, regular columns, the one write time and the bits of the slots it wrote, or versions; expiries, token, order. */
   readonly upsert: string;
   /** The same parameters: replaces the whole image of rows that the transaction has locked. */
   readonly replace: string;
@@ -66,9 +66,12 @@ export function rowStatements(table: BoundTable): RowStatements {
   const regular = table.regular.map((column) => quoteIdentifier(column.column.target));
   const orderColumn = table.usesOrderColumn ? ['_cdc_order'] : [];
   const all = [...keys, ...regular, '_cdc_versions', '_cdc_expiries', '_cdc_token', ...orderColumn];
+  const inputs = [...keys, ...regular, 'written_at', 'written', ...all.slice(keys.length + regular.length)];
   const arrayTypes = [
     ...table.keys.map((key) => arrayTypeOf(key.column.targetType)),
     ...table.regular.map((column) => arrayTypeOf(column.column.targetType)),
+    'bigint[]',
+    'bigint[]',
     // Arrays of arrays would be unnested flat: one literal per row, cast in the select list.
     'text[]',
     'text[]',
@@ -82,19 +85,25 @@ export function rowStatements(table: BoundTable): RowStatements {
       .join(', ');
   // Sent as text, one literal per row, and cast here.
   const castTo = new Map([
-    ['_cdc_versions', 'bigint[]'],
     ['_cdc_expiries', 'bigint[]'],
     ...table.regular
       .filter((column) => isArrayType(column.column.targetType))
       .map((column): [string, string] => [quoteIdentifier(column.column.target), column.column.targetType]),
   ]);
+  const slots = Array.from({ length: table.slots }, (_, i) => i + 1);
+  const spread = slots
+    .map((slot) => `CASE WHEN (r.written >> ${slot - 1}) & 1 = 1 THEN r.written_at ELSE ${NEVER_SQL} END`)
+    .join(', ');
   const selected = all
     .map((name) => {
+      if (name === '_cdc_versions') {
+        return `CASE WHEN r._cdc_versions IS NULL THEN ARRAY[${spread}] ELSE r._cdc_versions::bigint[] END AS _cdc_versions`;
+      }
       const type = castTo.get(name);
       return type === undefined ? `r.${name}` : `r.${name}::${type} AS ${name}`;
     })
     .join(', ');
-  const rows = `SELECT ${selected} FROM unnest(${input(all.length)}) AS r(${all.join(', ')})`;
+  const rows = `SELECT ${selected} FROM unnest(${input(inputs.length)}) AS r(${inputs.join(', ')})`;
 
   const sides: Sides = { incoming: 'EXCLUDED', stored: 't' };
   const markerWins = wins(MARKER_ORDINAL, markerTie(sides), sides);
@@ -103,7 +112,6 @@ export function rowStatements(table: BoundTable): RowStatements {
   );
   winners.set(MARKER_ORDINAL, markerWins);
 
-  const slots = Array.from({ length: table.slots }, (_, i) => i + 1);
   const versions = slots.map((slot) =>
     winners.has(slot)
       ? `greatest(${versionOf('t', slot)}, ${versionOf('EXCLUDED', slot)})`

@@ -136,6 +136,8 @@ describe('a crash between any two statements', () => {
       for (let at = 1; at <= statements; at += 1) {
         const batch = await seed();
         await expect(doorOver(breakingPool(rig.pool, at, moment).pool).apply(batch)).rejects.toThrow();
+        // A COMMIT whose connection was cut may still be under way: its lock is waited for.
+        await rig.pool.query(`SELECT 1 FROM ${SCHEMA}._cdc_offsets WHERE topic = $1 FOR UPDATE`, [table.topic]);
         const position = (await rig.target.shards.load(table.topic, 0))?.next;
         const segments = await scalarOf(`SELECT count(*) FROM ${SCHEMA}._cdc_ledger`);
         // The position and the ledger tell the same story: nothing, or everything with only the answer lost.

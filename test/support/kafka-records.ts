@@ -12,6 +12,7 @@ export const plainDecoder: Decoder = {
       return { kind: 'refused', refusal: { code: 'GARBAGE', message: 'no text', path: 'value' } };
     return {
       kind: 'change',
+      contents: null,
       change: {
         kind: 'write',
         table: TEST_TABLE,

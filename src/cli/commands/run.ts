@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { DEFAULT_CONFIGURATION_FILE, loadConfiguration } from '../../config/index.ts';
+import { boundHeapGrowth } from '../../operate/heap-growth.ts';
 import { createLogger } from '../../operate/logger.ts';
 import { EXIT } from '../exit-code.ts';
 
@@ -16,6 +17,7 @@ export function runCommand(): Command {
     .option('-c, --config <file>', `configuration file (default ${DEFAULT_CONFIGURATION_FILE})`)
     .action(async (options: { config?: string }) => {
       const configuration = loadConfiguration({ path: options.config, env: process.env });
+      boundHeapGrowth();
       const { runService } = await import('../../operate/run-service.ts');
       const logger = createLogger({ level: configuration.log.level });
       const controller = new AbortController();

@@ -13,7 +13,12 @@ import { createDebeziumCassandraDecoder } from './index.ts';
 type Written = string | null | readonly [string, bigint];
 
 function change(value: ChangeEvent): Decoded {
-  return { kind: 'change', change: value };
+  return { kind: 'change', change: value, contents: null };
+}
+
+/** What was decoded, without the text it was read from. */
+function withoutContents(decoded: Decoded): Decoded {
+  return decoded.kind === 'change' ? { ...decoded, contents: null } : decoded;
 }
 
 function eventsOf(name: FixtureName) {
@@ -210,8 +215,7 @@ describe.each(Object.entries(EXPECTED))('%s.jsonl', (name, expected) => {
     const record = records[line - 1];
     if (record === undefined) throw new Error(`no line ${line}`);
     // Cold (general reading) and warm (scanner) must say the same.
-    expect(createDebeziumCassandraDecoder(TABLES[name as FixtureName]).decode(record)).toEqual(event);
-    expect(decoder.decode(record)).toEqual(event);
-    expect(decoder.decode(record)).toEqual(event);
+    const cold = createDebeziumCassandraDecoder(TABLES[name as FixtureName]);
+    for (const each of [cold, decoder, decoder]) expect(withoutContents(each.decode(record))).toEqual(event);
   });
 });

@@ -34,6 +34,7 @@ describe('row and partition deletes', () => {
   test('without clustering columns every delete is a row delete, dated by its cells', () => {
     expect(decode({ table: flat, op: 'd', after: { id, v: gone(5), w: gone(5) }, tsUs: 9 })).toEqual({
       kind: 'change',
+      contents: null,
       change: { kind: 'row-delete', table: 'shop.flat', writeTime: 5n, ambiguity: null, key: rowKey(['1']) },
     });
   });
@@ -42,6 +43,7 @@ describe('row and partition deletes', () => {
     const after = { id, c1: cell('2'), c2: cell('"a"'), v: gone(5), s: gone(5) };
     expect(decode({ table: wide, op: 'd', after, tsUs: 5 })).toEqual({
       kind: 'change',
+      contents: null,
       change: { kind: 'row-delete', table: 'shop.wide', writeTime: 5n, ambiguity: null, key: rowKey(['1', '2', 'a']) },
     });
   });
@@ -50,6 +52,7 @@ describe('row and partition deletes', () => {
     const after = { id, c1: gone(861), c2: gone(861), v: gone(861), s: gone(861) };
     expect(decode({ table: wide, op: 'd', after, tsUs: 862, key: '{"id":1,"c1":null,"c2":null}' })).toEqual({
       kind: 'change',
+      contents: null,
       change: {
         kind: 'partition-delete',
         table: 'shop.wide',
@@ -131,6 +134,7 @@ describe('range deletes', () => {
     for (const op of ['r', 't']) {
       expect(decode(range(wide, start, end, op))).toEqual({
         kind: 'change',
+        contents: null,
         change: {
           kind: 'range-delete',
           table: 'shop.wide',

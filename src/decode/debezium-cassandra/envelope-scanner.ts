@@ -13,8 +13,20 @@ import { parseFast, type Json } from './json.ts';
 export interface Scanned {
   readonly op: string;
   readonly writeTime: bigint;
+  /** Where the fields of `after` begin: the text from here on decides marker and cells. */
+  readonly afterAt: number;
+  /** The same array for as long as the order of the columns stays. */
   readonly names: readonly string[];
+  /** Valid until the next scan: the cells are used again. */
   readonly values: readonly Json[];
+}
+
+/** A cell of the record at hand; one object a column for the scanner's whole life, because ten a record are garbage. */
+interface OpenCell {
+  [name: string]: Json;
+  value: Json;
+  deletion_ts: Json;
+  set: true;
 }
 
 /** Pieces of the head: plain JSON strings (no escapes) and integers, as JSON's grammar has them. */
@@ -67,19 +79,22 @@ class TextReader {
     return true;
   }
 
-  /** A cell: null, or {value, deletion_ts, set}. */
-  cell(): Json {
+  /** A cell: null, or {value, deletion_ts, set} in the object given. */
+  cell(into: OpenCell): Json {
     if (this.text.charCodeAt(this.at) === LETTER_N) {
       this.expect('null');
       return null;
     }
     this.expect(BEFORE_VALUE);
     const value = this.#value();
-    if (this.skip(BEHIND_LASTING_VALUE)) return { value, deletion_ts: null, set: true };
+    into.value = value;
+    into.deletion_ts = null;
+    if (this.skip(BEHIND_LASTING_VALUE)) return into;
     this.expect(BEFORE_DELETION);
     const until = this.skip('null') ? null : this.#number();
     this.expect(BEHIND_CELL);
-    return { value, deletion_ts: until, set: true };
+    into.deletion_ts = until;
+    return into;
   }
 
   #value(): Json {
@@ -160,6 +175,8 @@ export class EnvelopeScanner {
   readonly #table: string;
   #names: readonly string[] = [];
   #prefixes: readonly string[] = [];
+  #cells: readonly OpenCell[] = [];
+  #values: Json[] = [];
 
   constructor(table: Table) {
     this.#keyspace = `"${table.keyspace}"`;
@@ -171,6 +188,8 @@ export class EnvelopeScanner {
     if (names.length === this.#names.length && names.every((name, index) => name === this.#names[index])) return;
     this.#names = names;
     this.#prefixes = names.map((name, index) => `${index === 0 ? '' : ','}${JSON.stringify(name)}:`);
+    this.#cells = names.map(() => ({ value: null, deletion_ts: null, set: true }));
+    this.#values = names.map(() => null);
   }
 
   /** The event, or null where the general reading must look at it (and may then refuse it). */
@@ -180,15 +199,19 @@ export class EnvelopeScanner {
     const head = HEAD.exec(text);
     if (head?.[3] !== this.#keyspace || head[4] !== this.#table) return null;
     try {
-      const reader = new TextReader(text, HEAD.lastIndex);
-      const values: Json[] = [];
-      for (const prefix of this.#prefixes) {
+      const afterAt = HEAD.lastIndex;
+      const reader = new TextReader(text, afterAt);
+      const values = this.#values;
+      for (let i = 0; i < this.#prefixes.length; i++) {
+        const prefix = this.#prefixes[i];
+        const cell = this.#cells[i];
+        if (prefix === undefined || cell === undefined) return null;
         reader.expect(prefix);
-        values.push(reader.cell());
+        values[i] = reader.cell(cell);
       }
       reader.expect('}}');
       if (reader.at !== text.length) return null;
-      return { op: head[1] ?? '', writeTime: BigInt(head[2] ?? ''), names: this.#names, values };
+      return { op: head[1] ?? '', writeTime: BigInt(head[2] ?? ''), afterAt, names: this.#names, values };
     } catch {
       // Nothing is lost: the general reading sees the same text and says what is wrong with it, if anything is.
       return null;

@@ -111,7 +111,7 @@ export function createDebeziumCassandraDecoder(table: Table, options: DebeziumCa
     if (envelope === null && text !== 'null') return { kind: 'skipped', reason: 'kafka-tombstone' };
     if (!isObject(envelope)) throw new Refused('NOT_AN_OBJECT', 'value', `found ${shown(envelope)}`);
     if (key === null) throw new Refused('NULL_KEY', 'key', 'null');
-    return { kind: 'change', change: decodeEnvelope(envelope, key, readingOf(text, exact)) };
+    return { kind: 'change', change: decodeEnvelope(envelope, key, readingOf(text, exact)), contents: null };
   }
 
   function decodeScanned(text: string, key: Buffer | null): Decoded | null {
@@ -119,7 +119,9 @@ export function createDebeziumCassandraDecoder(table: Table, options: DebeziumCa
     if (key === null || scanned === null) return null;
     const reading = readingOf(text, false);
     const time = checkedTime(microseconds(scanned.writeTime, 'source.ts_us', reading));
-    return { kind: 'change', change: rowWrite(scanned, scanned.op !== 'u', time, key, reading) };
+    // The op stands in the change as the marker; time, table and key in its identity; all else is in this text.
+    const contents = text.slice(scanned.afterAt);
+    return { kind: 'change', change: rowWrite(scanned, scanned.op !== 'u', time, key, reading), contents };
   }
 
   function decodeValue(value: Buffer, key: Buffer | null): Decoded {

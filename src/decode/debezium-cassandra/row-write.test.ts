@@ -18,7 +18,8 @@ function decoded(spec: Partial<EventSpec> & Pick<EventSpec, 'op' | 'after'>): Ro
   const decoder = createDebeziumCassandraDecoder(spec.table ?? table);
   const result = decoder.decode(record);
   if (result.kind !== 'change' || result.change.kind !== 'write') throw new Error(JSON.stringify(result));
-  expect(decoder.decode(record)).toEqual(result);
+  const { kind, change } = result;
+  expect(decoder.decode(record)).toMatchObject({ kind, change });
   return result.change;
 }
 

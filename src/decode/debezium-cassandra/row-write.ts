@@ -99,7 +99,19 @@ export function compileRowWrite(
     };
   }
 
+  let planned: readonly string[] = [];
+  let plans: readonly (ColumnPlan | undefined)[] = [];
+  /** The columns of these names; the fast reading names them by the same array each time. */
+  const plansOf = (names: readonly string[]): readonly (ColumnPlan | undefined)[] => {
+    if (names !== planned) {
+      planned = names;
+      plans = names.map((name) => columns.get(name));
+    }
+    return plans;
+  };
+
   return ({ names, values }, insert, writeTime, key, reading) => {
+    const plansHere = plansOf(names);
     const cells = new Array<Cell | null>(width).fill(null);
     const texts = new Array<string>(keyCount);
     const raws = new Array<Json>(keyCount);
@@ -108,10 +120,9 @@ export function compileRowWrite(
     let ambiguity: Ambiguity | null = null;
     let collectionWritten = false;
     for (let at = 0; at < names.length; at++) {
-      const name = names[at] ?? '';
       const value = values[at] ?? null;
-      const column = columns.get(name);
-      if (column === undefined) checkOtherField(name, value);
+      const column = plansHere[at];
+      if (column === undefined) checkOtherField(names[at] ?? '', value);
       else if (column.role === 'regular') {
         if (value === null) continue;
         const cell = regularCell(column, cellOf(value, column.path), insert, writeTime, reading);
