@@ -6,8 +6,9 @@ import { isPlainType, parseBigintArray, quotedElement } from './sql-text.ts';
 
 const NEVER_TEXT = String(NEVER);
 
-/** Bits of a bigint that are safe to set: a table with more slots always sends its versions one by one. */
-const MAX_MASK_SLOTS = 62;
+/** Bits of half a mask and of a whole one: a table with more slots sends its versions one by one. */
+const HALF_SLOTS = 31;
+const MAX_MASK_SLOTS = 2 * HALF_SLOTS;
 
 /** All that was written of a row, if it was written at one time: the time and one bit per slot from the lowest. */
 interface OneTime {
@@ -21,26 +22,24 @@ interface OneTime {
  */
 function oneTimeOf(table: BoundTable, state: RowState): OneTime | null {
   if (table.slots > MAX_MASK_SLOTS) return null;
-  let writeTime: bigint | null = null;
+  const { marker, cells } = state;
+  let time = marker === null ? null : marker.writeTime;
   // Two halves of 31 bits: numbers, because a BigInt per cell costs more than it saves.
-  let low = 0;
+  let low = marker === null ? 0 : 1;
   let high = 0;
-  const note = (entry: Cell | Marker, ordinal: number): boolean => {
-    writeTime ??= entry.writeTime;
-    const slot = ordinal - MARKER_ORDINAL;
-    if (slot < 31) low |= 1 << slot;
-    else high |= 1 << (slot - 31);
-    return entry.writeTime === writeTime;
-  };
-  if (state.marker !== null) note(state.marker, MARKER_ORDINAL);
   for (let i = 0; i < table.regular.length; i++) {
-    const cell = state.cells[i];
+    const cell = cells[i];
     const column = table.regular[i];
-    if (cell != null && column !== undefined && !note(cell, column.ordinal)) return null;
+    if (cell == null || column === undefined) continue;
+    time ??= cell.writeTime;
+    if (cell.writeTime !== time) return null;
+    const slot = column.ordinal - MARKER_ORDINAL;
+    if (slot < HALF_SLOTS) low |= 1 << slot;
+    else high |= 1 << (slot - HALF_SLOTS);
   }
-  if (writeTime === null) return null;
-  const written = high === 0 ? String(low) : String((BigInt(high) << 31n) | BigInt(low));
-  return { writtenAt: String(writeTime), written };
+  if (time === null) return null;
+  const written = high === 0 ? String(low) : String((BigInt(high) << BigInt(HALF_SLOTS)) | BigInt(low));
+  return { writtenAt: String(time), written };
 }
 
 /** Versions and expiries of a row as the target keeps them: by ordinal, as array literals. */

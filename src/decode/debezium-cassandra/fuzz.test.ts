@@ -6,6 +6,8 @@ import {
   TABLES,
   type FixtureName,
 } from '../../../test/fixtures/debezium-cassandra/tables.ts';
+import type { ChangeEvent } from '../../change/change-event.ts';
+import { identify } from '../../change/change-id.ts';
 import type { Decoded } from '../record.ts';
 import { EnvelopeScanner } from './envelope-scanner.ts';
 import { createDebeziumCassandraDecoder, DECODE_CODES } from './index.ts';
