@@ -61,7 +61,9 @@ for (const [name, subset] of [
     return decoded;
   });
   const decode = fastest(subset.length, () => void decodeAll(subset));
-  const identified = fastest(subset.length, () => changes.forEach(({ change, contents }) => void identify(change, contents)));
+  const identified = fastest(subset.length, () =>
+    changes.forEach(({ change, contents }) => void identify(change, contents)),
+  );
   const parse = fastest(subset.length, () =>
     subset.forEach((record) => void JSON.parse(record.value?.toString() ?? '')),
   );

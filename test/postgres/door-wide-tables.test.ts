@@ -35,27 +35,30 @@ function write(table: Table, at: (position: number) => bigint | null, marker: bi
   };
 }
 
-describe.each(tables.map((table) => [table.regular.length, table] as const))('a table of %i columns', (width, table) => {
-  const versions = async (): Promise<string[]> => {
-    const { rows } = await rig.pool.query<{ v: string }>(
-      `SELECT array_to_string(_cdc_versions, ',') AS v FROM ${table.targetTable}`,
-    );
-    return (rows[0]?.v ?? '').split(',');
-  };
+describe.each(tables.map((table) => [table.regular.length, table] as const))(
+  'a table of %i columns',
+  (width, table) => {
+    const versions = async (): Promise<string[]> => {
+      const { rows } = await rig.pool.query<{ v: string }>(
+        `SELECT array_to_string(_cdc_versions, ',') AS v FROM ${table.targetTable}`,
+      );
+      return (rows[0]?.v ?? '').split(',');
+    };
 
-  it('keeps the write time of exactly the cells that were written', async () => {
-    for (const last of new Set([0, Math.floor(width / 2), width - 1])) {
+    it('keeps the write time of exactly the cells that were written', async () => {
+      for (const last of new Set([0, Math.floor(width / 2), width - 1])) {
+        await rig.pool.query(`TRUNCATE ${table.targetTable}`);
+        await rig.apply(table, 0, [write(table, (i) => (i === last ? 5n : null), null)]);
+        const expected = table.regular.map((_, i) => (i === last ? '5' : NEVER));
+        expect(await versions()).toEqual([NEVER, ...expected]);
+      }
+    });
+
+    it('merges a row of one time with a row of many', async () => {
       await rig.pool.query(`TRUNCATE ${table.targetTable}`);
-      await rig.apply(table, 0, [write(table, (i) => (i === last ? 5n : null), null)]);
-      const expected = table.regular.map((_, i) => (i === last ? '5' : NEVER));
-      expect(await versions()).toEqual([NEVER, ...expected]);
-    }
-  });
-
-  it('merges a row of one time with a row of many', async () => {
-    await rig.pool.query(`TRUNCATE ${table.targetTable}`);
-    await rig.apply(table, 0, [write(table, () => 5n, 5n)]);
-    await rig.apply(table, 0, [write(table, (i) => BigInt(i % 9) + 1n, null)]);
-    expect(await versions()).toEqual(['5', ...table.regular.map((_, i) => String(Math.max(5, (i % 9) + 1)))]);
-  });
-});
+      await rig.apply(table, 0, [write(table, () => 5n, 5n)]);
+      await rig.apply(table, 0, [write(table, (i) => BigInt(i % 9) + 1n, null)]);
+      expect(await versions()).toEqual(['5', ...table.regular.map((_, i) => String(Math.max(5, (i % 9) + 1)))]);
+    });
+  },
+);
