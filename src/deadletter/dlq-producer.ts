@@ -7,6 +7,7 @@
  */
 import type { Kafka, Producer } from 'kafkajs';
 import kafkajs from 'kafkajs';
+import { LRUCache } from 'lru-cache';
 import { LockstepError, messageOf } from '../shared/errors.ts';
 import { coordinatesOf, deadLetterRecord } from './dead-letter.ts';
 import type { DeadLetter, DeadLetterOrigin, DeadLetterRecord } from './dead-letter.ts';
@@ -102,7 +103,7 @@ function groupsOf(records: readonly DeadLetterRecord[]): DeadLetterRecord[][] {
 /** The DLQ producer over kafkajs. Connects on first use. */
 export function createDlqProducer(options: DlqProducerOptions): DeadLetterSink {
   const { kafka, topic, origin } = options;
-  const remembered = new Set<string>();
+  const remembered = new LRUCache<string, true>({ max: MAX_REMEMBERED });
   let producer: Promise<Producer> | null = null;
 
   async function connect(): Promise<Producer> {
@@ -122,15 +123,6 @@ export function createDlqProducer(options: DlqProducerOptions): DeadLetterSink {
     producer = null;
     const connected = await old?.catch(() => null);
     await connected?.disconnect().catch(() => undefined);
-  }
-
-  function remember(coordinates: string): void {
-    remembered.add(coordinates);
-    if (remembered.size <= MAX_REMEMBERED) return;
-    for (const oldest of remembered) {
-      remembered.delete(oldest);
-      break;
-    }
   }
 
   return {
@@ -153,7 +145,7 @@ export function createDlqProducer(options: DlqProducerOptions): DeadLetterSink {
           await discard();
           throw classify(error, topic);
         }
-        for (const record of group) remember(record.key);
+        for (const record of group) remembered.set(record.key, true);
       }
     },
     forget(letters) {
