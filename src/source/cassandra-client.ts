@@ -76,6 +76,18 @@ function tlsOptions(ssl: CassandraOptions['ssl']): Pick<cassandra.ClientOptions,
 }
 
 /**
+ * The port of the nodes that the driver hears of. It takes their addresses from `system.peers`, which has no ports, so
+ * with its default every node but the contact points would count as down wherever CQL is on another port than 9042.
+ */
+function protocolOptions(contactPoints: readonly string[]): Pick<cassandra.ClientOptions, 'protocolOptions'> {
+  const ports = new Set(
+    contactPoints.map((point) => /^[^:]+:(\d+)$|\]:(\d+)$/.exec(point)).map((match) => match?.[1] ?? match?.[2]),
+  );
+  const [port] = ports;
+  return ports.size === 1 && port !== undefined ? { protocolOptions: { port: Number(port) } } : {};
+}
+
+/**
  * Driver options under which values keep what they are: 64-bit integers as bigint and not as rounded numbers, maps and
  * sets as Map and Set ⚠ (a plain object loses key types). Even so the driver is not exact for decimals with a negative
  * scale, empty values and far timestamps (facts): a reader of values takes those from raw bytes (`decimal_as_blob(c)`).
@@ -84,6 +96,7 @@ function driverOptions(options: CassandraOptions): cassandra.DseClientOptions {
   const { username, password } = options;
   return {
     contactPoints: [...options.contactPoints],
+    ...protocolOptions(options.contactPoints),
     localDataCenter: options.localDataCenter,
     applicationName: 'lockstep',
     encoding: { map: Map, set: Set, useBigIntAsLong: true, useBigIntAsVarint: true },

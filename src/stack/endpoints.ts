@@ -7,7 +7,14 @@ export interface ClientPorts {
   readonly cassandra: number;
   readonly postgres: number;
   readonly agent: number;
+  /** Of the second Cassandra node, which is on {@link SECOND_NODE_ADDRESS} and the first one's port. */
+  readonly agent2?: number | undefined;
+  /** Listener that advertises a proxy. */
+  readonly kafkaBehindProxy?: number | undefined;
 }
+
+/** The second node's loopback address; nodes of one cluster share their ports. */
+export const SECOND_NODE_ADDRESS = '127.0.0.2';
 
 /** Connection URL with credentials. */
 export function loopbackPostgresUrl(port: number, password: string, database: string = POSTGRES_DATABASE): string {
@@ -22,9 +29,19 @@ export function agentHealthUrl(port: number): string {
 /** Endpoints for those ports. */
 export function loopbackEndpoints(ports: ClientPorts, postgresPassword: string): StackEndpoints {
   return {
-    kafka: { brokers: [`127.0.0.1:${ports.kafka}`] },
-    cassandra: { contactPoints: [`127.0.0.1:${ports.cassandra}`], localDataCenter: LOCAL_DATA_CENTER },
+    kafka: {
+      brokers: [`127.0.0.1:${ports.kafka}`],
+      behindProxy: ports.kafkaBehindProxy === undefined ? null : `127.0.0.1:${ports.kafkaBehindProxy}`,
+    },
+    cassandra: {
+      contactPoints: [
+        `127.0.0.1:${ports.cassandra}`,
+        ...(ports.agent2 === undefined ? [] : [`${SECOND_NODE_ADDRESS}:${ports.cassandra}`]),
+      ],
+      localDataCenter: LOCAL_DATA_CENTER,
+    },
     postgres: { url: loopbackPostgresUrl(ports.postgres, postgresPassword) },
     agent: { healthUrl: agentHealthUrl(ports.agent), topicPrefix: TOPIC_PREFIX },
+    agentHealthUrls: [ports.agent, ...(ports.agent2 === undefined ? [] : [ports.agent2])].map(agentHealthUrl),
   };
 }

@@ -3,6 +3,8 @@ export { DEFAULT_STACK_DIR, openStack, type OpenStackOptions } from './open-stac
 export { PROVIDER_CHOICES, type ProviderChoice } from './provider-choice.ts';
 export {
   PART_NAMES,
+  SECOND_NODE_PARTS,
+  type AnyPartName,
   type Lifetime,
   type PartName,
   type PartState,
@@ -12,6 +14,7 @@ export {
   type StackEndpoints,
   type StackEvent,
   type StackStatus,
+  type StopSignal,
   type UpOptions,
 } from './stack.ts';
 export { StackError, type StackErrorCode } from './stack-error.ts';

@@ -1,6 +1,7 @@
 /** Opens the stack of a directory with the provider that was asked for, or the one that is there. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import type { NativeOptions } from './native/native-options.ts';
 import { NativeStack } from './native/native-stack.ts';
 import { decideProvider, findProviders, type ProviderChoice } from './provider-choice.ts';
 import { StackError } from './stack-error.ts';
@@ -14,6 +15,8 @@ export interface OpenStackOptions {
   readonly provider: ProviderChoice;
   /** Holds data, logs and state; made when missing. Relative to the working directory. */
   readonly dir: string;
+  /** What only native stacks have. */
+  readonly native?: NativeOptions;
 }
 
 /** The provider whose data a directory holds already. */
@@ -44,7 +47,14 @@ export async function openStack(options: OpenStackOptions): Promise<Stack> {
   }
   const choice = before ?? options.provider;
   const provider = choice === 'native' ? 'native' : decideProvider(choice, await findProviders());
-  if (provider === 'native') return new NativeStack(dir);
+  if (provider === 'native') return new NativeStack(dir, options.native);
+  if (options.native !== undefined) {
+    throw new StackError(
+      'STACK_NO_PROVIDER',
+      'A second Cassandra node and a listener behind a proxy are to be had from the native provider only.',
+      'Use --provider native.',
+    );
+  }
   // Loaded only here: nobody else needs a container client.
   const { DockerStack } = await import('./docker/docker-stack.ts');
   return new DockerStack(dir);

@@ -6,9 +6,14 @@ import pg from 'pg';
 const PROBE_LIMIT_MS = 1_000;
 
 /** Sends one request and says whether the first bytes of the answer are those of a healthy server. */
-async function ask(port: number, request: Buffer, isAnswer: (answer: Buffer) => boolean): Promise<boolean> {
+async function ask(
+  port: number,
+  request: Buffer,
+  isAnswer: (answer: Buffer) => boolean,
+  host = '127.0.0.1',
+): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect({ host: '127.0.0.1', port, timeout: PROBE_LIMIT_MS });
+    const socket = connect({ host, port, timeout: PROBE_LIMIT_MS });
     const settle = (healthy: boolean): void => {
       socket.destroy();
       resolve(healthy);
@@ -56,8 +61,8 @@ const SUPPORTED = 0x06;
  * Whether a CQL server answers there. Cassandra opens this port last, when it serves. A bare request, since a
  * driver would read the whole schema at every look.
  */
-export async function cassandraAnswers(port: number): Promise<boolean> {
-  return ask(port, OPTIONS_REQUEST, (answer) => answer[4] === SUPPORTED);
+export async function cassandraAnswers(port: number, host?: string): Promise<boolean> {
+  return ask(port, OPTIONS_REQUEST, (answer) => answer[4] === SUPPORTED, host);
 }
 
 /** Whether the agent says that all its processors run. It can't tell that it lost a change. */

@@ -14,12 +14,29 @@ export const PART_NAMES = ['kafka', 'cassandra', 'postgres', 'agent'] as const;
 /** One part of the stack. `agent` is the Debezium capture agent that reads Cassandra's commit log. */
 export type PartName = (typeof PART_NAMES)[number];
 
+/** What a second Cassandra node adds: the node, and the agent that reads its commit log. Native stacks only. */
+export const SECOND_NODE_PARTS = ['cassandra2', 'agent2'] as const;
+
+/** A part of a stack with one Cassandra node or two. */
+export type AnyPartName = PartName | (typeof SECOND_NODE_PARTS)[number];
+
+/** How a part is stopped: cleanly, as PostgreSQL's "immediate shutdown" (Java parts dump their threads instead), or by a crash. */
+export type StopSignal = 'SIGTERM' | 'SIGQUIT' | 'SIGKILL';
+
 /** Parts that a part must find healthy before it is started. */
 export const PART_NEEDS: Readonly<Record<PartName, readonly PartName[]>> = {
   kafka: [],
   cassandra: [],
   postgres: [],
   agent: ['cassandra', 'kafka'],
+};
+
+/** The same where there is a second node: it joins the first, and agents start once the ring is whole. */
+export const TWO_NODE_PART_NEEDS: Readonly<Record<AnyPartName, readonly AnyPartName[]>> = {
+  ...PART_NEEDS,
+  cassandra2: ['cassandra'],
+  agent: ['cassandra', 'cassandra2', 'kafka'],
+  agent2: ['cassandra', 'cassandra2', 'kafka'],
 };
 
 /** Prefix of every topic the agent writes: `<prefix>.<keyspace>.<table>`. */
@@ -34,21 +51,27 @@ export const POSTGRES_USER = 'lockstep';
 
 /** Where a client finds each part. All addresses are on the loopback interface. */
 export interface StackEndpoints {
-  readonly kafka: { readonly brokers: string[] };
+  readonly kafka: {
+    readonly brokers: string[];
+    /** Where a proxy finds the listener that advertises the proxy; null where none was asked for. */
+    readonly behindProxy: string | null;
+  };
   readonly cassandra: { readonly contactPoints: string[]; readonly localDataCenter: string };
   readonly postgres: { readonly url: string };
   readonly agent: { readonly healthUrl: string; readonly topicPrefix: string };
+  /** Health URL of every node's agent. */
+  readonly agentHealthUrls: readonly string[];
 }
 
 /** What happened while a stack goes up or down, for a progress display. Durations in milliseconds. */
 export type StackEvent =
   | { readonly kind: 'preparing'; readonly what: string }
   | { readonly kind: 'prepared'; readonly what: string; readonly tookMs: number }
-  | { readonly kind: 'starting'; readonly part: PartName }
-  | { readonly kind: 'healthy'; readonly part: PartName; readonly tookMs: number; readonly reused: boolean }
-  | { readonly kind: 'failed'; readonly part: PartName; readonly message: string }
-  | { readonly kind: 'stopping'; readonly part: PartName }
-  | { readonly kind: 'stopped'; readonly part: PartName; readonly tookMs: number };
+  | { readonly kind: 'starting'; readonly part: AnyPartName }
+  | { readonly kind: 'healthy'; readonly part: AnyPartName; readonly tookMs: number; readonly reused: boolean }
+  | { readonly kind: 'failed'; readonly part: AnyPartName; readonly message: string }
+  | { readonly kind: 'stopping'; readonly part: AnyPartName }
+  | { readonly kind: 'stopped'; readonly part: AnyPartName; readonly tookMs: number };
 
 /**
  * Whether the parts die with the process that started them.
@@ -97,7 +120,7 @@ export interface StackStatus {
   readonly healthy: boolean;
   /** At least one part is running. */
   readonly running: boolean;
-  readonly parts: Readonly<Record<PartName, PartStatus>>;
+  readonly parts: Readonly<Record<PartName, PartStatus>> & Readonly<Partial<Record<AnyPartName, PartStatus>>>;
   /** Null until the stack has been up in this directory. */
   readonly endpoints: StackEndpoints | null;
 }
@@ -126,10 +149,10 @@ export interface Stack {
   status(): Promise<StackStatus>;
 
   /** Stops one part and returns when it is gone. `SIGTERM` (default) is a clean stop, `SIGKILL` a crash. */
-  stopPart(part: PartName, signal?: 'SIGTERM' | 'SIGKILL'): Promise<void>;
+  stopPart(part: AnyPartName, signal?: StopSignal): Promise<void>;
 
   /** Starts one part over its data, on its old port, and returns when it is healthy. A running part is left alone. */
-  startPart(part: PartName): Promise<void>;
+  startPart(part: AnyPartName): Promise<void>;
 
   /** `down`, then deletes everything the stack ever wrote. */
   destroy(): Promise<void>;

@@ -5,6 +5,7 @@ import {
   openStack,
   PART_NAMES,
   PROVIDER_CHOICES,
+  type AnyPartName,
   type PartName,
   type ProviderChoice,
   type Stack,
@@ -81,8 +82,8 @@ function openRow(): Row {
 
 /** A live list on a terminal: one row per part, which ends when its part is `ends`. */
 function listProgress(ends: 'healthy' | 'stopped'): Progress {
-  const rows = new Map<PartName, Row>();
-  const titles = new Map<PartName, (title: string) => void>();
+  const rows = new Map<AnyPartName, Row>();
+  const titles = new Map<AnyPartName, (title: string) => void>();
   for (const part of PART_NAMES) rows.set(part, openRow());
   const onProgress = (event: StackEvent): void => {
     if (!('part' in event)) {

@@ -16,6 +16,8 @@ const REQUEST_TIMEOUT_MS = 12_000;
 export async function connectSource(address: SourceAddress): Promise<cassandra.Client> {
   const client = new cassandra.Client({
     contactPoints: [...address.contactPoints],
+    // Nodes share their port, and the driver hears only the addresses of those that it was not told of.
+    protocolOptions: { port: Number(address.contactPoints[0]?.split(':')[1] ?? 9042) },
     localDataCenter: address.localDataCenter,
     encoding: { map: Map, set: Set, useBigIntAsLong: true, useBigIntAsVarint: true, useUndefinedAsUnset: true },
     socketOptions: { readTimeout: REQUEST_TIMEOUT_MS },

@@ -26,6 +26,7 @@ import {
   type StackEndpoints,
   type StackEvent,
   type StackStatus,
+  type StopSignal,
   type UpOptions,
 } from '../stack.ts';
 import { buildAgentImage } from './agent-image.ts';
@@ -127,11 +128,11 @@ export class DockerStack implements Stack {
     };
   }
 
-  async stopPart(part: PartName, signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
+  async stopPart(part: PartName, signal: StopSignal = 'SIGTERM'): Promise<void> {
     const client = await getContainerRuntimeClient();
     const container = await this.#find(client, part);
     if (!container || !(await container.inspect()).State.Running) return;
-    if (signal === 'SIGKILL') await container.kill({ signal: 'SIGKILL' });
+    if (signal !== 'SIGTERM') await container.kill({ signal });
     else await client.container.stop(container, { timeout: STOP_LIMIT_SECONDS * 1000 });
   }
 

@@ -1,7 +1,7 @@
 /** One log file per part, in `logs/` of the stack's directory. */
 import { open, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { PartName } from '../stack.ts';
+import type { AnyPartName } from '../stack.ts';
 
 /** A log longer than this is set aside (one generation is kept) when its part is started. */
 const LOG_LIMIT_BYTES = 16 * 1024 * 1024;
@@ -12,7 +12,7 @@ const TAIL_BYTES = 16 * 1024;
 /** Lines of a log that an error message shows. */
 const TAIL_LINES = 15;
 
-export function logFile(dir: string, part: PartName): string {
+export function logFile(dir: string, part: AnyPartName): string {
   return join(dir, 'logs', `${part}.log`);
 }
 

@@ -11,14 +11,15 @@ import { messageOf } from '../../shared/errors.ts';
 import { loopbackEndpoints } from '../endpoints.ts';
 import { StackError } from '../stack-error.ts';
 import {
-  PART_NAMES,
   PART_NEEDS,
-  type PartName,
+  TWO_NODE_PART_NEEDS,
+  type AnyPartName,
   type PartStatus,
   type Stack,
   type StackEndpoints,
   type StackEvent,
   type StackStatus,
+  type StopSignal,
   type UpOptions,
 } from '../stack.ts';
 import { withFileLock } from './file-lock.ts';
@@ -27,8 +28,9 @@ import { findJava } from './java.ts';
 import { logFile } from './log-file.ts';
 import { Owner } from './owner.ts';
 import type { StartContext } from './part.ts';
-import { NATIVE_PARTS } from './parts.ts';
-import { choosePorts, type PortName } from './ports.ts';
+import type { NativeOptions } from './native-options.ts';
+import { extraPorts, NATIVE_PARTS, partNames, PORTS_OF } from './parts.ts';
+import { choosePorts, findFreePort } from './ports.ts';
 import { preparePostgresBinaries } from './postgres-binaries.ts';
 import { isAlive } from './process-identity.ts';
 import { awaitHealthy, failure, spawnPart } from './start-part.ts';
@@ -39,27 +41,25 @@ import { findRunAs, isReachableByOthers, reachableDataDir, reachableHome } from 
 /** Longest that one command waits for another on the same directory. */
 const LOCK_LIMIT_MS = 5 * 60_000;
 
-/** The ports that each part listens on. */
-const PORTS_OF: Readonly<Record<PartName, readonly PortName[]>> = {
-  kafka: ['kafka', 'kafkaController'],
-  cassandra: ['cassandra', 'cassandraStorage'],
-  postgres: ['postgres'],
-  agent: ['agent'],
-};
-
 type Report = (event: StackEvent) => void;
 const silent: Report = () => undefined;
 
 const endpointsOf = (state: NativeState): StackEndpoints => loopbackEndpoints(state.ports, state.postgresPassword);
 
+const isAgent = (name: AnyPartName): boolean => name === 'agent' || name === 'agent2';
+
 /** A {@link Stack} of processes; see the header. */
 export class NativeStack implements Stack {
   readonly provider = 'native';
   readonly dir: string;
+  readonly #options: NativeOptions;
+  readonly #names: readonly AnyPartName[];
   #owner: Owner | undefined;
 
-  constructor(dir: string) {
+  constructor(dir: string, options: NativeOptions = {}) {
     this.dir = dir;
+    this.#options = options;
+    this.#names = partNames(options);
   }
 
   endpoints(): StackEndpoints {
@@ -76,12 +76,12 @@ export class NativeStack implements Stack {
       const { kafka, cassandra } = context.state.ports;
       if (running.has('agent') && (before?.kafka !== kafka || before.cassandra !== cassandra)) {
         // It would go on looking for the one that is started now where it used to be.
-        await this.#stop('agent', 'SIGTERM', report);
-        running.delete('agent');
+        await this.#stopAgents(report);
+        for (const name of this.#names.filter(isAgent)) running.delete(name);
       }
       // Detached parts are owned until all are up, so that a start that dies half-way leaves nothing behind.
       const startOwner = options.lifetime === 'detached' ? new Owner(this.dir) : this.#claim();
-      const started: PartName[] = [];
+      const started: AnyPartName[] = [];
       try {
         await this.#startAll(context, running, startOwner, started, report, options);
       } catch (error) {
@@ -102,10 +102,10 @@ export class NativeStack implements Stack {
     if (!readState(this.dir)) return;
     await this.#locked(undefined, async () => {
       const report = options.onProgress ?? silent;
-      // The agent first: it finishes what it has read while Kafka still takes it.
-      await this.#stop('agent', 'SIGTERM', report);
+      // The agents first: they finish what they have read while Kafka still takes it.
+      await this.#stopAgents(report);
       await Promise.all(
-        PART_NAMES.filter((name) => name !== 'agent').map((name) => this.#stop(name, 'SIGTERM', report)),
+        this.#names.filter((name) => !isAgent(name)).map((name) => this.#stop(name, 'SIGTERM', report)),
       );
     });
     await this.#releaseWhenIdle();
@@ -114,9 +114,9 @@ export class NativeStack implements Stack {
   async status(): Promise<StackStatus> {
     const state = readState(this.dir);
     const rows = await Promise.all(
-      PART_NAMES.map(async (name) => [name, await this.#partStatus(name, state)] as const),
+      this.#names.map(async (name) => [name, await this.#partStatus(name, state)] as const),
     );
-    const parts = Object.fromEntries(rows) as Record<PartName, PartStatus>;
+    const parts = Object.fromEntries(rows) as Record<AnyPartName, PartStatus>;
     return {
       provider: 'native',
       dir: this.dir,
@@ -127,12 +127,12 @@ export class NativeStack implements Stack {
     };
   }
 
-  async stopPart(part: PartName, signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
+  async stopPart(part: AnyPartName, signal: StopSignal = 'SIGTERM'): Promise<void> {
     this.#state();
     await this.#locked(undefined, () => this.#stop(part, signal, silent));
   }
 
-  async startPart(part: PartName): Promise<void> {
+  async startPart(part: AnyPartName): Promise<void> {
     // Throws where there is no stack yet.
     this.#state();
     await this.#locked(undefined, async () => {
@@ -142,7 +142,7 @@ export class NativeStack implements Stack {
       const fellows = Object.values(this.#state().parts);
       const owner = this.#owner ?? (fellows.some((fellow) => fellow.owner === null) ? undefined : this.#claim());
       // All ports stay: clients have them. One that a stranger took meanwhile is in the part's log.
-      const context = await this.#startContext(new Set(PART_NAMES), silent, undefined);
+      const context = await this.#startContext(new Set(this.#names), silent, undefined);
       try {
         await this.#start(part, context, owner, silent, undefined);
       } catch (error) {
@@ -198,10 +198,10 @@ export class NativeStack implements Stack {
     if (process.getuid?.() === 0 && (mode & 0o001) === 0) await chmod(this.dir, mode | 0o011);
   }
 
-  async #runningParts(): Promise<Set<PartName>> {
+  async #runningParts(): Promise<Set<AnyPartName>> {
     const state = readState(this.dir);
-    const running = new Set<PartName>();
-    for (const name of PART_NAMES) {
+    const running = new Set<AnyPartName>();
+    for (const name of this.#names) {
       const part = state?.parts[name];
       if (part && (await isAlive(part))) running.add(name);
     }
@@ -210,7 +210,7 @@ export class NativeStack implements Stack {
 
   /** Finds and chooses everything a start needs, and writes down what was chosen. Parts in `settled` keep their ports unseen. */
   async #startContext(
-    settled: ReadonlySet<PartName>,
+    settled: ReadonlySet<AnyPartName>,
     report: Report,
     signal: AbortSignal | undefined,
   ): Promise<StartContext> {
@@ -229,7 +229,7 @@ export class NativeStack implements Stack {
     const state: NativeState = {
       version: 1,
       provider: 'native',
-      ports: await choosePorts(before?.ports ?? {}, inUse),
+      ports: await choosePorts(before?.ports ?? {}, inUse, findFreePort, extraPorts(this.#options)),
       postgresPassword: before?.postgresPassword ?? randomBytes(18).toString('base64url'),
       postgresDataDir: before?.postgresDataDir ?? (await this.#choosePostgresDataDir(runAs !== null)),
       // A Kafka UUID: 16 bytes in base64url that do not look like an option.
@@ -238,7 +238,7 @@ export class NativeStack implements Stack {
       parts: before?.parts ?? {},
     };
     await writeState(this.dir, state);
-    return { dir: this.dir, state, java, jars, postgres, runAs };
+    return { dir: this.dir, state, java, jars, postgres, runAs, options: this.#options };
   }
 
   async #choosePostgresDataDir(asOtherUser: boolean): Promise<string> {
@@ -251,22 +251,28 @@ export class NativeStack implements Stack {
   /** Starts what is not running, each part as soon as those it needs are healthy. `started` is filled as it goes. */
   async #startAll(
     context: StartContext,
-    running: ReadonlySet<PartName>,
+    running: ReadonlySet<AnyPartName>,
     owner: Owner,
-    started: PartName[],
+    started: AnyPartName[],
     report: Report,
     { signal, beforeAgent }: UpOptions,
   ): Promise<void> {
     // The first failure calls off the others, so that its message is not waited for.
     const abort = new AbortController();
+    let prepared: Promise<void> | undefined;
+    const agentsMayStart = (): Promise<void> =>
+      (prepared ??= beforeAgent?.(endpointsOf(context.state)) ?? Promise.resolve());
     const both = signal ? AbortSignal.any([signal, abort.signal]) : abort.signal;
-    const starts = new Map<PartName, Promise<void>>();
-    for (const name of PART_NAMES) {
-      const needs = PART_NEEDS[name].map((need) => starts.get(need) ?? Promise.resolve());
+    const starts = new Map<AnyPartName, Promise<void>>();
+    const allNeeds: Readonly<Partial<Record<AnyPartName, readonly AnyPartName[]>>> =
+      this.#options.nodes === 2 ? TWO_NODE_PART_NEEDS : PART_NEEDS;
+    // Those that others need come first, so that there is something to wait for.
+    for (const name of this.#names.toSorted((a, b) => Number(isAgent(a)) - Number(isAgent(b)))) {
+      const needs = (allNeeds[name] ?? []).map((need) => starts.get(need) ?? Promise.resolve());
       const start = async (): Promise<void> => {
         await Promise.all(needs);
         both.throwIfAborted();
-        if (name === 'agent') await beforeAgent?.(endpointsOf(context.state));
+        if (isAgent(name)) await agentsMayStart();
         if (running.has(name)) {
           await this.#confirm(name, context, report, both);
           return;
@@ -289,7 +295,7 @@ export class NativeStack implements Stack {
   }
 
   /** A part that runs already must answer too. */
-  async #confirm(name: PartName, context: StartContext, report: Report, signal: AbortSignal): Promise<void> {
+  async #confirm(name: AnyPartName, context: StartContext, report: Report, signal: AbortSignal): Promise<void> {
     const part = NATIVE_PARTS[name];
     const identity = context.state.parts[name];
     if (!identity) return;
@@ -299,7 +305,7 @@ export class NativeStack implements Stack {
   }
 
   async #start(
-    name: PartName,
+    name: AnyPartName,
     context: StartContext,
     owner: Owner | undefined,
     report: Report,
@@ -325,7 +331,11 @@ export class NativeStack implements Stack {
     report({ kind: 'healthy', part: name, tookMs: performance.now() - began, reused: false });
   }
 
-  async #stop(name: PartName, signal: 'SIGTERM' | 'SIGKILL', report: Report): Promise<void> {
+  async #stopAgents(report: Report): Promise<void> {
+    await Promise.all(this.#names.filter(isAgent).map((name) => this.#stop(name, 'SIGTERM', report)));
+  }
+
+  async #stop(name: AnyPartName, signal: StopSignal, report: Report): Promise<void> {
     const running = readState(this.dir)?.parts[name];
     if (!running) return;
     const part = NATIVE_PARTS[name];
@@ -339,7 +349,7 @@ export class NativeStack implements Stack {
   #writes: Promise<void> = Promise.resolve();
 
   /** Read-change-write of one part's entry; parts start at once, so the writes queue up. */
-  #record(name: PartName, entry: NativeState['parts'][PartName]): Promise<void> {
+  #record(name: AnyPartName, entry: NativeState['parts'][AnyPartName]): Promise<void> {
     return this.#change((state) => {
       const { [name]: _gone, ...others } = state.parts;
       return { ...state, parts: entry ? { ...others, [name]: entry } : others };
@@ -352,7 +362,6 @@ export class NativeStack implements Stack {
     return write;
   }
 
-  /** Makes an owner's parts nobody's. */
   #disown(owner: Owner): Promise<void> {
     return this.#change((state) => ({
       ...state,
@@ -365,7 +374,7 @@ export class NativeStack implements Stack {
     }));
   }
 
-  async #partStatus(name: PartName, state: NativeState | undefined): Promise<PartStatus> {
+  async #partStatus(name: AnyPartName, state: NativeState | undefined): Promise<PartStatus> {
     const log = logFile(this.dir, name);
     const entry = state?.parts[name];
     if (!state || !entry) return { state: 'stopped', healthy: false, pid: null, endpoint: null, log };

@@ -1,8 +1,9 @@
 /** What the native provider must know of a part to run it. The parts are in `parts/`. */
-import type { PartName } from '../stack.ts';
+import type { AnyPartName } from '../stack.ts';
 import type { Java } from './java.ts';
 import type { JarDirs } from './jars.ts';
 import type { PostgresBinaries } from './postgres-binaries.ts';
+import type { NativeOptions } from './native-options.ts';
 import type { NativeState } from './state-file.ts';
 import type { RunAs } from './unprivileged.ts';
 
@@ -14,6 +15,7 @@ export interface StartContext {
   readonly jars: JarDirs;
   readonly postgres: PostgresBinaries;
   readonly runAs: RunAs | null;
+  readonly options: NativeOptions;
 }
 
 /** A program to run. */
@@ -27,7 +29,7 @@ export interface Launch {
 
 /** One part, run as one process. */
 export interface NativePart {
-  readonly name: PartName;
+  readonly name: AnyPartName;
   /** What a clean stop is asked for with. */
   readonly stopSignal: NodeJS.Signals;
   /** How long a clean stop may take before SIGKILL, in milliseconds. */

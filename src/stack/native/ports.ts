@@ -8,8 +8,12 @@ import getPort from 'get-port';
 
 /** Every port that the native stack listens on. */
 export const PORT_NAMES = ['kafka', 'kafkaController', 'cassandra', 'cassandraStorage', 'postgres', 'agent'] as const;
-export type PortName = (typeof PORT_NAMES)[number];
-export type Ports = Readonly<Record<PortName, number>>;
+/** Ports of what only some stacks have. */
+export const EXTRA_PORT_NAMES = ['kafkaBehindProxy', 'agent2'] as const;
+export type ExtraPortName = (typeof EXTRA_PORT_NAMES)[number];
+export type PortName = (typeof PORT_NAMES)[number] | ExtraPortName;
+export type Ports = Readonly<Record<(typeof PORT_NAMES)[number], number>> &
+  Readonly<Partial<Record<ExtraPortName, number | undefined>>>;
 
 /**
  * Below the range (from 32768 on Linux, 49152 elsewhere) from which the kernel takes ports for outgoing
@@ -54,21 +58,23 @@ export const findFreePort: FindPort = async (wanted, taken) => {
  * running and are kept without looking.
  */
 export async function choosePorts(
-  remembered: Partial<Ports>,
+  remembered: Readonly<Partial<Record<PortName, number | undefined>>>,
   inUse: ReadonlySet<PortName>,
   findPort: FindPort = findFreePort,
+  extra: readonly ExtraPortName[] = [],
 ): Promise<Ports> {
+  const names: readonly PortName[] = [...PORT_NAMES, ...extra];
   const chosen: Partial<Record<PortName, number>> = {};
   const taken = new Set<number>();
   const take = (name: PortName, port: number): void => {
     chosen[name] = port;
     taken.add(port);
   };
-  for (const name of PORT_NAMES) {
+  for (const name of names) {
     const port = remembered[name];
     if (port !== undefined && inUse.has(name)) take(name, port);
   }
-  for (const name of PORT_NAMES) {
+  for (const name of names) {
     if (chosen[name] === undefined) take(name, await findPort(remembered[name], taken));
   }
   return chosen as Ports;

@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { messageOf } from '../../shared/errors.ts';
 import { StackError } from '../stack-error.ts';
-import { PART_NAMES } from '../stack.ts';
-import { PORT_NAMES } from './ports.ts';
+import { PART_NAMES, SECOND_NODE_PARTS } from '../stack.ts';
+import type { PortName } from './ports.ts';
 
 const runningPart = z.strictObject({
   pid: z.int().positive(),
@@ -18,15 +18,26 @@ const runningPart = z.strictObject({
   owner: z.string().nullable(),
 });
 
+const port = z.int().min(1).max(65_535);
+
 const stateSchema = z.strictObject({
   version: z.literal(1),
   provider: z.literal('native'),
-  ports: z.record(z.enum(PORT_NAMES), z.int().min(1).max(65_535)),
+  ports: z.strictObject({
+    kafka: port,
+    kafkaController: port,
+    cassandra: port,
+    cassandraStorage: port,
+    postgres: port,
+    agent: port,
+    kafkaBehindProxy: port.optional(),
+    agent2: port.optional(),
+  } satisfies Record<PortName, z.ZodType>),
   postgresPassword: z.string(),
   /** Where PostgreSQL's data is: usually below the directory, elsewhere when its user can't get there. */
   postgresDataDir: z.string(),
   kafkaClusterId: z.string(),
-  parts: z.partialRecord(z.enum(PART_NAMES), runningPart),
+  parts: z.partialRecord(z.enum([...PART_NAMES, ...SECOND_NODE_PARTS]), runningPart),
 });
 
 /** The state of a native stack as written to disk. */

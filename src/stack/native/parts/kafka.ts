@@ -32,16 +32,25 @@ export const KAFKA_SETTINGS: Readonly<Record<string, string | number>> = {
 };
 
 /** server.properties of the native broker. */
-export function renderKafkaConfig(dataDir: string, port: number, controllerPort: number): string {
+export function renderKafkaConfig(
+  dataDir: string,
+  port: number,
+  controllerPort: number,
+  behindProxy: { readonly port: number; readonly proxyPort: number } | null = null,
+): string {
+  const detour = (address: number): string => (behindProxy === null ? '' : `,PROXIED://127.0.0.1:${address}`);
   return renderProperties([
     ['process.roles', 'broker,controller'],
     ['node.id', 1],
     ['controller.quorum.voters', `1@127.0.0.1:${controllerPort}`],
-    ['listeners', `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`],
-    ['advertised.listeners', `PLAINTEXT://127.0.0.1:${port}`],
+    [
+      'listeners',
+      `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}${detour(behindProxy?.port ?? 0)}`,
+    ],
+    ['advertised.listeners', `PLAINTEXT://127.0.0.1:${port}${detour(behindProxy?.proxyPort ?? 0)}`],
     ['inter.broker.listener.name', 'PLAINTEXT'],
     ['controller.listener.names', 'CONTROLLER'],
-    ['listener.security.protocol.map', 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT'],
+    ['listener.security.protocol.map', 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT'],
     ['log.dirs', dataDir],
     ...Object.entries(KAFKA_SETTINGS),
   ]);
@@ -67,7 +76,12 @@ export const kafka: NativePart = {
     const { ports, kafkaClusterId } = context.state;
     const data = join(home(context.dir), 'data');
     await mkdir(home(context.dir), { recursive: true });
-    await writeFile(configFile(context.dir), renderKafkaConfig(data, ports.kafka, ports.kafkaController));
+    const { kafkaProxyPort } = context.options;
+    const behindProxy =
+      kafkaProxyPort === undefined || ports.kafkaBehindProxy === undefined
+        ? null
+        : { port: ports.kafkaBehindProxy, proxyPort: kafkaProxyPort };
+    await writeFile(configFile(context.dir), renderKafkaConfig(data, ports.kafka, ports.kafkaController, behindProxy));
     if (existsSync(join(data, 'meta.properties'))) return;
     // Left by a format that was interrupted; there is nothing in it yet.
     await rm(data, { recursive: true, force: true });
