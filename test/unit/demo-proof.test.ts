@@ -94,8 +94,8 @@ describe('values printed by both databases', () => {
 });
 
 const COLUMNS: ProofColumn[] = [
-  { name: 'id', type: { kind: 'scalar', name: 'int' }, isKey: true },
-  { name: 'a', type: { kind: 'scalar', name: 'text' }, isKey: false },
+  { name: 'id', type: { kind: 'scalar', name: 'int' }, kind: 'partition_key', isKey: true },
+  { name: 'a', type: { kind: 'scalar', name: 'text' }, kind: 'regular', isKey: false },
 ];
 
 function image(rows: readonly PlainRow[]): TableImage {

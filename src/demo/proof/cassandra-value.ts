@@ -15,6 +15,7 @@ function scalar(name: string, text: string): string {
   switch (name) {
     case 'ascii':
     case 'text':
+    case 'duration':
       return text;
     case 'tinyint':
     case 'smallint':

@@ -10,7 +10,11 @@ export interface ProofColumn {
   readonly name: string;
   readonly type: ProofType;
   readonly isKey: boolean;
+  readonly kind: ColumnKind;
 }
+
+/** What a column is of its table, as `system_schema.columns` spells it. */
+export type ColumnKind = 'partition_key' | 'clustering' | 'static' | 'regular';
 
 /** One row: the plain form of every column, in the order of the columns. */
 export type PlainRow = readonly (string | null)[];
@@ -24,7 +28,7 @@ export interface TableImage {
 
 const PAGE_ROWS = 1000;
 
-/** Columns of a table, key columns first, each group in its own order. */
+/** Columns of a table, key columns first, each group in its own order. Static columns belong to no row and are left to the caller. */
 export async function sourceColumns(client: cassandra.Client, keyspace: string, table: string): Promise<ProofColumn[]> {
   const types = await client.execute(
     'SELECT type_name, field_names, field_types FROM system_schema.types WHERE keyspace_name = ?',
@@ -50,11 +54,16 @@ export async function sourceColumns(client: cassandra.Client, keyspace: string, 
     .map((row) => ({
       name: row['column_name'] as string,
       type: parseProofType(row['type'] as string, userTypes),
-      kind: row['kind'] as string,
+      kind: row['kind'] as ColumnKind,
       position: row['position'] as number,
     }))
     .sort((a, b) => rank(a.kind) - rank(b.kind) || a.position - b.position || (a.name < b.name ? -1 : 1))
-    .map(({ name, type, kind }) => ({ name, type, isKey: kind === 'partition_key' || kind === 'clustering' }));
+    .map(({ name, type, kind }) => ({
+      name,
+      type,
+      kind,
+      isKey: kind === 'partition_key' || kind === 'clustering',
+    }));
 }
 
 const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
@@ -68,9 +77,15 @@ async function* jsonRows(client: cassandra.Client, cql: string): AsyncGenerator<
   }
 }
 
-/** Cassandra spells mixed-case names with their quotes in JSON. */
-const valueIn = (row: Readonly<Record<string, unknown>>, name: string): unknown =>
-  name in row ? row[name] : row[quoted(name)];
+/**
+ * Cassandra spells names that are not all lower case with quotes around them in JSON, and does not double those inside.
+ * Throws where there is no such column: reading null instead would look like a difference, or hide one.
+ */
+function valueIn(row: Readonly<Record<string, unknown>>, name: string): unknown {
+  const spelled = [name, quoted(name), `"${name}"`].find((each) => each in row);
+  if (spelled === undefined) throw new Error(`no column ${name} in ${Object.keys(row).join(', ')}`);
+  return row[spelled];
+}
 
 /** Key of a row as one text. */
 export function keyText(columns: readonly ProofColumn[], row: PlainRow): string {
@@ -107,8 +122,8 @@ export class ImageBuilder {
 }
 
 /**
- * Every row of the source table. `SELECT JSON` prints NaN and the infinities as null, so floating-point columns are read
- * a second time as `CAST(… AS text)`, which prints them all.
+ * Every row of the source table. `SELECT JSON` prints NaN and the infinities as null, so floating-point columns are read as
+ * `CAST(… AS text)`, which prints them all.
  */
 export async function readSource(
   client: cassandra.Client,
@@ -116,27 +131,16 @@ export async function readSource(
   table: string,
   columns: readonly ProofColumn[],
 ): Promise<TableImage> {
-  const from = `${quoted(keyspace)}.${quoted(table)}`;
-  const keys = columns.filter(({ isKey }) => isKey);
-  const floating = columns.filter((column) => isFloating(column) && !column.isKey);
-  const keyOf = (row: Readonly<Record<string, unknown>>): string =>
-    JSON.stringify(keys.map(({ type, name }) => fromCassandra(type, valueIn(row, name))));
-
-  const floats = new Map<string, Readonly<Record<string, unknown>>>();
-  if (floating.length > 0) {
-    const selected = [
-      ...keys.map(({ name }) => quoted(name)),
-      ...floating.map(({ name }) => `CAST(${quoted(name)} AS text) AS ${quoted(name)}`),
-    ];
-    for await (const row of jsonRows(client, `SELECT JSON ${selected.join(', ')} FROM ${from}`))
-      floats.set(keyOf(row), row);
-  }
+  const selected = columns.map((column) =>
+    isFloating(column) ? `CAST(${quoted(column.name)} AS text) AS ${quoted(column.name)}` : quoted(column.name),
+  );
+  const clustering = columns.filter(({ kind }) => kind === 'clustering');
   const builder = new ImageBuilder(columns);
-  for await (const row of jsonRows(client, `SELECT JSON * FROM ${from}`)) {
-    const special = floating.length > 0 ? floats.get(keyOf(row)) : undefined;
-    builder.add((column) =>
-      fromCassandra(column.type, valueIn(isFloating(column) && special ? special : row, column.name)),
-    );
+  const cql = `SELECT JSON ${selected.join(', ')} FROM ${quoted(keyspace)}.${quoted(table)}`;
+  for await (const row of jsonRows(client, cql)) {
+    // A partition that has static values and no row: Cassandra shows it as a row without a clustering key.
+    if (clustering.some(({ name }) => valueIn(row, name) === null)) continue;
+    builder.add((column) => fromCassandra(column.type, valueIn(row, column.name)));
   }
   return builder.image;
 }

@@ -24,6 +24,8 @@ export interface ServiceOptions {
   readonly configurationFile: string;
   readonly logFile: string;
   readonly apiPort: number;
+  /** Default {@link MAIN_FILE}. */
+  readonly program?: string;
 }
 
 /** One Lockstep over its starts and restarts. */
@@ -48,13 +50,13 @@ export class LockstepService {
 
   /** Starts the process. It must not be running. */
   async start(): Promise<void> {
-    const { configurationFile, logFile } = this.#options;
+    const { configurationFile, logFile, program = MAIN_FILE } = this.#options;
     const log = openSync(logFile, 'a');
     let child: GuardedProcess;
     try {
       child = await spawnGuarded({
         program: process.execPath,
-        args: [MAIN_FILE, 'run', '-c', configurationFile],
+        args: [program, 'run', '-c', configurationFile],
         log,
         cwd: dirname(configurationFile),
       });

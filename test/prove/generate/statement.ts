@@ -1,0 +1,39 @@
+/** What a history is made of. */
+import type { CqlValue } from './cql-value.ts';
+import type { GeneratedTable } from './table.ts';
+
+/** One thing that a statement does, told by keys in their plain form. */
+export type Effect =
+  | {
+      readonly kind: 'write';
+      readonly partition: string;
+      readonly row: string;
+      readonly insert: boolean;
+      readonly columns: readonly string[];
+    }
+  | { readonly kind: 'row-delete'; readonly partition: string; readonly row: string }
+  | { readonly kind: 'partition-delete'; readonly partition: string }
+  | {
+      readonly kind: 'range-delete';
+      readonly partition: string;
+      /** The condition on the clustering columns. */
+      readonly where: string;
+    };
+
+/** A statement, or a batch of them. */
+export interface Statement {
+  readonly table: GeneratedTable;
+  readonly cql: string;
+  /** `?` in the text, each left unset. */
+  readonly unset: number;
+  /** Write time in µs; null where the server chooses it (lightweight transactions). */
+  readonly timeUs: bigint | null;
+  /** Whether the time stands in the text; else it goes along with the request. */
+  readonly timeInText: boolean;
+  /** The longest TTL of it in seconds, 0 for none. */
+  readonly ttlSeconds: number;
+  readonly effects: readonly Effect[];
+}
+
+/** A key in plain form as one text: partition keys and row keys alike. */
+export const keyText = (values: readonly CqlValue[]): string => JSON.stringify(values.map(({ plain }) => plain));

@@ -1,0 +1,141 @@
+/** A set of random tables with everything that carries their changes: topics, targets, members, and an agent that knows them. */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { createTopics } from '../../../src/demo/kafka/kafka.ts';
+import { sourceColumns, type ProofColumn } from '../../../src/demo/proof/source-rows.ts';
+import { runCommand } from '../../../src/demo/service/run-command.ts';
+import { waitFor } from '../../../src/demo/waiting.ts';
+import { seededRandom, type Random } from '../../../src/demo/workload/random.ts';
+import { EventLog } from '../audit/event-log.ts';
+import { insert, randomKey } from '../generate/operation.ts';
+import type { Repertoire } from '../generate/semantics.ts';
+import { keyspaceDdl, randomTable, tableDdl, withRanks } from '../generate/table.ts';
+import type { GeneratedTable } from '../generate/table.ts';
+import { HistoryLog } from './history-log.ts';
+import { clusteringRanks } from './clustering-ranks.ts';
+import { configuration, Members, topicOf, type Names } from './members.ts';
+import type { Site } from './site.ts';
+import { SourceSession } from './source-session.ts';
+
+const MAX_PARTITIONS = 4;
+/** How long the agent may take to show that it captures a table, and how often it is started again where it does not. */
+const CAPTURE_LIMIT_MS = 30_000;
+const CAPTURE_TRIES = 3;
+
+/** A table and what the proof reads of it. */
+export interface ProvenTable {
+  readonly table: GeneratedTable;
+  readonly topic: string;
+  readonly columns: readonly ProofColumn[];
+}
+
+export interface TableSet {
+  readonly names: Names;
+  readonly tables: readonly ProvenTable[];
+  readonly members: Members;
+  readonly events: EventLog;
+  readonly history: HistoryLog;
+  readonly session: SourceSession;
+}
+
+/** Options of {@link makeTableSet}. */
+export interface TableSetOptions {
+  readonly site: Site;
+  readonly name: string;
+  readonly tables: number;
+  readonly random: Random;
+  readonly repertoire: Repertoire;
+  readonly program: string;
+  readonly signal: AbortSignal;
+  readonly clockUs: () => bigint;
+}
+
+async function restartAgents({ stack, nodes }: Site): Promise<void> {
+  for (const agent of nodes === 1 ? (['agent'] as const) : (['agent', 'agent2'] as const)) {
+    await stack.stopPart(agent);
+    await stack.startPart(agent);
+  }
+}
+
+/** Makes a set. The agents are started again: a table with a user-defined type is captured only after that. */
+export async function makeTableSet(options: TableSetOptions): Promise<TableSet> {
+  const { site, name, random, repertoire, program, signal, clockUs } = options;
+  const names: Names = { set: name, dlqTopic: `${name}.dlq` };
+  for (const statement of keyspaceDdl(name, site.nodes)) await site.source.execute(statement);
+  const generated: GeneratedTable[] = [];
+  for (let index = 1; index <= options.tables; index += 1) {
+    const unordered = randomTable(name, `t${index}`, random, repertoire);
+    const ranks = await clusteringRanks(site.source, unordered);
+    generated.push(withRanks(unordered, ranks));
+  }
+  for (const table of generated) await site.source.execute(tableDdl(table));
+  for (const table of generated) {
+    await createTopics(site.kafka, [topicOf(site, table)], random.between(1, MAX_PARTITIONS));
+  }
+  const tables: ProvenTable[] = [];
+  for (const table of generated) {
+    const columns = await sourceColumns(site.source, table.keyspace, table.name);
+    tables.push({ table, topic: topicOf(site, table), columns });
+  }
+  const history = new HistoryLog();
+  const set: TableSet = {
+    names,
+    tables,
+    members: new Members(site, names, generated, program),
+    events: new EventLog(
+      site.kafka,
+      tables.map(({ topic, columns }) => ({ topic, columns })),
+    ),
+    history,
+    session: new SourceSession(site, history),
+  };
+  await restartAgents(site);
+  await awaitCapture(site, set, repertoire, clockUs, signal);
+
+  const configurationFile = join(site.stack.dir, `${name}.yaml`);
+  await writeFile(configurationFile, stringify(configuration(site, names, generated, 0)), { mode: 0o600 });
+  await runCommand(['schema', 'apply', '-c', configurationFile], join(site.stack.dir, `${name}-schema.log`), signal);
+  return set;
+}
+
+/** Writes a row to each table until every node's agent has delivered one: without that, nothing else means anything. */
+async function awaitCapture(
+  site: Site,
+  set: TableSet,
+  repertoire: Repertoire,
+  clockUs: () => bigint,
+  signal: AbortSignal,
+): Promise<void> {
+  const random = seededRandom(1);
+  const captured = ({ topic }: ProvenTable): boolean =>
+    new Set(set.events.of(topic).events.map(({ file }) => file)).size >= site.nodes;
+  for (let tries = 0; tries < CAPTURE_TRIES; tries += 1) {
+    const done = await waitFor(
+      async () => {
+        await set.events.readOn(signal);
+        const waiting = set.tables.filter((each) => !captured(each));
+        for (const { table } of waiting) {
+          const target = { table, partition: randomKey(table.partitionKey, random), repertoire };
+          const probe = insert(target, randomKey(table.clustering, random), random, false);
+          const timeUs = clockUs();
+          await set.session.write({
+            table,
+            cql: probe.render(`TIMESTAMP ${timeUs}`),
+            unset: probe.unset,
+            timeUs,
+            timeInText: true,
+            ttlSeconds: probe.ttlSeconds,
+            // Written before the agent is known to capture: whether it arrives is what is being asked.
+            effects: [],
+          });
+        }
+        return waiting.length === 0;
+      },
+      { limitMs: CAPTURE_LIMIT_MS, everyMs: 500, signal },
+    );
+    if (done) return;
+    await restartAgents(site);
+  }
+  throw new Error('the agent does not capture every table; look at its log');
+}
