@@ -5,7 +5,7 @@ import { dirname, extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DemoError } from '../demo-error.ts';
 import { waitFor } from '../waiting.ts';
-import { spawnGuarded, stopGuarded, type GuardedProcess } from './guarded-process.ts';
+import { spawnGuarded, stopGuarded, type GuardedProcess, type ProcessEnd } from './guarded-process.ts';
 import { parseMetrics, type MetricSamples } from './metrics-text.ts';
 
 /** The program that this demo is a command of: main.ts from source, main.js when compiled. */
@@ -71,6 +71,28 @@ export class LockstepService {
     });
   }
 
+  /** Runs it until it ends by itself. */
+  async runToEnd(): Promise<{ readonly code: number | null; readonly log: string }> {
+    await this.start();
+    this.#expectedEnd = true;
+    const end = await this.#process?.ended;
+    return { code: end?.code ?? null, log: await this.log() };
+  }
+
+  /** Sends a signal; resolves when the process has ended, for whatever reason. */
+  async signal(signal: NodeJS.Signals): Promise<ProcessEnd | null> {
+    const child = this.#process;
+    if (child === null) return null;
+    this.#expectedEnd = true;
+    child.kill(signal);
+    return child.ended;
+  }
+
+  /** The end of its log. */
+  log(): Promise<string> {
+    return tailOf(this.#options.logFile);
+  }
+
   /** Whether it ended without having been told to. */
   get hasDied(): boolean {
     return this.#process === null && this.#starts > 0 && !this.#expectedEnd;
@@ -81,7 +103,7 @@ export class LockstepService {
     if (!this.hasDied) return;
     throw new DemoError(
       'DEMO_SERVICE',
-      `lockstep run ended by itself; its last words:\n${await this.#lastWords()}`,
+      `lockstep run ended by itself; its last words:\n${await this.log()}`,
       `Look at ${this.#options.logFile}.`,
     );
   }
@@ -98,7 +120,7 @@ export class LockstepService {
     if (!ready) {
       throw new DemoError(
         'DEMO_SERVICE',
-        `lockstep run is not ready after ${READY_LIMIT_MS / 1000} s; its last words:\n${await this.#lastWords()}`,
+        `lockstep run is not ready after ${READY_LIMIT_MS / 1000} s; its last words:\n${await this.log()}`,
         `Look at ${this.#options.logFile}.`,
       );
     }
@@ -143,10 +165,6 @@ export class LockstepService {
 
   #get(path: string): Promise<Response> {
     return fetch(`http://127.0.0.1:${this.#options.apiPort}${path}`, { signal: AbortSignal.timeout(SCRAPE_LIMIT_MS) });
-  }
-
-  async #lastWords(): Promise<string> {
-    return tailOf(this.#options.logFile);
   }
 }
 
