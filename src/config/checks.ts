@@ -68,6 +68,19 @@ export function checkAcrossKeys(sections: Partial<Configuration>, locate: Locate
     );
   }
 
+  const { retention } = sections;
+  if (retention !== undefined) {
+    const longest = Math.max(retention.ledger, retention.deadLetters);
+    if (retention.horizon <= longest) {
+      report(
+        ['retention', 'horizon'],
+        `${retention.horizon} ms`,
+        `more than ledger and deadLetters (${longest} ms), and gc_grace_seconds of the source beyond that`,
+        'Raise retention.horizon: what is replayed or redriven must still meet the tombstones of its time.',
+      );
+    }
+  }
+
   const { reconciliation } = sections;
   if (reconciliation !== undefined && reconciliation.driftCriticalThreshold < reconciliation.driftWarningThreshold) {
     report(

@@ -131,9 +131,27 @@ const apply = z
     maxBytesInFlight: wholeNumber(65_536, 2 ** 34)
       .default(67_108_864)
       .describe('Bytes of records held in memory at most; above it the consumer pauses its partitions.'),
+    producerMetadataAge: duration
+      .prefault('10m')
+      .describe(
+        'After a topic grew, producers may write to its old partitions for this long (their metadata.max.age.ms and some more); until those records are applied, writers of the table take turns.',
+      ),
   })
   .prefault({})
   .describe('How changes are put together into transactions.');
+
+const retention = z
+  .strictObject({
+    horizon: duration
+      .prefault('60d')
+      .describe(
+        'Tombstones and the memory of rows that are gone are kept for this long after they were processed. More than ledger or deadLetters (the longer one) and gc_grace_seconds of the source tables together.',
+      ),
+    ledger: duration.prefault('30d').describe('Processed change IDs are kept for this long.'),
+    deadLetters: duration.prefault('30d').describe('retention.ms of the dead-letter topic where Lockstep creates it.'),
+  })
+  .prefault({})
+  .describe('How long Lockstep remembers what it did.');
 
 const deadLetter = z
   .strictObject({
@@ -240,6 +258,7 @@ const sections = {
     .meta({ title: 'a list of at least one table' })
     .describe('Tables that are kept in step, each fed by one topic.'),
   apply,
+  retention,
   deadLetter,
   reconciliation,
   api,

@@ -35,6 +35,8 @@ const MAX_WAIT_MS = 100;
 const MIN_CONCURRENCY = 32;
 const RESTART_MIN_MS = 500;
 const RESTART_MAX_MS = 15_000;
+/** A topic that grew is noticed by the group's leader when its metadata is this old; the rebalance follows at once. */
+const METADATA_MAX_AGE_MS = 10_000;
 /** Topics that do not exist (yet, or any more) are looked for this often. */
 const MISSING_TOPIC_POLL_MS = 5_000;
 /** Leaving the group waits for the fetch in flight; a broker that is gone must not hold up the stop. */
@@ -104,6 +106,7 @@ export function createKafkajsPort(options: KafkajsPortOptions): KafkaPort {
       heartbeatInterval: Math.floor(sessionTimeout / 5),
       rebalanceTimeout: sessionTimeout * 2,
       allowAutoTopicCreation: false,
+      metadataMaxAge: METADATA_MAX_AGE_MS,
       minBytes: 1,
       maxBytes: Math.max(fetchBytes, maxBytesPerPartition * partitions),
       maxBytesPerPartition,

@@ -17,8 +17,8 @@ export interface KafkaProbe {
   topic(name: string): Promise<TopicFacts | null>;
   /** max.message.bytes that the DLQ topic needs. */
   requiredDlqBytes(sourceTopics: readonly string[]): Promise<number>;
-  /** Creates the DLQ topic where there is none; true where it did. */
-  ensureDlq(topic: string, sourceTopics: readonly string[]): Promise<boolean>;
+  /** Creates the DLQ topic where there is none, with this retention; true where it did. */
+  ensureDlq(topic: string, sourceTopics: readonly string[], retentionMs: number): Promise<boolean>;
   close(): Promise<void>;
 }
 
@@ -64,7 +64,7 @@ export function createKafkaProbe(kafka: Kafka): KafkaProbe {
         settings: await settingsOf(kafkajs.ConfigResourceTypes.TOPIC, name, TOPIC_SETTINGS),
       };
     },
-    ensureDlq: (topic, sourceTopics) => ensureDlqTopic(admin, { topic, sourceTopics }),
+    ensureDlq: (topic, sourceTopics, retentionMs) => ensureDlqTopic(admin, { topic, sourceTopics, retentionMs }),
     requiredDlqBytes: (sourceTopics) => requiredDlqMessageBytes(admin, sourceTopics),
     close: () => admin.disconnect(),
   };

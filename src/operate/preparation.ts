@@ -174,6 +174,7 @@ async function prepareTopics({ configuration, logger }: PreparationOptions): Pro
     const created = await probe.ensureDlq(
       topic,
       configuration.tables.map((table) => table.topic),
+      configuration.retention.deadLetters,
     );
     if (created) logger.info({ topic }, 'created the dead-letter topic');
   } catch (cause) {

@@ -10,21 +10,14 @@ import { UPKEEP_BACKOFF } from './backoff.ts';
 import { pendingDeadLetters } from './pending-dead-letters.ts';
 import type { Prepared } from './preparation.ts';
 import type { DependencyBoard } from './readiness.ts';
-import { isStopped } from './shard-view.ts';
 import type { StalenessTracker } from './staleness.ts';
 import { repeating } from './repeating.ts';
 import type { Service } from './service.ts';
+import { followGrowth, keepLedger, purgeMemory, sweepExpired } from './target-upkeep.ts';
 
 /** Contact with each system: soon enough for readiness, rare enough to cost nothing. */
 const CONTACT_EVERY_MS = 5_000;
 const CONTACT_TIMEOUT_MS = 8_000;
-/** Expired values stay visible for about this long at most. */
-const SWEEP_EVERY_MS = 1_000;
-/** A sweep of one shard that finds more to do goes on this often before the next shard has its turn. */
-const SWEEPS_PER_TURN = 20;
-const SWEEP_TIMEOUT_MS = 60_000;
-/** Ledger partitions are made days ahead: an hour is often enough to notice midnight. */
-const PARTITIONS_EVERY_MS = 3_600_000;
 const DEAD_LETTERS_EVERY_MS = 15_000;
 
 /** The parts of a running service that are looked after. */
@@ -92,42 +85,22 @@ export function watchCassandra(cassandra: Client, dependencies: DependencyBoard)
   });
 }
 
-/** What must be done again and again: expiry, ledger partitions, the gauge of pending dead letters. */
+/** What must be done again and again: expiry, ledger, purge, growth, the gauge of pending dead letters. */
 export function upkeepOf(parts: RunningParts): readonly Service[] {
-  const { consumer, prepared, pool, metrics, logger, configuration } = parts;
-  const { target } = prepared;
+  const { pool, metrics, logger, configuration } = parts;
   const report = (what: string) => (error: unknown, failures: number) => {
     metrics.stream.retries.inc({ kind: error instanceof LockstepError ? error.code : 'UPKEEP' });
     logger[failures === 1 ? 'warn' : 'debug']({ err: error, failures }, `${what} failed, retrying`);
-  };
-  const sweep = async () => {
-    for (const { table, topic, incarnation, partition, state } of consumer.shards()) {
-      if (isStopped(state)) continue;
-      let more = true;
-      for (let turn = 0; more && turn < SWEEPS_PER_TURN; turn += 1) {
-        more = await target.sweep(table, { topic, incarnation, partition });
-      }
-    }
   };
   const countDeadLetters = async () => {
     const pending = await pendingDeadLetters(pool, configuration.target.postgres.controlSchema);
     for (const [table, count] of pending) metrics.stream.deadLettersPending.set({ table }, count);
   };
   return [
-    repeating('sweep-expired', {
-      everyMs: SWEEP_EVERY_MS,
-      timeoutMs: SWEEP_TIMEOUT_MS,
-      work: sweep,
-      backoff: UPKEEP_BACKOFF,
-      onError: report('sweeping expired values'),
-    }),
-    repeating('ledger-partitions', {
-      everyMs: PARTITIONS_EVERY_MS,
-      timeoutMs: SWEEP_TIMEOUT_MS,
-      work: () => target.upkeep(),
-      backoff: UPKEEP_BACKOFF,
-      onError: report('creating ledger partitions'),
-    }),
+    sweepExpired(parts, report),
+    keepLedger(parts, report),
+    purgeMemory(parts, report),
+    followGrowth(parts, report),
     repeating('count-dead-letters', {
       everyMs: DEAD_LETTERS_EVERY_MS,
       timeoutMs: CONTACT_TIMEOUT_MS,

@@ -23,6 +23,7 @@ export class ControlStatements {
   readonly #queue: string;
   readonly #ledger: string;
   readonly #letters: string;
+  readonly #tables: string;
 
   constructor(schema: string) {
     this.schema = schema;
@@ -32,13 +33,20 @@ export class ControlStatements {
     this.#queue = qualified(schema, '_cdc_queue');
     this.#ledger = qualified(schema, '_cdc_ledger');
     this.#letters = qualified(schema, '_cdc_dead_letters');
+    this.#tables = qualified(schema, '_cdc_tables');
   }
 
-  lockPosition(shard: ShardId): Statement {
+  /**
+   * Locks the shard row: position, whether the topic is growing, since when it is not, and how far memory was purged.
+   * After the gate, because growth and purge are written under the exclusive one.
+   */
+  lockPosition(shard: ShardId, tableId: number): Statement {
     return {
       name: 'lock-position',
-      text: `SELECT next_offset FROM ${this.#offsets} WHERE topic = $1 AND incarnation = $2 AND partition = $3 FOR UPDATE`,
-      values: [shard.topic, shard.incarnation, shard.partition],
+      text: `SELECT next_offset, growing, extract(epoch FROM grown_until)::text,
+               (SELECT purged_until FROM ${this.#tables} WHERE id = $4)
+             FROM ${this.#offsets} WHERE topic = $1 AND incarnation = $2 AND partition = $3 FOR UPDATE`,
+      values: [shard.topic, shard.incarnation, shard.partition, tableId],
     };
   }
 
@@ -154,13 +162,19 @@ export class ControlStatements {
     ];
   }
 
-  /** Whether a shard owes anything by now: asked without a lock, so that tables without TTL pay nothing for the sweep. */
-  peekDue(shard: ShardId, nowUs: bigint): Statement {
+  /** Which of some shards owe something by now: asked without a lock, so that tables without TTL pay nothing. */
+  dueShards(shards: readonly ShardId[], nowUs: bigint): Statement {
     return {
-      name: 'peek-due',
-      text: `SELECT 1 FROM ${this.#queue}
-             WHERE topic = $1 AND partition = $2 AND incarnation = $3 AND kind = 'expiry' AND due_us <= $4 LIMIT 1`,
-      values: [shard.topic, shard.partition, shard.incarnation, String(nowUs)],
+      name: 'due-shards',
+      text: `SELECT s.n FROM unnest($1::text[], $2::integer[], $3::integer[]) WITH ORDINALITY AS s(topic, partition, incarnation, n)
+             WHERE EXISTS (SELECT 1 FROM ${this.#queue} AS q WHERE q.topic = s.topic AND q.partition = s.partition
+               AND q.incarnation = s.incarnation AND q.kind = 'expiry' AND q.due_us <= $4)`,
+      values: [
+        textArray(shards.map((shard) => shard.topic)),
+        numberArray(shards.map((shard) => shard.partition)),
+        numberArray(shards.map((shard) => shard.incarnation)),
+        String(nowUs),
+      ],
     };
   }
 
@@ -172,8 +186,42 @@ export class ControlStatements {
                SELECT topic, partition, incarnation, kind, due_us, table_id, row_key FROM ${this.#queue}
                WHERE topic = $1 AND partition = $2 AND incarnation = $3 AND kind = 'expiry' AND due_us <= $4 AND table_id = $5
                ORDER BY due_us LIMIT $6)
-             RETURNING row_key`,
+             RETURNING row_key, extract(epoch FROM queued_at)::text`,
       values: [shard.topic, shard.partition, shard.incarnation, String(nowUs), tableId, limit],
+    };
+  }
+
+  /**
+   * Statements of the purge. Parameters: table, cutoff as a time and in µs, then the key columns (`page`: the last key of
+   * the page before and the page's rows; `remove`: one array a column).
+   */
+  purge(kind: 'graves' | 'ranges'): { page: { text: string }; remove: string; beginning: readonly string[] } {
+    const graves = kind === 'graves';
+    const store = graves ? this.#graveyard : this.#ranges;
+    const keys = graves ? ['row_key'] : ['partition_key', 'bounds'];
+    // Memory of a row that is gone counts by its newest cell, and stays while one of them is still to expire.
+    const newest = graves
+      ? 'greatest(m.deleted_at, (SELECT max(v) FROM unnest(m.versions) AS v), (SELECT max(e) FROM unnest(m.expiries) AS e))'
+      : 'm.write_time';
+    const due = `(m.processed_at < $2::timestamptz AND ${newest} < $3::bigint)`;
+    const purged = graves ? 'greatest(m.deleted_at, (SELECT max(v) FROM unnest(m.versions) AS v))' : 'm.write_time';
+    const given = keys.map((_, i) => `$${i + 4}`);
+    return {
+      beginning: keys.map(() => ''),
+      page: {
+        text: `SELECT ${keys.join(', ')}, ${due} FROM ${store} AS m
+               WHERE table_id = $1 AND (${keys.join(', ')}) > (${given.join(', ')})
+               ORDER BY ${keys.join(', ')} LIMIT $${keys.length + 4}`,
+      },
+      // The condition again: what was renewed since the page was read stays.
+      remove: `WITH gone AS (
+          DELETE FROM ${store} AS m USING unnest(${given.map((name) => `${name}::text[]`).join(', ')}) AS k(${keys.join(', ')})
+          WHERE m.table_id = $1 AND ${keys.map((key) => `m.${key} = k.${key}`).join(' AND ')} AND ${due}
+          RETURNING ${purged} AS time),
+        noted AS (
+          UPDATE ${this.#tables} SET purged_until = greatest(purged_until, (SELECT max(time) FROM gone))
+          WHERE id = $1 AND EXISTS (SELECT 1 FROM gone))
+        SELECT count(*) FROM gone`,
     };
   }
 

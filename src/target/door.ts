@@ -5,6 +5,7 @@ import { LockstepError } from '../shared/errors.ts';
 import type { ApplyBatch, ApplyResult, Door } from './batch.ts';
 import type { BoundTable } from './bound-table.ts';
 import { ControlStatements } from './control-statements.ts';
+import { withinHorizon } from './horizon.ts';
 import { probesOf, readProbes } from './probes.ts';
 import { classifyPostgresError } from './postgres-errors.ts';
 import { applyWideTombstones } from './wide-tombstones.ts';
@@ -27,6 +28,9 @@ export interface DoorOptions {
  *    wait ⚠ — the graveyard, range tombstones and locked row images that touch the batch's keys;
  * 2. after the pure fold and plan: writes, ledger, queue, dead letters, position, COMMIT.
  *
+ * Stream batches take the gate shared: rows of one key come through one shard, so no two of them meet. While the topic
+ * grows that does not hold, and every batch takes it exclusively (DESIGN §5 "Growth").
+ *
  * Invariants 1–4 of docs/INVARIANTS.md. Fails by rejecting with a classified LockstepError; the transaction is then
  * rolled back, or its connection destroyed, before the rejection.
  */
@@ -35,6 +39,8 @@ export class PostgresDoor implements Door {
   readonly #tables: ReadonlyMap<string, TableDoor>;
   readonly #control: ControlStatements;
   readonly #clock: Clock;
+  /** Tables that were growing when a batch last looked: the next one begins with the exclusive gate. */
+  readonly #growing = new Set<string>();
 
   constructor(options: DoorOptions) {
     this.#pool = options.pool;
@@ -61,7 +67,9 @@ export class PostgresDoor implements Door {
       if (folded.wide.length > 0) {
         await applyWideTombstones(this.#pool, this.#control, table, folded.wide, this.#clock);
       }
-      return await this.#transaction(batch, table, folded);
+      const result = await this.#transaction(batch, table, folded);
+      // The topic turned out to be growing: the same batch again, alone.
+      return result === 'growing' ? await this.#alone(batch, table, folded) : result;
     } catch (error) {
       throw classifyPostgresError(
         error,
@@ -70,12 +78,18 @@ export class PostgresDoor implements Door {
     }
   }
 
-  async #transaction(batch: ApplyBatch, table: TableDoor, folded: Fold): Promise<ApplyResult> {
+  async #alone(batch: ApplyBatch, table: TableDoor, folded: Fold): Promise<ApplyResult> {
+    const result = await this.#transaction(batch, table, folded);
+    if (result !== 'growing') return result;
+    throw new LockstepError('the exclusive gate was not taken', { code: 'BUG_GATE', kind: 'bug' });
+  }
+
+  async #transaction(batch: ApplyBatch, table: TableDoor, folded: Fold): Promise<ApplyResult | 'growing'> {
     const client = await this.#pool.connect();
     let healthy = true;
     try {
       const result = await this.#inTransaction(client, batch, table, folded);
-      if (result.kind === 'fenced') healthy = await rollback(client);
+      if (result === 'growing' || result.kind === 'fenced') healthy = await rollback(client);
       return result;
     } catch (error) {
       healthy = await rollback(client);
@@ -85,21 +99,34 @@ export class PostgresDoor implements Door {
     }
   }
 
-  async #inTransaction(client: PoolClient, batch: ApplyBatch, table: TableDoor, folded: Fold): Promise<ApplyResult> {
+  async #inTransaction(
+    client: PoolClient,
+    batch: ApplyBatch,
+    table: TableDoor,
+    folded: Fold,
+  ): Promise<ApplyResult | 'growing'> {
     const nowUs = BigInt(this.#clock.nowMs()) * 1000n;
     const rows = [...folded.rows.values()];
     const probes = probesOf(this.#control, table, rows, nowUs);
+    const mode = this.#growing.has(batch.table) ? 'exclusive' : 'shared';
     const [, , position, ...answers] = await pipeline(client, [
       { text: 'BEGIN' },
-      { name: 'gate-shared', text: gateStatement('shared'), values: [table.bound.id] },
-      this.#control.lockPosition(batch.shard),
+      { name: `gate-${mode}`, text: gateStatement(mode), values: [table.bound.id] },
+      this.#control.lockPosition(batch.shard, table.bound.id),
       ...probes.statements,
     ]);
-    const stored = position?.rows[0]?.[0] ?? null;
+    const [stored = null, growing, , purgedUntil = null] = position?.rows[0] ?? [];
     if (stored === null || BigInt(stored) !== batch.from) {
       return { kind: 'fenced', storedNext: stored === null ? -1n : BigInt(stored) };
     }
-    const known = await readProbes(client, table, rows, probes, answers, nowUs);
+    if (growing === 't') this.#growing.add(batch.table);
+    else this.#growing.delete(batch.table);
+    if (growing === 't' && mode === 'shared') return 'growing';
+    const read = await readProbes(client, table, rows, probes, answers, nowUs);
+    const known =
+      purgedUntil === null
+        ? read
+        : await withinHorizon(client, table, read, { purgedUntil: BigInt(purgedUntil), nowUs });
     const plan = planRows(table.bound, known, nowUs);
     const superseded = await this.#write(client, batch, table, plan);
     return { kind: 'committed', stats: { rows: rows.length, superseded: superseded + plan.superseded } };

@@ -1,4 +1,4 @@
-import type { Pool } from 'pg';
+import type { Pool, PoolClient } from 'pg';
 import { rowKey } from '../change/change-event.ts';
 import { emptyRow } from '../change/row-state.ts';
 import type { Clock } from '../shared/clock.ts';
@@ -8,7 +8,7 @@ import { rowWrites, type TableDoor } from './row-writes.ts';
 import { imageFrom, keyParameters } from './row-codec.ts';
 import { readGraves } from './probes.ts';
 import { planRows, type KnownRow } from './row-plan.ts';
-import { checkCommitted, gateStatement, pipeline, rollback } from './transaction.ts';
+import { checkCommitted, gateStatement, pipeline, rollback, type GateMode, type Statement } from './transaction.ts';
 
 /** Rows swept per transaction: bounds how long the shard row is held. */
 export const SWEEP_ROWS = 500;
@@ -16,7 +16,8 @@ export const SWEEP_ROWS = 500;
 /**
  * Takes what has expired out of sight: values whose expiry has passed lose their bytes and keep their write time; rows
  * whose last living cell went move to the graveyard. Done by the shard's owner under the shard row's lock, so that no
- * batch of the same shard looks into the graveyard between the removal and its memory.
+ * batch of the same shard looks into the graveyard between the removal and its memory. While the topic grows, and for
+ * work that was queued before that ended, another shard may carry the row: then the gate is exclusive.
  *
  * @returns how many queue entries were worked off; equal to SWEEP_ROWS where more may be due.
  */
@@ -27,51 +28,77 @@ export async function sweepExpired(
   shard: ShardId,
   clock: Clock,
 ): Promise<number> {
-  const { bound } = table;
   const nowUs = BigInt(clock.nowMs()) * 1000n;
+  const swept = await sweepUnder('shared', pool, control, table, shard, nowUs);
+  return swept ?? (await sweepUnder('exclusive', pool, control, table, shard, nowUs)) ?? 0;
+}
+
+/** Null where the work needs the exclusive gate; nothing was done then. */
+async function sweepUnder(
+  mode: GateMode,
+  pool: Pool,
+  control: ControlStatements,
+  table: TableDoor,
+  shard: ShardId,
+  nowUs: bigint,
+): Promise<number | null> {
+  const { bound } = table;
   const client = await pool.connect();
   let healthy = true;
   try {
-    const [peeked] = await pipeline(client, [control.peekDue(shard, nowUs)]);
-    if (peeked?.rows.length !== 1) return 0;
-    const [, , , due] = await pipeline(client, [
+    const [, , position, due] = await pipeline(client, [
       { text: 'BEGIN' },
-      { name: 'gate-shared', text: gateStatement('shared'), values: [bound.id] },
-      control.lockPosition(shard),
+      { name: `gate-${mode}`, text: gateStatement(mode), values: [bound.id] },
+      control.lockPosition(shard, bound.id),
       control.takeDue(shard, bound.id, nowUs, SWEEP_ROWS),
     ]);
-    const taken = due?.rows.length ?? 0;
-    const texts = [...new Set((due?.rows ?? []).map(([text]) => text ?? '[]'))];
-    const keys = texts.map((text) => rowKey(JSON.parse(text) as string[]));
-    let writes: ReturnType<typeof rowWrites> = [];
-    if (keys.length > 0) {
-      const [graveAnswer, images] = await pipeline(client, [
-        control.graves(bound.id, texts),
-        { name: `images-${bound.id}`, text: table.statements.lockImages, values: keyParameters(bound, keys) },
-      ]);
-      const graves = readGraves(bound, graveAnswer);
-      const known = (images?.rows ?? []).flatMap((line): KnownRow[] => {
-        const key = keys[Number(line[0]) - 1];
-        if (key === undefined) return [];
-        return [
-          {
-            key,
-            incoming: emptyRow(bound.regular.length),
-            grave: graves.get(key.text) ?? null,
-            ranges: [],
-            image: imageFrom(bound, line, 1),
-          },
-        ];
-      });
-      const plan = planRows(bound, known, nowUs);
-      writes = [...rowWrites(table, control, plan), ...control.expiryEntries(shard, bound.id, plan.expiring)];
+    const taken = due?.rows ?? [];
+    if (mode === 'shared' && needsExclusive(position?.rows[0], taken)) {
+      healthy = await rollback(client);
+      return null;
     }
+    const texts = [...new Set(taken.map(([text]) => text ?? '[]'))];
+    const writes = texts.length === 0 ? [] : await sweepRows(client, control, table, shard, texts, nowUs);
     checkCommitted((await pipeline(client, [...writes, { text: 'COMMIT' }])).at(-1));
-    return taken;
+    return taken.length;
   } catch (error) {
     healthy = await rollback(client);
     throw error;
   } finally {
     client.release(!healthy);
   }
+}
+
+type Line = readonly (string | null)[];
+
+function needsExclusive(position: Line | undefined, taken: readonly Line[]): boolean {
+  const [, growing, grownUntil = null] = position ?? [];
+  if (growing === 't') return true;
+  if (grownUntil === null) return false;
+  return taken.some(([, queuedAt]) => Number(queuedAt) <= Number(grownUntil));
+}
+
+async function sweepRows(
+  client: PoolClient,
+  control: ControlStatements,
+  table: TableDoor,
+  shard: ShardId,
+  texts: readonly string[],
+  nowUs: bigint,
+): Promise<readonly Statement[]> {
+  const { bound } = table;
+  const keys = texts.map((text) => rowKey(JSON.parse(text) as string[]));
+  const [graveAnswer, images] = await pipeline(client, [
+    control.graves(bound.id, texts),
+    { name: `images-${bound.id}`, text: table.statements.lockImages, values: keyParameters(bound, keys) },
+  ]);
+  const graves = readGraves(bound, graveAnswer);
+  const known = (images?.rows ?? []).flatMap((line): KnownRow[] => {
+    const key = keys[Number(line[0]) - 1];
+    if (key === undefined) return [];
+    const grave = graves.get(key.text) ?? null;
+    return [{ key, incoming: emptyRow(bound.regular.length), grave, ranges: [], image: imageFrom(bound, line, 1) }];
+  });
+  const plan = planRows(bound, known, nowUs);
+  return [...rowWrites(table, control, plan), ...control.expiryEntries(shard, bound.id, plan.expiring)];
 }

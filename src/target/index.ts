@@ -7,11 +7,15 @@ import { registerTables, type BoundTable } from './bound-table.ts';
 import { ControlStatements } from './control-statements.ts';
 import { PostgresDoor } from './door.ts';
 import { SWEEP_ROWS, sweepExpired } from './expiry-sweep.ts';
-import { ensureLedgerPartitions, migrate } from './migrate.ts';
+import { dropLedgerPartitions, ensureLedgerPartitions, migrate } from './migrate.ts';
 import { classifyPostgresError } from './postgres-errors.ts';
 import { PostgresShardStore } from './postgres-shard-store.ts';
+import { purgeStep, type PurgeCursor, type PurgeStep } from './purge.ts';
 import { rowStatements } from './row-statements.ts';
+import type { TableDoor } from './row-writes.ts';
 
+export type { GrowthStage } from './growth.ts';
+export { PURGE_START, type PurgeCursor } from './purge.ts';
 export { createPool, type PostgresOptions } from './pool.ts';
 export { classifyPostgresError } from './postgres-errors.ts';
 export { ensureLedgerPartitions, migrate } from './migrate.ts';
@@ -33,8 +37,12 @@ export interface Target {
    * @returns true where more may be due at once.
    */
   sweep(tableName: string, shard: ShardId): Promise<boolean>;
-  /** Daily upkeep: ledger partitions ahead of time. */
-  upkeep(): Promise<void>;
+  /** Those of the given shards that owe an expiry by now: one question for all of them. */
+  dueShards(shards: readonly ShardId[]): Promise<readonly ShardId[]>;
+  /** Daily upkeep: ledger partitions ahead of time, and those older than the retention gone. */
+  upkeep(retention: { readonly ledgerMs: number }): Promise<void>;
+  /** One step of purging a table's tombstones and graves that are behind the horizon; `cursor` from the step before. */
+  purge(tableName: string, cursor: PurgeCursor, horizonMs: number): Promise<PurgeStep>;
 }
 
 /** Migrates the control tables, registers the tables and compiles their statements. Rejects with a LockstepError. */
@@ -46,21 +54,51 @@ export async function openTarget(options: TargetOptions): Promise<Target> {
     const tables = await registerTables(pool, controlSchema, options.tables);
     const control = new ControlStatements(controlSchema);
     const sweepable = new Map(tables.map((bound) => [bound.table.name, { bound, statements: rowStatements(bound) }]));
+    const doorOf = (tableName: string): TableDoor => {
+      const table = sweepable.get(tableName);
+      if (table === undefined)
+        throw new LockstepError(`no table ${tableName}`, { code: 'BUG_UNBOUND_TABLE', kind: 'bug' });
+      return table;
+    };
     return {
       door: new PostgresDoor({ pool, controlSchema, tables, clock }),
       shards: new PostgresShardStore(pool, controlSchema),
       tables,
       async sweep(tableName, shard) {
-        const table = sweepable.get(tableName);
-        if (table === undefined)
-          throw new LockstepError(`no table ${tableName}`, { code: 'BUG_UNBOUND_TABLE', kind: 'bug' });
+        const table = doorOf(tableName);
         try {
           return (await sweepExpired(pool, control, table, shard, clock)) === SWEEP_ROWS;
         } catch (error) {
           throw classifyPostgresError(error, `sweeping expired rows of ${tableName}`);
         }
       },
-      upkeep: () => ensureLedgerPartitions(pool, controlSchema, clock.nowMs()),
+      async dueShards(shards) {
+        if (shards.length === 0) return [];
+        const { text, values } = control.dueShards(shards, BigInt(clock.nowMs()) * 1000n);
+        try {
+          const due = await pool.query<[string]>({ text, values: [...(values ?? [])], rowMode: 'array' });
+          return due.rows.flatMap(([n]) => shards[Number(n) - 1] ?? []);
+        } catch (error) {
+          throw classifyPostgresError(error, 'asking which shards owe an expiry', true);
+        }
+      },
+      async upkeep({ ledgerMs }) {
+        try {
+          await ensureLedgerPartitions(pool, controlSchema, clock.nowMs());
+          await dropLedgerPartitions(pool, controlSchema, new Date(clock.nowMs() - ledgerMs));
+        } catch (error) {
+          throw classifyPostgresError(error, 'keeping the ledger’s partitions', true);
+        }
+      },
+      async purge(tableName, cursor, horizonMs) {
+        const table = doorOf(tableName);
+        try {
+          const cutoffMs = clock.nowMs() - horizonMs;
+          return await purgeStep(pool, control, table.bound.id, cursor, cutoffMs, () => performance.now());
+        } catch (error) {
+          throw classifyPostgresError(error, `purging tombstones of ${tableName}`, true);
+        }
+      },
     };
   } catch (error) {
     throw classifyPostgresError(error, 'preparing the target');

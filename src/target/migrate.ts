@@ -87,3 +87,44 @@ export async function ensureLedgerPartitions(pool: Pool, controlSchema: string, 
     );
   }
 }
+
+/** A partition is dropped within this time or at the next attempt: batches must not queue behind the lock for longer. */
+const DROP_LOCK_TIMEOUT_MS = 2_000;
+/** Rows of the DEFAULT partition that go per statement. */
+const DEFAULT_PARTITION_ROWS = 5_000;
+
+/**
+ * Drops the ledger's day partitions that ended before the retention, and old rows of the DEFAULT partition. Idempotent;
+ * what could not be locked soon is left for the next time.
+ *
+ * @returns the names of the partitions that were dropped.
+ */
+export async function dropLedgerPartitions(
+  pool: Pool,
+  controlSchema: string,
+  before: Date,
+): Promise<readonly string[]> {
+  const parent = qualified(controlSchema, '_cdc_ledger');
+  const { rows } = await pool.query<{ name: string }>(
+    `SELECT c.relname AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+     WHERE i.inhparent = $1::regclass AND c.relname ~ '^_cdc_ledger_[0-9]{8}$' ORDER BY 1`,
+    [parent],
+  );
+  // A partition holds the day in its name; it is old when the day after it began before the limit.
+  const lastDay = new Date(before.getTime() - 86_400_000).toISOString().slice(0, 10).replaceAll('-', '');
+  const dropped: string[] = [];
+  for (const { name } of rows.filter((row) => row.name.slice(-8) < lastDay)) {
+    const statement = `DROP TABLE IF EXISTS ${qualified(controlSchema, name)}`;
+    await pool.query(`DO $$ BEGIN SET LOCAL lock_timeout = ${DROP_LOCK_TIMEOUT_MS}; ${statement}; END $$`);
+    dropped.push(name);
+  }
+  const remainder = qualified(controlSchema, '_cdc_ledger_default');
+  for (let gone = DEFAULT_PARTITION_ROWS; gone === DEFAULT_PARTITION_ROWS;) {
+    const result = await pool.query(
+      `DELETE FROM ${remainder} WHERE ctid = ANY(ARRAY(SELECT ctid FROM ${remainder} WHERE processed_at < $1 LIMIT ${DEFAULT_PARTITION_ROWS}))`,
+      [before.toISOString()],
+    );
+    gone = result.rowCount ?? 0;
+  }
+  return dropped;
+}

@@ -1,8 +1,9 @@
 import type { Pool, PoolClient } from 'pg';
 import type { RecordMark, ShardId } from './batch.ts';
+import { Growth } from './growth.ts';
 import { classifyPostgresError } from './postgres-errors.ts';
 import type { Gap, ShardPosition, ShardStore } from './shard-store.ts';
-import { numberArray, qualified } from './sql-text.ts';
+import { qualified } from './sql-text.ts';
 import { checkCommitted, pipeline, rollback } from './transaction.ts';
 
 const COLUMNS =
@@ -29,25 +30,27 @@ function positionFrom(line: Line): ShardPosition {
 
 /** Positions in `_cdc_offsets`. All methods reject with a classified LockstepError. */
 export class PostgresShardStore implements ShardStore {
+  /** What a change of the number of partitions does to positions and gates. */
+  readonly growth: Growth;
   readonly #pool: Pool;
   readonly #offsets: string;
   readonly #gaps: string;
 
   constructor(pool: Pool, controlSchema: string) {
     this.#pool = pool;
+    this.growth = new Growth(pool, controlSchema);
     this.#offsets = qualified(controlSchema, '_cdc_offsets');
     this.#gaps = qualified(controlSchema, '_cdc_gaps');
   }
 
   async ensure(topic: string, logStarts: readonly bigint[]): Promise<readonly ShardPosition[]> {
-    await this.#lines(
-      `INSERT INTO ${this.#offsets} (topic, incarnation, partition, next_offset)
-       SELECT $1, (SELECT coalesce(max(incarnation), 1) FROM ${this.#offsets} WHERE topic = $1), p - 1, n
-       FROM unnest($2::bigint[]) WITH ORDINALITY AS starts(n, p)
-       ON CONFLICT DO NOTHING`,
-      [topic, numberArray(logStarts)],
-      `creating the shards of ${topic}`,
-    );
+    const known = await this.list(topic);
+    if (known.length >= logStarts.length) return known;
+    try {
+      await this.growth.addShards(topic, logStarts);
+    } catch (error) {
+      throw classifyPostgresError(error, `creating the shards of ${topic}`, true);
+    }
     return this.list(topic);
   }
 

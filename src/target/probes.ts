@@ -71,6 +71,15 @@ function readImages(
   }
 }
 
+/** Reads and locks the images of rows that the upsert would have decided alone. */
+export async function withImages(client: PoolClient, table: TableDoor, rows: readonly KnownRow[]): Promise<KnownRow[]> {
+  const asked = rows.map((row) => ({ key: row.key, state: row.incoming }));
+  const images = new Map<string, RowState | null>();
+  const [answer] = await pipeline(client, [imagesOf(table, asked)]);
+  if (answer !== undefined) readImages(table.bound, asked, answer, images);
+  return rows.map((row) => ({ ...row, image: images.get(row.key.text) ?? null }));
+}
+
 /** The graves of an answer to `ControlStatements.graves`, by row key text. */
 export function readGraves(table: BoundTable, answer: Answer | undefined): Map<string, RowState> {
   return new Map(

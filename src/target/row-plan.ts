@@ -60,7 +60,7 @@ export function needsImage(table: BoundTable, incoming: RowState, state: RowStat
   );
 }
 
-function covered(table: BoundTable, row: Omit<KnownRow, 'image'>, state: RowState): RowState {
+export function covered(table: BoundTable, row: Omit<KnownRow, 'image'>, state: RowState): RowState {
   if (row.ranges.length === 0) return state;
   const clustering = row.key.values.slice(table.table.partitionKey.length);
   return cover(state, newestCovering(row.ranges, table.clusteringOrder, clustering, state.deletedAt));

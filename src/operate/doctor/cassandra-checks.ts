@@ -17,12 +17,15 @@ export interface CassandraProbe {
   /** `keyspace.table.column` of every vector column of the cluster. */
   vectorColumns(): Promise<readonly string[]>;
   readKeyspace(keyspace: string): Promise<readonly SourceTable[]>;
+  /** gc_grace_seconds by table name. */
+  gcGraceSeconds(keyspace: string): Promise<ReadonlyMap<string, number>>;
   isConnected(): boolean;
   close(): Promise<void>;
 }
 
 const SETTINGS_CQL =
   "SELECT name, value FROM system_views.settings WHERE name IN ('cdc_enabled', 'cdc_on_repair_enabled')";
+const GC_GRACE_CQL = 'SELECT table_name, gc_grace_seconds FROM system_schema.tables WHERE keyspace_name = ?';
 const COLUMNS_CQL = 'SELECT keyspace_name, table_name, column_name, type FROM system_schema.columns';
 
 /** The probe behind which a real Cassandra is. The client is connected by `connect`. */
@@ -69,6 +72,10 @@ export function createCassandraProbe(
       return found;
     },
     readKeyspace: (keyspace) => readSchema(connected(), keyspace),
+    async gcGraceSeconds(keyspace) {
+      const rows = await connected().execute(GC_GRACE_CQL, [keyspace], { prepare: true });
+      return new Map(rows.rows.map((row) => [String(row['table_name']), Number(row['gc_grace_seconds'])]));
+    },
     isConnected: () => client !== null,
     close: async () => {
       await client?.shutdown();
@@ -115,6 +122,22 @@ function tableFinding(name: string, table: SourceTable | undefined, declared: bo
     ...(table.columns.some(({ kind }) => kind === 'static') ? ['static columns make no events'] : []),
   ];
   return ok(notes.join('; '), name);
+}
+
+const DAY_MS = 86_400_000;
+
+/** H > ledger and DLQ retention + gc_grace: whatever can still arrive must meet the tombstones of its time. */
+function horizonFinding(source: string, graceSeconds: number, retention: Configuration['retention']): Finding {
+  const { horizon, ledger, deadLetters } = retention;
+  const neededMs = Math.max(ledger, deadLetters) + graceSeconds * 1000;
+  const days = (ms: number) => `${Math.round((ms / DAY_MS) * 10) / 10} d`;
+  if (horizon > neededMs)
+    return ok(`gc_grace_seconds ${graceSeconds}: the horizon of ${days(horizon)} is enough`, source);
+  return fault(
+    `gc_grace_seconds ${graceSeconds} and the longest retention make ${days(neededMs)}, the horizon is ${days(horizon)}`,
+    `Set retention.horizon to more than ${days(neededMs)}, or shorten retention.ledger and retention.deadLetters.`,
+    source,
+  );
 }
 
 /** Cassandra: reachable, capture switched on, hazards that its capture agent is known for. */
@@ -167,6 +190,23 @@ export function cassandraChecks(configuration: () => Configuration, probe: () =>
           );
         }
         return findings;
+      },
+    },
+    {
+      id: 'cassandra.horizon',
+      needs: ['cassandra.reachable'],
+      async run() {
+        const { tables, retention } = configuration();
+        const findings: Finding[] = [];
+        const keyspaces = new Map<string, ReadonlyMap<string, number>>();
+        for (const { source } of tables) {
+          const [keyspace = '', name = ''] = source.split('.');
+          const graces = keyspaces.get(keyspace) ?? (await probe().gcGraceSeconds(keyspace));
+          keyspaces.set(keyspace, graces);
+          const grace = graces.get(name);
+          if (grace !== undefined) findings.push(horizonFinding(source, grace, retention));
+        }
+        return findings.length === 0 ? [skipped('no table of the source is known')] : findings;
       },
     },
     {

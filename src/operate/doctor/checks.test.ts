@@ -147,7 +147,12 @@ describe('Cassandra', () => {
     unsupported: null,
   };
   const check = (
-    answers: { settings?: Record<string, string>; tables?: readonly SourceTable[]; vectors?: string[] } = {},
+    answers: {
+      settings?: Record<string, string>;
+      tables?: readonly SourceTable[];
+      vectors?: string[];
+      grace?: number;
+    } = {},
     from: () => Configuration = given,
   ) => {
     const settings = answers.settings ?? { cdc_enabled: 'true', cdc_on_repair_enabled: 'false' };
@@ -156,6 +161,7 @@ describe('Cassandra', () => {
       settings: async () => [{ node: 'n1', settings: new Map(Object.entries(settings)) }],
       vectorColumns: async () => answers.vectors ?? [],
       readKeyspace: async () => answers.tables ?? [table],
+      gcGraceSeconds: async () => new Map([['orders', answers.grace ?? 864_000]]),
       isConnected: () => true,
       close: async () => undefined,
     };
@@ -187,6 +193,11 @@ describe('Cassandra', () => {
       'vector columns',
       { vectors: ['ai.docs.v'] },
       { id: 'cassandra.vector_columns', status: 'warn', subject: 'ai.docs.v' },
+    ],
+    [
+      'a horizon that is shorter than retention and gc_grace_seconds together',
+      { grace: 30 * 86_400 },
+      { id: 'cassandra.horizon', status: 'fault', subject: 'shop.orders' },
     ],
   ])('reports %s', async (_, answers, expected) => {
     expect(await check(answers)).toContainEqual(expect.objectContaining(expected));
