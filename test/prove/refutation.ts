@@ -23,8 +23,10 @@ export function smallest(refutations: readonly RowRefutation[]): RowRefutation |
   )[0];
 }
 
-const timed = ({ cql, timeUs, timeInText }: Statement): string =>
-  timeInText ? cql : `${cql}   -- ${timeUs === null ? 'time chosen by the server' : `at ${timeUs}`}`;
+const timed = ({ cql, requestTimeUs, effects }: Statement): string => {
+  if (requestTimeUs !== null) return `${cql}   -- at ${requestTimeUs}`;
+  return effects.some(({ timeUs }) => timeUs === null) ? `${cql}   -- time chosen by the server` : cql;
+};
 
 const eventText = ({ kind, timeUs, place, text }: CapturedEvent): string =>
   `${place} ${kind} at ${timeUs}: ${text.slice(text.indexOf('"after"'))}`;

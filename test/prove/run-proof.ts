@@ -7,6 +7,7 @@ import { evidenceOf } from './audit/evidence.ts';
 import { comparableKey, type DifferingRow } from './audit/image-difference.ts';
 import { noFaults, type FaultKind } from './faults/fault.ts';
 import type { Repertoire } from './generate/semantics.ts';
+import { randomTable } from './generate/table.ts';
 import { WriteTimes } from './generate/write-times.ts';
 import type { RowRefutation } from './refutation.ts';
 import type { ProofReport, Verdict } from './report.ts';
@@ -111,12 +112,13 @@ export async function runProof(options: ProofOptions, closing: Closing): Promise
   tell('the stack is up');
   while (!ended()) {
     totals.tableSets += 1;
+    const ofSet = seededRandom(random.below(2 ** 32));
     const set = await makeTableSet({
       site,
       name: `prove_${totals.tableSets}`,
-      tables: options.tables,
-      random: seededRandom(random.below(2 ** 32)),
-      repertoire,
+      tables: (keyspace) =>
+        Array.from({ length: options.tables }, (_, index) => randomTable(keyspace, `t${index + 1}`, ofSet, repertoire)),
+      random: ofSet,
       program: options.program,
       signal,
       clockUs,

@@ -5,7 +5,7 @@ import { readRecords } from '../../../src/demo/kafka/read-records.ts';
 import { coordinates, type LogAccount } from '../../../src/demo/proof/log-account.ts';
 import { recordHash } from '../../../src/demo/proof/record-hash.ts';
 import type { ProofColumn } from '../../../src/demo/proof/source-rows.ts';
-import type { Effect, Statement } from '../generate/statement.ts';
+import type { Statement, TimedEffect } from '../generate/statement.ts';
 import { changeOf, readEvent, type CapturedEvent } from './captured-event.ts';
 
 /** A topic and the table whose changes it has. */
@@ -27,22 +27,23 @@ export class TopicLog {
   }
 
   /** Whether an effect of a statement is in the topic, or something of its own statement has covered it. */
-  has(effect: Effect, { effects, timeUs }: Statement): boolean {
-    if (timeUs === null) return true;
-    if (this.#holds(effect, timeUs)) return true;
+  has(effect: TimedEffect, { effects }: Statement): boolean {
+    if (this.#holds(effect)) return true;
     // At equal times a tombstone wins, so what a delete of the same batch covers is never emitted.
     return effects.some(
       (other) =>
         other !== effect &&
         other.kind !== 'write' &&
         other.partition === effect.partition &&
-        this.#holds(other, timeUs),
+        other.timeUs === effect.timeUs &&
+        this.#holds(other),
     );
   }
 
-  #holds(effect: Effect, timeUs: bigint): boolean {
+  #holds(effect: TimedEffect): boolean {
+    if (effect.timeUs === null) return true;
     const key = effect.kind === 'write' || effect.kind === 'row-delete' ? effect.row : effect.partition;
-    return this.#seen.has(placeOf(effect.kind === 'write' ? 'write' : 'delete', key, timeUs));
+    return this.#seen.has(placeOf(effect.kind === 'write' ? 'write' : 'delete', key, effect.timeUs));
   }
 }
 

@@ -1,7 +1,7 @@
 /** Gathers what is known of a differing row and has it judged (row-evidence.ts). */
 import { isMultiCell } from '../generate/cql-type.ts';
 import type { CqlValue } from '../generate/cql-value.ts';
-import type { Effect, Statement } from '../generate/statement.ts';
+import type { Effect, TimedEffect } from '../generate/statement.ts';
 import { quotedName, tableDdl, tableName, type GeneratedTable, type KeyColumn } from '../generate/table.ts';
 import type { WrittenStatement } from '../stage/history-log.ts';
 import type { Site } from '../stage/site.ts';
@@ -92,12 +92,13 @@ export async function evidenceOf(
   const missing: WrittenStatement[] = [];
   const rangeTimes = new Set<bigint>();
   for (const written of set.history.of(table)) {
-    const touching: Effect[] = [];
+    const touching: TimedEffect[] = [];
     for (const effect of written.statement.effects) if (await touches(effect)) touching.push(effect);
     if (touching.length === 0) continue;
     statements.push(written);
     if (touching.some((effect) => !log.has(effect, written.statement))) missing.push(written);
-    addRangeTimes(written.statement, touching, rangeTimes);
+    // A range's event is known by its time: what its bounds cover, Cassandra has said.
+    for (const { kind, timeUs } of touching) if (kind === 'range-delete' && timeUs !== null) rangeTimes.add(timeUs);
   }
   const events = log.events.filter((event) => {
     if (event.row !== null) return sameRow(event.row);
@@ -113,11 +114,6 @@ export async function evidenceOf(
     missing,
     nowUs,
   });
-}
-
-/** A range's event is known by the statement's time: what its bounds cover, Cassandra has said. */
-function addRangeTimes({ timeUs }: Statement, touching: readonly Effect[], times: Set<bigint>): void {
-  if (timeUs !== null && touching.some(({ kind }) => kind === 'range-delete')) times.add(timeUs);
 }
 
 /** Events as they came, each once: deliveries of one event differ in `ts_ms`, position and file. */

@@ -6,7 +6,7 @@ import { weighted, type Random } from '../../../src/demo/workload/random.ts';
 import type { CqlValue } from './cql-value.ts';
 import * as operation from './operation.ts';
 import type { Operation, Target } from './operation.ts';
-import type { Repertoire } from './semantics.ts';
+import type { Hazard, Repertoire } from './semantics.ts';
 import type { Effect, Statement } from './statement.ts';
 import type { GeneratedTable } from './table.ts';
 import type { WriteTimes } from './write-times.ts';
@@ -41,6 +41,11 @@ function partitionOf(
   });
 }
 
+interface TimedOperation {
+  readonly operation: Operation;
+  readonly timeUs: bigint | null;
+}
+
 /** Makes the statements of one history. */
 export class History {
   readonly #table: GeneratedTable;
@@ -66,24 +71,53 @@ export class History {
 
   next(): Statement {
     const random = this.#random;
+    if (this.#table.clustering.length > 0 && this.#hazard('delete-and-insert', 0.03)) return this.#deleteAndInsert();
     if (random.chance(BATCH_SHARE)) return this.#batch();
     const single = this.#operation(weighted(random, WEIGHTS));
-    if (single.conditional) return this.#statement(single.render(null), [single], null, false);
-    const inText = random.chance(0.75);
-    const timeUs = inText ? this.#times.next(random) : this.#times.now();
-    return this.#statement(single.render(inText ? `TIMESTAMP ${timeUs}` : null), [single], timeUs, inText);
+    if (single.conditional) return this.#statement(single.render(null), [{ operation: single, timeUs: null }]);
+    if (random.chance(0.75)) {
+      const timeUs = this.#times.next(random);
+      return this.#statement(single.render(`TIMESTAMP ${timeUs}`), [{ operation: single, timeUs }]);
+    }
+    const timeUs = this.#times.now();
+    return this.#statement(single.render(null), [{ operation: single, timeUs }], timeUs);
   }
 
-  #statement(cql: string, operations: readonly Operation[], timeUs: bigint | null, timeInText: boolean): Statement {
+  #hazard(hazard: Hazard, share: number): boolean {
+    return this.#repertoire.hazards.has(hazard) && this.#random.chance(share);
+  }
+
+  #statement(cql: string, parts: readonly TimedOperation[], requestTimeUs: bigint | null = null): Statement {
     return {
       table: this.#table,
       cql,
-      unset: operations.reduce((sum, { unset }) => sum + unset, 0),
-      timeUs,
-      timeInText,
-      ttlSeconds: Math.max(...operations.map(({ ttlSeconds }) => ttlSeconds)),
-      effects: operations.flatMap(({ effects }) => effects),
+      unset: parts.reduce((sum, { operation: { unset } }) => sum + unset, 0),
+      requestTimeUs,
+      ttlSeconds: Math.max(...parts.map(({ operation: { ttlSeconds } }) => ttlSeconds)),
+      effects: parts.flatMap(({ operation: { effects }, timeUs }) => effects.map((effect) => ({ ...effect, timeUs }))),
     };
+  }
+
+  /** A batch whose parts have their own times. */
+  #timedBatch(parts: readonly TimedOperation[]): Statement {
+    const texts = parts.map(({ operation: each, timeUs }) => each.render(`TIMESTAMP ${timeUs}`));
+    return this.#statement(`BEGIN BATCH ${texts.join('; ')}; APPLY BATCH`, parts);
+  }
+
+  /** The row as it is replaced by careful clients: gone, and there again a moment later. */
+  #deleteAndInsert(): Statement {
+    const random = this.#random;
+    const target: Target = {
+      table: this.#table,
+      partition: random.pick(this.#partitions),
+      repertoire: this.#repertoire,
+    };
+    const row = operation.randomKey(this.#table.clustering, random);
+    const timeUs = this.#times.now();
+    return this.#timedBatch([
+      { operation: operation.deleteRow(target, row, false), timeUs },
+      { operation: operation.insert(target, row, random, false), timeUs: timeUs + 1n },
+    ]);
   }
 
   #operation(kind: OperationKind): Operation {
@@ -130,18 +164,18 @@ export class History {
       const candidate = this.#operation(weighted(random, WEIGHTS));
       if (!candidate.conditional && this.#fits(candidate, operations)) operations.push(candidate);
     }
-    const mixed = this.#repertoire.hazards.has('mixed-times') && random.chance(0.5);
-    const timeInText = mixed || random.chance(0.6);
-    const timeUs = timeInText ? this.#times.next(random) : this.#times.now();
-    const texts = operations.map((each) => each.render(mixed ? `TIMESTAMP ${this.#times.next(random)}` : null));
+    if (this.#hazard('mixed-times', 0.5)) {
+      return this.#timedBatch(operations.map((each) => ({ operation: each, timeUs: this.#times.next(random) })));
+    }
     const begin = `BEGIN ${random.chance(0.4) ? 'UNLOGGED ' : ''}BATCH`;
-    const time = timeInText && !mixed ? ` USING TIMESTAMP ${timeUs}` : '';
-    return this.#statement(
-      `${begin}${time} ${texts.join('; ')}; APPLY BATCH`,
-      operations,
-      mixed ? null : timeUs,
-      timeInText,
-    );
+    const texts = operations.map((each) => each.render(null)).join('; ');
+    const parts = (timeUs: bigint): TimedOperation[] => operations.map((each) => ({ operation: each, timeUs }));
+    if (random.chance(0.6)) {
+      const timeUs = this.#times.next(random);
+      return this.#statement(`${begin} USING TIMESTAMP ${timeUs} ${texts}; APPLY BATCH`, parts(timeUs));
+    }
+    const timeUs = this.#times.now();
+    return this.#statement(`${begin} ${texts}; APPLY BATCH`, parts(timeUs), timeUs);
   }
 
   #fits(candidate: Operation, others: readonly Operation[]): boolean {

@@ -20,19 +20,23 @@ export type Effect =
       readonly where: string;
     };
 
+/** What a statement does, and when: each part of a batch may have a time of its own. */
+export type TimedEffect = Effect & {
+  /** Write time in µs; null where the server chooses it (lightweight transactions). */
+  readonly timeUs: bigint | null;
+};
+
 /** A statement, or a batch of them. */
 export interface Statement {
   readonly table: GeneratedTable;
   readonly cql: string;
   /** `?` in the text, each left unset. */
   readonly unset: number;
-  /** Write time in µs; null where the server chooses it (lightweight transactions). */
-  readonly timeUs: bigint | null;
-  /** Whether the time stands in the text; else it goes along with the request. */
-  readonly timeInText: boolean;
+  /** Write time in µs that goes along with the request; null where the text has it, or the server chooses it. */
+  readonly requestTimeUs: bigint | null;
   /** The longest TTL of it in seconds, 0 for none. */
   readonly ttlSeconds: number;
-  readonly effects: readonly Effect[];
+  readonly effects: readonly TimedEffect[];
 }
 
 /** A key in plain form as one text: partition keys and row keys alike. */

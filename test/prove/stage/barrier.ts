@@ -5,7 +5,7 @@
 import type pg from 'pg';
 import { waitFor } from '../../../src/demo/waiting.ts';
 import type { LogRange } from '../../../src/demo/kafka/kafka.ts';
-import type { Effect } from '../generate/statement.ts';
+import type { TimedEffect } from '../generate/statement.ts';
 import type { WrittenStatement } from './history-log.ts';
 import type { Site } from './site.ts';
 import type { ProvenTable, TableSet } from './table-set.ts';
@@ -23,7 +23,7 @@ const LOOK_EVERY_MS = 300;
 export interface LostChange {
   readonly table: ProvenTable;
   readonly written: WrittenStatement;
-  readonly effect: Effect;
+  readonly effect: TimedEffect;
 }
 
 export type BarrierResult =
@@ -78,7 +78,12 @@ async function due(postgres: pg.Pool, schema: string): Promise<string[]> {
 }
 
 /** Waits for the barrier. */
-export async function barrier(site: Site, set: TableSet, signal: AbortSignal): Promise<BarrierResult> {
+export async function barrier(
+  site: Site,
+  set: TableSet,
+  signal: AbortSignal,
+  lostAfterMs: number = LOST_AFTER_MS,
+): Promise<BarrierResult> {
   let ends = '';
   let sinceMs = performance.now();
   let lost: readonly LostChange[] = [];
@@ -91,7 +96,7 @@ export async function barrier(site: Site, set: TableSet, signal: AbortSignal): P
       if (quietMs < QUIET_MS) return false;
       await set.events.readOn(signal);
       lost = lostChanges(set);
-      return lost.length === 0 || quietMs >= LOST_AFTER_MS;
+      return lost.length === 0 || quietMs >= lostAfterMs;
     },
     { limitMs: CAPTURE_LIMIT_MS, everyMs: LOOK_EVERY_MS, signal },
   );

@@ -26,7 +26,7 @@ export class SourceSession {
   }
 
   async write(statement: Statement): Promise<void> {
-    const { cql, unset, timeUs, timeInText } = statement;
+    const { cql, unset, requestTimeUs } = statement;
     for (let tries = 1; ; tries += 1) {
       try {
         const result = await this.#source.execute(
@@ -35,7 +35,7 @@ export class SourceSession {
           {
             prepare: unset > 0,
             consistency: this.#consistency,
-            ...(timeUs === null || timeInText ? {} : { timestamp: Number(timeUs) }),
+            ...(requestTimeUs === null ? {} : { timestamp: Number(requestTimeUs) }),
           },
         );
         // A lightweight transaction whose condition does not hold writes nothing.

@@ -8,9 +8,9 @@ import { runCommand } from '../../../src/demo/service/run-command.ts';
 import { waitFor } from '../../../src/demo/waiting.ts';
 import { seededRandom, type Random } from '../../../src/demo/workload/random.ts';
 import { EventLog } from '../audit/event-log.ts';
-import { insert, randomKey } from '../generate/operation.ts';
-import type { Repertoire } from '../generate/semantics.ts';
-import { keyspaceDdl, randomTable, tableDdl, withRanks } from '../generate/table.ts';
+import { isMultiCell, randomValue } from '../generate/cql-type.ts';
+import { randomKey } from '../generate/operation.ts';
+import { keyspaceDdl, quotedName, tableDdl, tableName, withRanks } from '../generate/table.ts';
 import type { GeneratedTable } from '../generate/table.ts';
 import { HistoryLog } from './history-log.ts';
 import { clusteringRanks } from './clustering-ranks.ts';
@@ -43,9 +43,9 @@ export interface TableSet {
 export interface TableSetOptions {
   readonly site: Site;
   readonly name: string;
-  readonly tables: number;
+  /** Makes the tables of a keyspace. */
+  readonly tables: (keyspace: string) => readonly GeneratedTable[];
   readonly random: Random;
-  readonly repertoire: Repertoire;
   readonly program: string;
   readonly signal: AbortSignal;
   readonly clockUs: () => bigint;
@@ -60,12 +60,11 @@ async function restartAgents({ stack, nodes }: Site): Promise<void> {
 
 /** Makes a set. The agents are started again: a table with a user-defined type is captured only after that. */
 export async function makeTableSet(options: TableSetOptions): Promise<TableSet> {
-  const { site, name, random, repertoire, program, signal, clockUs } = options;
+  const { site, name, random, program, signal, clockUs } = options;
   const names: Names = { set: name, dlqTopic: `${name}.dlq` };
   for (const statement of keyspaceDdl(name, site.nodes)) await site.source.execute(statement);
   const generated: GeneratedTable[] = [];
-  for (let index = 1; index <= options.tables; index += 1) {
-    const unordered = randomTable(name, `t${index}`, random, repertoire);
+  for (const unordered of options.tables(name)) {
     const ranks = await clusteringRanks(site.source, unordered);
     generated.push(withRanks(unordered, ranks));
   }
@@ -91,7 +90,7 @@ export async function makeTableSet(options: TableSetOptions): Promise<TableSet> 
     session: new SourceSession(site, history),
   };
   await restartAgents(site);
-  await awaitCapture(site, set, repertoire, clockUs, signal);
+  await awaitCapture(site, set, clockUs, signal);
 
   const configurationFile = join(site.stack.dir, `${name}.yaml`);
   await writeFile(configurationFile, stringify(configuration(site, names, generated, 0)), { mode: 0o600 });
@@ -99,14 +98,18 @@ export async function makeTableSet(options: TableSetOptions): Promise<TableSet> 
   return set;
 }
 
+/** A row with one value of one cell: what the connector captures whatever else the table has. */
+function probeText(table: GeneratedTable, random: Random, timeUs: bigint): string {
+  const keys = [...table.partitionKey, ...table.clustering];
+  const value = table.regular.find(({ type }) => !isMultiCell(type));
+  const names = [...keys, ...(value === undefined ? [] : [value])].map(({ name }) => quotedName(name));
+  const values = [...randomKey(keys, random), ...(value === undefined ? [] : [randomValue(value.type, random)])];
+  const literals = values.map(({ literal }) => literal);
+  return `INSERT INTO ${tableName(table)} (${names.join(', ')}) VALUES (${literals.join(', ')}) USING TIMESTAMP ${timeUs}`;
+}
+
 /** Writes a row to each table until every node's agent has delivered one: without that, nothing else means anything. */
-async function awaitCapture(
-  site: Site,
-  set: TableSet,
-  repertoire: Repertoire,
-  clockUs: () => bigint,
-  signal: AbortSignal,
-): Promise<void> {
+async function awaitCapture(site: Site, set: TableSet, clockUs: () => bigint, signal: AbortSignal): Promise<void> {
   const random = seededRandom(1);
   const captured = ({ topic }: ProvenTable): boolean =>
     new Set(set.events.of(topic).events.map(({ file }) => file)).size >= site.nodes;
@@ -116,16 +119,13 @@ async function awaitCapture(
         await set.events.readOn(signal);
         const waiting = set.tables.filter((each) => !captured(each));
         for (const { table } of waiting) {
-          const target = { table, partition: randomKey(table.partitionKey, random), repertoire };
-          const probe = insert(target, randomKey(table.clustering, random), random, false);
           const timeUs = clockUs();
           await set.session.write({
             table,
-            cql: probe.render(`TIMESTAMP ${timeUs}`),
-            unset: probe.unset,
-            timeUs,
-            timeInText: true,
-            ttlSeconds: probe.ttlSeconds,
+            cql: probeText(table, random, timeUs),
+            unset: 0,
+            requestTimeUs: null,
+            ttlSeconds: table.defaultTtlSeconds,
             // Written before the agent is known to capture: whether it arrives is what is being asked.
             effects: [],
           });
@@ -137,5 +137,6 @@ async function awaitCapture(
     if (done) return;
     await restartAgents(site);
   }
-  throw new Error('the agent does not capture every table; look at its log');
+  const missing = set.tables.filter((each) => !captured(each)).map(({ table }) => tableDdl(table));
+  throw new Error(`the agent does not capture every table; look at its log. Missing: ${missing.join('; ')}`);
 }
