@@ -51,8 +51,10 @@ function checkTable(source: SourceTable, mapping: TableMapping, report: Report):
     report('TABLE_COLUMNS', 'columns', `${source.columns.length} columns, at most ${MAX_COLUMNS} fit`, remedy);
   }
   const names = new Set(source.columns.map((column) => column.name));
+  const dropped = new Set(source.droppedColumns.map((column) => column.name));
   for (const name of Object.keys(mapping.columns)) {
-    if (names.has(name)) continue;
+    // An entry for a column that was dropped meanwhile is no mistake.
+    if (names.has(name) || dropped.has(name)) continue;
     const near = names.size === 0 ? '' : `, the nearest is ${closest(name, [...names])}`;
     report(
       'MAPPING_COLUMN',
@@ -129,6 +131,16 @@ function checkNamesOnce(columns: readonly Column[], report: Report): void {
   }
 }
 
+function withFloor(column: Column, source: SourceTable): Column {
+  const droppedAt = source.droppedColumns
+    .filter((dropped) => dropped.name === column.name)
+    .reduce<bigint | null>(
+      (newest, each) => (newest === null || each.droppedAt > newest ? each.droppedAt : newest),
+      null,
+    );
+  return droppedAt === null ? column : { ...column, droppedAt };
+}
+
 /**
  * Binds a source table to its target: pure, from a schema that was read or declared. Every problem names the key of the
  * configuration, the value and the remedy, and all of them come together. What the live target table adds (NOT NULL)
@@ -152,6 +164,9 @@ export function bindTable(source: SourceTable, mapping: TableMapping): Binding {
     if (bound !== null) columns.push(bound);
     else if (options.exclude) excluded.push(column.name);
   }
+  // Records from before a column was dropped still carry it; it says nothing any more.
+  const present = new Set(source.columns.map((column) => column.name));
+  for (const { name } of source.droppedColumns) if (!present.has(name)) excluded.push(name);
   checkNamesOnce(
     columns.filter((column) => column.kind !== 'static'),
     report,
@@ -178,7 +193,7 @@ export function bindTable(source: SourceTable, mapping: TableMapping): Binding {
       targetTable,
       partitionKey: ofKind('partition'),
       clustering: ofKind('clustering'),
-      regular: ofKind('regular'),
+      regular: ofKind('regular').map((column) => withFloor(column, source)),
       statics: ofKind('static'),
       excluded,
       usesTtl: mapping.usesTtl || source.defaultTtlSeconds > 0,

@@ -66,6 +66,12 @@ export const tableMappingSchema = z.strictObject({
     .boolean()
     .default(false)
     .describe('Set it where writers use TTLs; a table with a default TTL is known to.'),
+  schemaChange: z
+    .enum(['evolve', 'validate', 'ignore'])
+    .default('validate')
+    .describe(
+      'When the source table changes while running. evolve: new columns are added to the target; validate: the table stops until its target fits (`lockstep schema apply`), the others go on; ignore: new columns are left out, named in log and metric.',
+    ),
   schema: declaredSchema.nullable().default(null),
 });
 

@@ -16,6 +16,11 @@ export interface Column {
   readonly targetType: string;
   /** NOT NULL in the target. Key columns always are. */
   readonly notNull: boolean;
+  /**
+   * Write time (µs) at and below which cells of this column are gone: a column of its name was dropped then and added
+   * again later. Left out where that never happened.
+   */
+  readonly droppedAt?: bigint;
   /** Losses that the mapping allows by name, e.g. `sub-microsecond`; otherwise such values are refused. */
   readonly allowLoss: readonly string[];
 }

@@ -3,7 +3,7 @@
  * touches is injected; the composition root does every `new`.
  */
 import type { Logger } from 'pino';
-import type { Decoder } from '../decode/record.ts';
+import type { Decoded, Decoder, SourceRecord } from '../decode/record.ts';
 import type { DeadLetterSink } from '../deadletter/dlq-producer.ts';
 import { systemClock } from '../shared/clock.ts';
 import type { Clock } from '../shared/clock.ts';
@@ -17,6 +17,7 @@ import type { FetchedBatch, GroupState, KafkaPort, LogRange, TopicPartition } fr
 import { defaultLimits } from './limits.ts';
 import type { ConsumeLimits } from './limits.ts';
 import type { ConsumeObserver } from './observer.ts';
+import type { Stop } from './shard-state.ts';
 import { ShardWorker } from './shard-worker.ts';
 import type { ShardSnapshot, ShardWorkerContext } from './shard-worker-context.ts';
 import { isAborted, systemTimers } from './timers.ts';
@@ -43,6 +44,11 @@ export interface ConsumerOptions {
   readonly limits?: Partial<ConsumeLimits>;
   readonly clock?: Clock;
   readonly timers?: Timers;
+  /**
+   * Asked when records carry columns that the decoder does not know, before they are given up on. True where the schema
+   * is being read again: the shard waits, and reads the records anew after `rebind`, `block` or `resumeTopic`.
+   */
+  readonly schemaDoubt?: (topic: string, columns: readonly string[]) => boolean;
 }
 
 export interface Consumer {
@@ -54,6 +60,16 @@ export interface Consumer {
   group(): GroupState;
   /** Tries a stopped shard again at once and forgets the breaker's counts. False where it is not ours. */
   resume(partition: TopicPartition): boolean;
+  /**
+   * Replaces a topic's decoder while running. `swap` runs when nothing of the topic is in flight; afterwards its shards
+   * read again from their positions, so what was decoded for the former table is decoded anew. Where `swap` rejects, the
+   * former decoder stays and the rejection passes through.
+   */
+  rebind(topic: string, swap: () => Promise<Decoder>): Promise<void>;
+  /** Stops a topic's shards for a reason that their own probes can't find gone; null lets them go on. */
+  block(topic: string, stop: Stop | null): void;
+  /** Tries a topic's stopped shards again at once. */
+  resumeTopic(topic: string): void;
 }
 
 /** Builds a consumer; nothing happens before `run`. */
@@ -65,6 +81,9 @@ export function createConsumer(options: ConsumerOptions): Consumer {
   const assigned = new Set<string>();
   const leaving = new Set<Promise<void>>();
   const pendingTopics = new Map<string, Promise<TopicPositions>>();
+  const rebinding = new Set<string>();
+  const blocked = new Map<string, Stop>();
+  const decoders = new Map([...options.topics].map(([topic, { decoder }]) => [topic, new CurrentDecoder(decoder)]));
   let group: GroupState = { kind: 'connecting' };
   let stopping = false;
 
@@ -85,6 +104,8 @@ export function createConsumer(options: ConsumerOptions): Consumer {
   }
 
   async function load({ topic, partition }: TopicPartition): Promise<{ position: ShardPosition; range: LogRange }> {
+    const stop = blocked.get(topic);
+    if (stop !== undefined) throw new LockstepError(stop.reason, { code: stop.code, kind: 'batch' });
     const { ranges, positions } = await topicPositions(topic);
     const range = ranges.find((each) => each.partition === partition);
     const known = positions.find(({ shard }) => shard.partition === partition);
@@ -118,6 +139,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     logger,
     load,
     recordGap: (shard, from, to, afterMs) => store.recordGap({ shard, from, to, afterMs, beforeMs: null }),
+    schemaDoubt: (topic, columns) => options.schemaDoubt?.(topic, columns) ?? false,
     setState: (shard, state) => store.setState(shard, state),
   };
 
@@ -125,10 +147,18 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     const known = workers.get(partitionKey(partition));
     if (known !== undefined) return known;
     const topic = options.topics.get(partition.topic);
-    if (topic === undefined) return null;
-    const worker = new ShardWorker(partition, topic.table, topic.decoder, context);
+    const decoder = decoders.get(partition.topic);
+    if (topic === undefined || decoder === undefined) return null;
+    const worker = new ShardWorker(partition, topic.table, decoder, context);
     workers.set(partitionKey(partition), worker);
     return worker;
+  }
+
+  /** The workers of a topic's assigned shards. */
+  function workersOf(topic: string): readonly ShardWorker[] {
+    return [...workers]
+      .filter(([key]) => assigned.has(key))
+      .flatMap(([, worker]) => (worker.topic === topic ? [worker] : []));
   }
 
   function revoke(worker: ShardWorker): void {
@@ -146,6 +176,8 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     if (stopping) return;
     for (const partition of partitions) {
       assigned.add(partitionKey(partition));
+      // Its shards are assigned when the new decoder stands.
+      if (rebinding.has(partition.topic)) continue;
       workerOf(partition)?.assign();
     }
   }
@@ -157,7 +189,8 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     await workers.get(key)?.onBatch(batch, heartbeat);
     if (timers.elapsedMs() - startedMs < limits.recheckMs) return;
     // Nothing was fetched meanwhile, so a topic that was deleted and created again would have gone unnoticed.
-    for (const each of assigned) workers.get(each)?.assign();
+    for (const worker of workers.values())
+      if (assigned.has(worker.key) && !rebinding.has(worker.topic)) worker.assign();
   }
 
   /** Log ends of all assigned partitions, for the backlog of shards that fetch nothing (stopped, held, idle). */
@@ -213,7 +246,45 @@ export function createConsumer(options: ConsumerOptions): Consumer {
       worker?.resume();
       return worker !== undefined;
     },
+    async rebind(topic, swap) {
+      rebinding.add(topic);
+      try {
+        await Promise.all(workersOf(topic).map((worker) => worker.revoke()));
+        decoders.get(topic)?.become(await swap());
+      } finally {
+        rebinding.delete(topic);
+        if (!stopping) for (const worker of workersOf(topic)) worker.assign();
+      }
+    },
+    block(topic, stop) {
+      if (stop === null) {
+        if (blocked.delete(topic)) for (const worker of workersOf(topic)) worker.resume();
+        return;
+      }
+      blocked.set(topic, stop);
+      for (const worker of workersOf(topic)) worker.halt(stop);
+    },
+    resumeTopic(topic) {
+      for (const worker of workersOf(topic)) worker.resume();
+    },
   };
+}
+
+/** The decoder of a topic, which `rebind` replaces. */
+class CurrentDecoder implements Decoder {
+  #decoder: Decoder;
+
+  constructor(decoder: Decoder) {
+    this.#decoder = decoder;
+  }
+
+  become(decoder: Decoder): void {
+    this.#decoder = decoder;
+  }
+
+  decode(record: SourceRecord): Decoded {
+    return this.#decoder.decode(record);
+  }
 }
 
 interface TopicPositions {

@@ -27,6 +27,8 @@ export interface ShardWorkerContext {
   readonly load: (partition: TopicPartition) => Promise<{ position: ShardPosition; range: LogRange }>;
   /** Writes the gap row; false where the position had moved. */
   readonly recordGap: (shard: ShardId, from: bigint, to: bigint, afterMs: number | null) => Promise<boolean>;
+  /** True where the schema is being read again because of these unknown columns: the shard waits. */
+  readonly schemaDoubt: (topic: string, columns: readonly string[]) => boolean;
   readonly setState: (shard: ShardId, state: string) => Promise<void>;
 }
 

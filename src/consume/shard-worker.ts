@@ -14,7 +14,9 @@ import { LockstepError, messageOf } from '../shared/errors.ts';
 import type { ShardPosition } from '../target/shard-store.ts';
 import { BatchApplier } from './batch-applier.ts';
 import type { Applied } from './batch-applier.ts';
+import { partitionKey } from './kafka-port.ts';
 import type { FetchedBatch, TopicPartition } from './kafka-port.ts';
+import { schemaDoubtStop, unknownColumns } from './schema-doubt.ts';
 import { RecentFingerprints } from './recent-fingerprints.ts';
 import { ShardIntake } from './shard-intake.ts';
 import { initialState, step } from './shard-state.ts';
@@ -59,6 +61,19 @@ export class ShardWorker {
       onCommitted: (applied) => this.#onCommitted(applied),
       onTrouble: (reason) => this.#onTrouble(reason),
     });
+  }
+
+  get topic(): string {
+    return this.#partition.topic;
+  }
+
+  get key(): string {
+    return partitionKey(this.#partition);
+  }
+
+  /** Stops it from outside; probes ask again whether it may go on. */
+  halt(stop: Stop): void {
+    this.#dispatch({ kind: 'failed', stop });
   }
 
   assign(): void {
@@ -164,6 +179,12 @@ export class ShardWorker {
     while (!signal.aborted) {
       const stretch = this.#intake.take();
       if (stretch === null) break;
+      const unknown = unknownColumns(stretch.items);
+      if (unknown.length > 0 && this.#context.schemaDoubt(this.#partition.topic, unknown)) {
+        this.#intake.release(stretch);
+        this.#dispatch({ kind: 'failed', stop: schemaDoubtStop(unknown) });
+        return;
+      }
       const outcome = await this.#applier.apply(shard, stretch, signal);
       this.#intake.release(stretch);
       if (isAborted(signal)) return;

@@ -105,6 +105,18 @@ export const STREAM_METRICS = {
     help: 'Bytes of records fetched and not yet committed.',
     labels: [],
   },
+  schemaChanges: {
+    type: 'counter',
+    name: 'cdc_schema_changes_total',
+    help: 'Changes of a source table or of its target that were followed (applied) or stopped the table (stopped).',
+    labels: ['table', 'outcome'],
+  },
+  schemaIgnoredColumns: {
+    type: 'gauge',
+    name: 'cdc_schema_ignored_columns',
+    help: 'Columns that were added to the source and are left out (schemaChange: ignore).',
+    labels: ['table'],
+  },
   dependencyUp: {
     type: 'gauge',
     name: 'cdc_dependency_up',

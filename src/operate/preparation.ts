@@ -1,5 +1,7 @@
 import type { Client } from 'cassandra-driver';
 import type { Pool } from 'pg';
+import { bindTable } from '../catalog/bind.ts';
+import type { TableMapping } from '../catalog/table-mapping.ts';
 import type { Table } from '../catalog/table.ts';
 import type { Configuration } from '../config/index.ts';
 import type { Clock } from '../shared/clock.ts';
@@ -12,9 +14,11 @@ import { probeClientOf } from './kafka-client.ts';
 import { createKafkaProbe } from './kafka-probe.ts';
 import type { Logger } from './logger.ts';
 import type { DependencyBoard, DependencyName } from './readiness.ts';
+import { ignoring } from './schema-change.ts';
 import { retry } from './service.ts';
-import { resolveTables, togetherAsConfigError } from './source-tables.ts';
+import { resolveTables, togetherAsConfigError, type ResolvedTable } from './source-tables.ts';
 import { checkTargets, type CheckedTargets } from './target-check.ts';
+import { extendTarget, missingColumns } from './target-ddl.ts';
 
 export interface PreparationOptions {
   readonly configuration: Configuration;
@@ -30,6 +34,8 @@ export interface PreparationOptions {
 /** What the stream needs, checked and open. */
 export interface Prepared {
   readonly tables: readonly Table[];
+  /** The same with what the source says about each, and its mapping: what schema changes are judged against. */
+  readonly mapped: readonly { readonly resolved: ResolvedTable; readonly mapping: TableMapping }[];
   readonly target: Target;
   /** Null where no source is configured. */
   readonly cassandra: Client | null;
@@ -101,8 +107,16 @@ async function prepareTarget(options: PreparationOptions): Promise<Prepared> {
             withRetries(options, 'cassandra', `reading the schema of ${keyspace}`, () =>
               readSchema(cassandra, keyspace),
             );
-    const { resolved, errors } = await resolveTables(configuration.tables, read);
+    const { resolved: bound, errors } = await resolveTables(configuration.tables, read);
     if (errors.length > 0) throw togetherAsConfigError(errors);
+    const mappingOf = new Map(configuration.tables.map((mapping) => [mapping.source, mapping]));
+    const resolved = await Promise.all(
+      bound.map((each) =>
+        withRetries(options, 'postgres', `comparing the columns of ${each.table.name}`, () =>
+          adaptColumns(url, each, mappingOf.get(each.table.name), logger),
+        ),
+      ),
+    );
 
     const checked = await withRetries(options, 'postgres', 'comparing tables with their targets', () =>
       checkTargets(
@@ -115,11 +129,40 @@ async function prepareTarget(options: PreparationOptions): Promise<Prepared> {
     const target = await withRetries(options, 'postgres', 'preparing the control tables', () =>
       openTarget({ pool, controlSchema, tables, clock }),
     );
-    return { tables, target, cassandra };
+    const mapped = resolved.flatMap(({ source }, i) => {
+      const table = tables[i];
+      const mapping = table === undefined ? undefined : mappingOf.get(table.name);
+      return table === undefined || mapping === undefined ? [] : [{ resolved: { source, table }, mapping }];
+    });
+    return { tables, mapped, target, cassandra };
   } catch (error) {
     await cassandra?.shutdown().catch(() => undefined);
     throw error;
   }
+}
+
+/** Columns that were added while nothing ran are treated as they would be while running. */
+async function adaptColumns(
+  url: string,
+  resolved: ResolvedTable,
+  mapping: TableMapping | undefined,
+  logger: Logger,
+): Promise<ResolvedTable> {
+  const { table, source } = resolved;
+  if (mapping?.schemaChange === 'evolve') {
+    const { steps } = await extendTarget(url, table);
+    for (const { sql, why } of steps) logger.info({ table: table.name, sql }, why);
+  }
+  if (mapping?.schemaChange !== 'ignore') return resolved;
+  const columns = (await missingColumns(url, table)).filter((name) => mapping.columns[name] === undefined);
+  if (columns.length === 0) return resolved;
+  logger.warn({ table: table.name, columns }, 'columns that the target lacks are left out: schemaChange is ignore');
+  const without = bindTable(source, ignoring(mapping, columns));
+  if (without.kind === 'refused') throw togetherAsConfigError(without.errors);
+  return {
+    source: { ...source, columns: source.columns.filter(({ name }) => !columns.includes(name)) },
+    table: without.table,
+  };
 }
 
 /** Errors end the start; warnings are logged. */

@@ -1,10 +1,12 @@
 import { hostname } from 'node:os';
 import type { Configuration } from '../config/index.ts';
 import { createConsumer, createKafkajsPort, type Consumer, type KafkaPort } from '../consume/index.ts';
+import type { Table } from '../catalog/table.ts';
 import { createDlqProducer, type DeadLetterSink } from '../deadletter/index.ts';
 import { createDebeziumCassandraDecoder } from '../decode/debezium-cassandra/index.ts';
 import { representableOnly } from '../decode/representable.ts';
 import { systemClock, type Clock } from '../shared/clock.ts';
+import { readSchema } from '../source/schema.ts';
 import { createPool } from '../target/index.ts';
 import { closeAll } from './closing.ts';
 import { createHttpServer } from './http/server.ts';
@@ -20,7 +22,12 @@ import { ServiceView } from './service-view.ts';
 import { StalenessTracker } from './staleness.ts';
 import { createStreamObserver } from './stream-observer.ts';
 import { upkeepOf, watchCassandra, watchKafka, watchPostgres, type RunningParts } from './upkeep.ts';
+import { SchemaWatch } from './schema-watch.ts';
 import type { Service } from './service.ts';
+import { checkTargets } from './target-check.ts';
+import { extendTarget } from './target-ddl.ts';
+
+const decoderOf = (table: Table) => representableOnly(table, createDebeziumCassandraDecoder(table));
 
 export interface RunServiceOptions {
   readonly logger: Logger;
@@ -105,12 +112,7 @@ export async function runService(configuration: Configuration, options: RunServi
       kafka: port,
       door: target.door,
       store: target.shards,
-      topics: new Map(
-        tables.map((table) => [
-          table.topic,
-          { table: table.name, decoder: representableOnly(table, createDebeziumCassandraDecoder(table)) },
-        ]),
-      ),
+      topics: new Map(tables.map((table) => [table.topic, { table: table.name, decoder: decoderOf(table) }])),
       deadLetters,
       breaker: configuration.deadLetter.breaker,
       observer: createStreamObserver({ metrics, dependencies, logger, clock, staleness, tableOfTopic }),
@@ -118,6 +120,25 @@ export async function runService(configuration: Configuration, options: RunServi
       owner,
       limits: configuration.apply,
       clock,
+      schemaDoubt: (topic, columns) => watch.doubt(topic, columns),
+    });
+    const { cassandra: session } = prepared;
+    const watch: SchemaWatch = new SchemaWatch({
+      tables: prepared.mapped,
+      clock,
+      readKeyspace: session === null ? null : (keyspace) => readSchema(session, keyspace),
+      checkTargets: (tables) => checkTargets(url, tables),
+      extendTarget: (table) => extendTarget(url, table),
+      target,
+      consumer,
+      decoderOf,
+      logger,
+      onChange: (table, outcome) => {
+        metrics.stream.schemaChanges.inc({ table, outcome });
+      },
+      onIgnored: (table, columns) => {
+        metrics.stream.schemaIgnoredColumns.set({ table }, columns);
+      },
     });
     view.started(consumer, target.shards);
     const parts: RunningParts = {
@@ -132,7 +153,7 @@ export async function runService(configuration: Configuration, options: RunServi
       clock,
       logger,
     };
-    start(watchKafka(parts), ...upkeepOf(parts));
+    start(watchKafka(parts), watch, ...upkeepOf(parts));
     if (prepared.cassandra !== null) start(watchCassandra(prepared.cassandra, dependencies));
     logger.info({ tables: [...tableOfTopic.values()] }, 'lockstep is running');
 

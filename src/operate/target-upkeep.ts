@@ -20,6 +20,7 @@ const SWEEPS_AT_ONCE = 3;
 const SWEEP_TIMEOUT_MS = 60_000;
 /** Ledger partitions are made days ahead: an hour is often enough to notice midnight. */
 const PARTITIONS_EVERY_MS = 3_600_000;
+const CLEAR_EVERY_MS = 5_000;
 const GROWTH_EVERY_MS = 10_000;
 const GROWTH_TIMEOUT_MS = 30_000;
 /** A whole walk over the tombstones and graves; memory is kept for days, so an hour more is nothing. */
@@ -94,6 +95,27 @@ export function purgeMemory(parts: RunningParts, report: Report): Service {
     },
     backoff: UPKEEP_BACKOFF,
     onError: report('purging tombstones'),
+  });
+}
+
+/** Clears what dropped columns left behind where one of the same name was added since: a chunk at a time, with pauses. */
+export function clearDropped({ prepared, logger }: RunningParts, report: Report): Service {
+  return repeating('clear-dropped', {
+    everyMs: CLEAR_EVERY_MS,
+    timeoutMs: PURGE_TIMEOUT_MS,
+    work: async () => {
+      for (const { clearing, table } of prepared.target.tables) {
+        if (clearing.length === 0) continue;
+        for (let more = true; more;) {
+          const startedMs = performance.now();
+          more = await prepared.target.clearDropped(table.name);
+          await delay((performance.now() - startedMs) * PAUSE_PER_HELD);
+        }
+        logger.info({ table: table.name }, 'old values of columns that were dropped and added again are cleared');
+      }
+    },
+    backoff: UPKEEP_BACKOFF,
+    onError: report('clearing dropped columns'),
   });
 }
 

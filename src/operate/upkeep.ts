@@ -13,7 +13,7 @@ import type { DependencyBoard } from './readiness.ts';
 import type { StalenessTracker } from './staleness.ts';
 import { repeating } from './repeating.ts';
 import type { Service } from './service.ts';
-import { followGrowth, keepLedger, purgeMemory, sweepExpired } from './target-upkeep.ts';
+import { clearDropped, followGrowth, keepLedger, purgeMemory, sweepExpired } from './target-upkeep.ts';
 
 /** Contact with each system: soon enough for readiness, rare enough to cost nothing. */
 const CONTACT_EVERY_MS = 5_000;
@@ -100,6 +100,7 @@ export function upkeepOf(parts: RunningParts): readonly Service[] {
     sweepExpired(parts, report),
     keepLedger(parts, report),
     purgeMemory(parts, report),
+    clearDropped(parts, report),
     followGrowth(parts, report),
     repeating('count-dead-letters', {
       everyMs: DEAD_LETTERS_EVERY_MS,

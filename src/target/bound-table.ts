@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import type { Pool } from 'pg';
 import { compareClustering, orderBytes, serialise } from '../change/value-order.ts';
 import { serialisePartitionKey, murmur3Token } from '../change/token.ts';
@@ -27,6 +28,12 @@ export interface BoundTable {
   readonly target: string;
   readonly keys: readonly BoundColumn[];
   readonly regular: readonly BoundColumn[];
+  /** Names the prepared statements of this binding: a table that is bound anew has others. */
+  readonly tag: string;
+  /** Next ordinal of the registry when this was compiled: another one means that somebody knows columns that this does not. */
+  readonly generation: string;
+  /** Columns that were dropped and added again, and whose old values may still stand in the target. */
+  readonly clearing: readonly BoundColumn[];
   /** Length of `_cdc_versions` for this set of columns. */
   readonly slots: number;
   readonly valueOrders: readonly ValueOrder[];
@@ -41,11 +48,17 @@ export interface BoundTable {
   orderBytesOf(clustering: readonly string[]): Buffer;
 }
 
+function bindingHash(columns: readonly BoundColumn[]): string {
+  const parts = columns.map(({ column, ordinal }) => [column.target, column.targetType, column.type, ordinal]);
+  return hash('sha256', JSON.stringify(parts), 'hex').slice(0, 12);
+}
+
 function compile(
   id: number,
   table: Table,
   ordinals: Readonly<Record<string, number>>,
   controlSchema: string,
+  registered: { readonly generation: string; readonly clearing: readonly string[] },
 ): BoundTable {
   const bind = (column: Column): BoundColumn => ({
     column,
@@ -60,6 +73,9 @@ function compile(
     target: qualified(table.targetSchema, table.targetTable),
     keys: keyColumns(table).map(bind),
     regular,
+    tag: `${id}-${bindingHash([...keyColumns(table).map(bind), ...regular])}`,
+    generation: registered.generation,
+    clearing: regular.filter(({ column }) => registered.clearing.includes(column.name)),
     slots: Math.max(MARKER_ORDINAL, ...regular.map((column) => column.ordinal)),
     valueOrders: table.regular.map(tieOrder),
     clusteringOrder: table.clustering.map((column) => (left: string, right: string) => {
@@ -87,6 +103,38 @@ function compile(
   };
 }
 
+/** What the registry holds of a table's columns. */
+interface ColumnRegistry {
+  readonly ordinals: Readonly<Record<string, number>>;
+  readonly next: number;
+  /** Floors that were known when the ordinals were given, as text. */
+  readonly floors: Readonly<Record<string, string>>;
+  readonly clearing: readonly string[];
+}
+
+/**
+ * Ordinals are append-only. A column that was dropped and added again gets a new one: its old versions say nothing about
+ * the new column, and its old values are to be cleared out of the target.
+ */
+function ordinalsOf(table: Table, row: RegistryRow | undefined): ColumnRegistry {
+  const ordinals = row === undefined ? {} : (JSON.parse(row.ordinals) as Record<string, number>);
+  const floors = row === undefined ? {} : (JSON.parse(row.floors) as Record<string, string>);
+  const clearing = new Set(row === undefined ? [] : (JSON.parse(row.clearing) as string[]));
+  let next = row === undefined ? MARKER_ORDINAL + 1 : Number(row.next_ordinal);
+  for (const { name, droppedAt } of table.regular) {
+    const known = ordinals[name];
+    if (droppedAt !== undefined && floors[name] !== String(droppedAt)) {
+      // One that is new here never had values of the dropped one.
+      if (known !== undefined) clearing.add(name);
+      floors[name] = String(droppedAt);
+      ordinals[name] = next++;
+    } else if (known === undefined) {
+      ordinals[name] = next++;
+    }
+  }
+  return { ordinals, next, floors, clearing: [...clearing] };
+}
+
 interface RegistryRow {
   readonly id: string;
   readonly source: string;
@@ -94,6 +142,8 @@ interface RegistryRow {
   readonly topic: string;
   readonly ordinals: string;
   readonly next_ordinal: string;
+  readonly floors: string;
+  readonly clearing: string;
 }
 
 /**
@@ -114,7 +164,7 @@ export async function registerTables(
     await client.query('BEGIN');
     await client.query(`LOCK TABLE ${registry} IN EXCLUSIVE MODE`);
     const known = await client.query<RegistryRow>(
-      `SELECT id, source, target, topic, ordinals, next_ordinal FROM ${registry}`,
+      `SELECT id, source, target, topic, ordinals, next_ordinal, floors, clearing FROM ${registry}`,
     );
     const bound: BoundTable[] = [];
     for (const table of tables) {
@@ -133,18 +183,31 @@ export async function registerTables(
         );
       }
       const row = known.rows.find((candidate) => candidate.source === table.name);
-      const ordinals = row === undefined ? {} : (JSON.parse(row.ordinals) as Record<string, number>);
-      let next = row === undefined ? MARKER_ORDINAL + 1 : Number(row.next_ordinal);
-      for (const column of table.regular) ordinals[column.name] ??= next++;
+      const given = ordinalsOf(table, row);
+      const ordinals = given.ordinals;
       const saved = await client.query<{ id: string }>(
-        `INSERT INTO ${registry} (source, target, topic, ordinals, next_ordinal) VALUES ($1, $2, $3, $4, $5)
+        `INSERT INTO ${registry} (source, target, topic, ordinals, next_ordinal, floors, clearing)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)
          ON CONFLICT (source) DO UPDATE
            SET target = EXCLUDED.target, topic = EXCLUDED.topic, ordinals = EXCLUDED.ordinals,
-               next_ordinal = EXCLUDED.next_ordinal
+               next_ordinal = EXCLUDED.next_ordinal, floors = EXCLUDED.floors, clearing = EXCLUDED.clearing
          RETURNING id`,
-        [table.name, target, table.topic, JSON.stringify(ordinals), next],
+        [
+          table.name,
+          target,
+          table.topic,
+          JSON.stringify(ordinals),
+          given.next,
+          JSON.stringify(given.floors),
+          JSON.stringify(given.clearing),
+        ],
       );
-      bound.push(compile(Number(saved.rows[0]?.id), table, ordinals, controlSchema));
+      bound.push(
+        compile(Number(saved.rows[0]?.id), table, ordinals, controlSchema, {
+          generation: String(given.next),
+          clearing: given.clearing,
+        }),
+      );
     }
     await client.query('COMMIT');
     return bound;
@@ -154,4 +217,19 @@ export async function registerTables(
   } finally {
     client.release();
   }
+}
+
+/**
+ * Whether the table is still bound as the registry has it. A process that does not know a column yet would take a row
+ * for gone whose last living cell is in that column.
+ *
+ * @throws LockstepError `transient`: the schema is being followed, and the batch repeated after the table is bound anew.
+ */
+export function checkGeneration(table: BoundTable, registered: string | null | undefined): void {
+  if (registered === table.generation) return;
+  throw new LockstepError(`${table.table.name} got columns in the registry that this process does not know yet`, {
+    code: 'SCHEMA_BEHIND',
+    kind: 'transient',
+    remedy: 'none needed: the schema of the source is read again in a moment',
+  });
 }

@@ -44,7 +44,8 @@ export class ControlStatements {
     return {
       name: 'lock-position',
       text: `SELECT next_offset, growing, extract(epoch FROM grown_until)::text,
-               (SELECT purged_until FROM ${this.#tables} WHERE id = $4)
+               (SELECT purged_until FROM ${this.#tables} WHERE id = $4),
+               (SELECT next_ordinal FROM ${this.#tables} WHERE id = $4)
              FROM ${this.#offsets} WHERE topic = $1 AND incarnation = $2 AND partition = $3 FOR UPDATE`,
       values: [shard.topic, shard.incarnation, shard.partition, tableId],
     };
@@ -67,6 +68,19 @@ export class ControlStatements {
         last?.timestampMs ?? null,
         last?.hash ?? null,
       ],
+    };
+  }
+
+  /** The registry's next ordinal: differs from the bound one where somebody knows columns that this process does not. */
+  generation(tableId: number): Statement {
+    return { name: 'generation', text: `SELECT next_ordinal FROM ${this.#tables} WHERE id = $1`, values: [tableId] };
+  }
+
+  /** Notes that the old values of a column that was dropped and added again are gone from the target. */
+  cleared(tableId: number, column: string): Statement {
+    return {
+      text: `UPDATE ${this.#tables} SET clearing = clearing - $2::text WHERE id = $1`,
+      values: [tableId, column],
     };
   }
 

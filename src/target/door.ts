@@ -3,7 +3,7 @@ import { fold, type Fold } from '../change/fold.ts';
 import type { Clock } from '../shared/clock.ts';
 import { LockstepError } from '../shared/errors.ts';
 import type { ApplyBatch, ApplyResult, Door } from './batch.ts';
-import type { BoundTable } from './bound-table.ts';
+import { checkGeneration, type BoundTable } from './bound-table.ts';
 import { ControlStatements } from './control-statements.ts';
 import { withinHorizon } from './horizon.ts';
 import { probesOf, readProbes } from './probes.ts';
@@ -36,7 +36,7 @@ export interface DoorOptions {
  */
 export class PostgresDoor implements Door {
   readonly #pool: Pool;
-  readonly #tables: ReadonlyMap<string, TableDoor>;
+  readonly #tables: Map<string, TableDoor>;
   readonly #control: ControlStatements;
   readonly #clock: Clock;
   /** Tables that were growing when a batch last looked: the next one begins with the exclusive gate. */
@@ -49,6 +49,11 @@ export class PostgresDoor implements Door {
     this.#tables = new Map(
       options.tables.map((bound) => [bound.table.name, { bound, statements: rowStatements(bound) }]),
     );
+  }
+
+  /** The table as it is from now on. Its shards must have nothing in flight that was decoded for the former one. */
+  bind(table: TableDoor): void {
+    this.#tables.set(table.bound.table.name, table);
   }
 
   async apply(batch: ApplyBatch): Promise<ApplyResult> {
@@ -115,10 +120,11 @@ export class PostgresDoor implements Door {
       this.#control.lockPosition(batch.shard, table.bound.id),
       ...probes.statements,
     ]);
-    const [stored = null, growing, , purgedUntil = null] = position?.rows[0] ?? [];
+    const [stored = null, growing, , purgedUntil = null, generation = null] = position?.rows[0] ?? [];
     if (stored === null || BigInt(stored) !== batch.from) {
       return { kind: 'fenced', storedNext: stored === null ? -1n : BigInt(stored) };
     }
+    checkGeneration(table.bound, generation);
     if (growing === 't') this.#growing.add(batch.table);
     else this.#growing.delete(batch.table);
     if (growing === 't' && mode === 'shared') return 'growing';

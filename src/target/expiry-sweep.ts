@@ -3,6 +3,7 @@ import { rowKey } from '../change/change-event.ts';
 import { emptyRow } from '../change/row-state.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { ShardId } from './batch.ts';
+import { checkGeneration } from './bound-table.ts';
 import type { ControlStatements } from './control-statements.ts';
 import { rowWrites, type TableDoor } from './row-writes.ts';
 import { imageFrom, keyParameters } from './row-codec.ts';
@@ -52,6 +53,7 @@ async function sweepUnder(
       control.lockPosition(shard, bound.id),
       control.takeDue(shard, bound.id, nowUs, SWEEP_ROWS),
     ]);
+    checkGeneration(bound, position?.rows[0]?.[4]);
     const taken = due?.rows ?? [];
     if (mode === 'shared' && needsExclusive(position?.rows[0], taken)) {
       healthy = await rollback(client);
@@ -90,7 +92,7 @@ async function sweepRows(
   const keys = texts.map((text) => rowKey(JSON.parse(text) as string[]));
   const [graveAnswer, images] = await pipeline(client, [
     control.graves(bound.id, texts),
-    { name: `images-${bound.id}`, text: table.statements.lockImages, values: keyParameters(bound, keys) },
+    { name: `images-${bound.tag}`, text: table.statements.lockImages, values: keyParameters(bound, keys) },
   ]);
   const graves = readGraves(bound, graveAnswer);
   const known = (images?.rows ?? []).flatMap((line): KnownRow[] => {

@@ -5,6 +5,7 @@ import { LockstepError } from '../shared/errors.ts';
 import type { Door, ShardId } from './batch.ts';
 import { registerTables, type BoundTable } from './bound-table.ts';
 import { ControlStatements } from './control-statements.ts';
+import { clearDropped } from './dropped-columns.ts';
 import { PostgresDoor } from './door.ts';
 import { SWEEP_ROWS, sweepExpired } from './expiry-sweep.ts';
 import { dropLedgerPartitions, ensureLedgerPartitions, migrate } from './migrate.ts';
@@ -31,7 +32,15 @@ export interface TargetOptions {
 export interface Target {
   readonly door: Door;
   readonly shards: PostgresShardStore;
+  /** As bound now. */
   readonly tables: readonly BoundTable[];
+  /**
+   * Binds a table anew after its schema changed, ordinals agreed with the other members. Nothing of the table may be in
+   * flight through the door meanwhile. Rejects with a LockstepError and leaves the former binding.
+   */
+  rebind(table: Table): Promise<void>;
+  /** Takes a chunk of old values out of columns that were dropped and added again. True while there may be more. */
+  clearDropped(tableName: string): Promise<boolean>;
   /**
    * Takes expired values and rows of a shard out of sight. Called regularly by the shard's owner.
    * @returns true where more may be due at once.
@@ -60,10 +69,37 @@ export async function openTarget(options: TargetOptions): Promise<Target> {
         throw new LockstepError(`no table ${tableName}`, { code: 'BUG_UNBOUND_TABLE', kind: 'bug' });
       return table;
     };
+    const door = new PostgresDoor({ pool, controlSchema, tables, clock });
     return {
-      door: new PostgresDoor({ pool, controlSchema, tables, clock }),
+      door,
       shards: new PostgresShardStore(pool, controlSchema),
-      tables,
+      get tables() {
+        return [...sweepable.values()].map(({ bound }) => bound);
+      },
+      async rebind(table) {
+        try {
+          for (const bound of await registerTables(pool, controlSchema, [table])) {
+            const fresh = { bound, statements: rowStatements(bound) };
+            sweepable.set(table.name, fresh);
+            door.bind(fresh);
+          }
+        } catch (error) {
+          throw classifyPostgresError(error, `binding ${table.name} anew`, true);
+        }
+      },
+      async clearDropped(tableName) {
+        const table = doorOf(tableName);
+        const nowUs = BigInt(clock.nowMs()) * 1000n;
+        try {
+          for (const column of table.bound.clearing) {
+            if (await clearDropped(pool, control, table, column, nowUs)) return true;
+          }
+          sweepable.set(tableName, { ...table, bound: { ...table.bound, clearing: [] } });
+          return false;
+        } catch (error) {
+          throw classifyPostgresError(error, `clearing dropped columns of ${tableName}`);
+        }
+      },
       async sweep(tableName, shard) {
         const table = doorOf(tableName);
         try {

@@ -25,7 +25,7 @@ export function partitionText(table: BoundTable, keyValues: readonly string[]): 
 
 function imagesOf(table: TableDoor, rows: readonly FoldedRow[]): Statement {
   return {
-    name: `images-${table.bound.id}`,
+    name: `images-${table.bound.tag}`,
     text: table.statements.lockImages,
     values: keyParameters(
       table.bound,

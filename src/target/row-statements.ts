@@ -133,6 +133,7 @@ export function rowStatements(table: BoundTable): RowStatements {
     `_cdc_expiries = CASE WHEN EXCLUDED._cdc_expiries IS NULL AND t._cdc_expiries IS NULL THEN NULL
       ELSE ARRAY[${expiries.join(', ')}] || t._cdc_expiries[${table.slots + 1}:] END`,
   ];
+  const kept = (name: string): string => `r.${name} || t.${name}[${table.slots + 1}:]`;
   const keyJoin = keys.map((key) => `t.${key} = r.${key}`).join(' AND ');
   const images = [...regular, '_cdc_versions', '_cdc_expiries'].map((name) => `t.${name}`).join(', ');
   const keyRows = `unnest(${input(keys.length)}) AS r(${keys.join(', ')})`;
@@ -143,7 +144,10 @@ export function rowStatements(table: BoundTable): RowStatements {
       ON CONFLICT (${keys.join(', ')}) DO UPDATE SET ${assignments.join(', ')}
       WHERE ${[...winners.values()].map((winner) => `(${winner})`).join(' OR ')}`,
     replace: `UPDATE ${table.target} AS t SET ${[...regular, '_cdc_versions', '_cdc_expiries']
-      .map((name) => `${name} = r.${name}`)
+      .map((name) =>
+        // Slots of columns that this member does not know stay.
+        name.startsWith('_cdc_') ? `${name} = ${kept(name)}` : `${name} = r.${name}`,
+      )
       .join(', ')} FROM (${rows}) AS r WHERE ${keyJoin}`,
     remove: `DELETE FROM ${table.target} AS t USING ${keyRows} WHERE ${keyJoin}`,
     lockImages: `SELECT r.n, ${images} FROM ${numberedKeyRows}

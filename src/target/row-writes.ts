@@ -23,15 +23,15 @@ export function rowWrites(table: TableDoor, control: ControlStatements, plan: Ro
   const { bound, statements } = table;
   const writes: Statement[] = [];
   if (plan.removals.length > 0) {
-    writes.push({ name: `remove-${bound.id}`, text: statements.remove, values: keyParameters(bound, plan.removals) });
+    writes.push({ name: `remove-${bound.tag}`, text: statements.remove, values: keyParameters(bound, plan.removals) });
   }
   if (plan.graves.length > 0) writes.push(control.bury(bound, plan.graves));
   if (plan.replacements.length > 0) {
     const values = parametersOf(bound, plan.replacements);
-    writes.push({ name: `replace-${bound.id}`, text: statements.replace, values });
+    writes.push({ name: `replace-${bound.tag}`, text: statements.replace, values });
   }
   if (plan.upserts.length > 0) {
-    writes.push({ name: `upsert-${bound.id}`, text: statements.upsert, values: parametersOf(bound, plan.upserts) });
+    writes.push({ name: `upsert-${bound.tag}`, text: statements.upsert, values: parametersOf(bound, plan.upserts) });
   }
   return writes;
 }

@@ -2,6 +2,7 @@ import type { Pool, PoolClient, QueryArrayResult } from 'pg';
 import { rowKey, type PartitionDelete, type RangeDelete } from '../change/change-event.ts';
 import { includes, UNBOUNDED, type RangeTombstone } from '../change/range-tombstone.ts';
 import type { Clock } from '../shared/clock.ts';
+import { checkGeneration } from './bound-table.ts';
 import type { ControlStatements } from './control-statements.ts';
 import { rowWrites, type TableDoor } from './row-writes.ts';
 import { readGraves, readRanges } from './probes.ts';
@@ -163,7 +164,8 @@ async function coverPartly(
   }));
   if (look === undefined || look.rows.length === 0) return false;
   return gated(pool, 'exclusive', bound.id, async (client) => {
-    const [images] = await pipeline(client, [select('FOR UPDATE')]);
+    const [registered, images] = await pipeline(client, [control.generation(bound.id), select('FOR UPDATE')]);
+    checkGeneration(bound, registered?.rows[0]?.[0]);
     const lines = images?.rows ?? [];
     const nowUs = BigInt(clock.nowMs()) * 1000n;
     const keys = lines.map((line) => rowKey(bound.keys.map((column, i) => column.mapping.fromTarget(line[i] ?? ''))));

@@ -2,10 +2,11 @@ import { Command } from 'commander';
 import pg from 'pg';
 import { STATIC_SUFFIX } from '../../catalog/bind.ts';
 import { checkDatabase } from '../../catalog/check-target.ts';
-import { planDdl, type DdlPlan, type DdlStep } from '../../catalog/ddl.ts';
+import { planDdl, type DdlPlan } from '../../catalog/ddl.ts';
 import type { Table } from '../../catalog/table.ts';
 import { readTargetDatabase, readTargetTable } from '../../catalog/target-schema.ts';
 import { DEFAULT_CONFIGURATION_FILE, loadConfiguration, type Configuration } from '../../config/index.ts';
+import { APPLY_LOCK, executeDdl } from '../../operate/target-ddl.ts';
 import { resolveTables, togetherAsConfigError } from '../../operate/source-tables.ts';
 import { connectCassandra } from '../../source/cassandra-client.ts';
 import { readSchema } from '../../source/schema.ts';
@@ -26,10 +27,6 @@ interface TablePlan extends DdlPlan {
 /** A person waits: a source that does not answer is told of soon. */
 const CONNECT_ATTEMPTS = 2;
 const CONNECT_TIMEOUT_MS = 8_000;
-/** A lock that is not had by then would hold up every query behind it. */
-const LOCK_TIMEOUT = '5s';
-/** Two `schema apply` at once would build the same things; the second one waits. Any number that is ours. */
-const APPLY_LOCK = 7_215_448_102;
 
 /** The configured tables, bound; the source is only asked where a table does not declare its schema. */
 async function boundTables(configuration: Configuration): Promise<readonly Table[]> {
@@ -63,21 +60,6 @@ async function planAll(client: pg.Client, tables: readonly Table[]): Promise<rea
   return plans;
 }
 
-/** Short statements in one transaction; then index builds that don't block writers, each on its own. */
-async function execute(client: pg.Client, steps: readonly DdlStep[]): Promise<void> {
-  await client.query(`SET lock_timeout = '${LOCK_TIMEOUT}'`);
-  await client.query('BEGIN');
-  try {
-    for (const { sql, transactional } of steps) if (transactional) await client.query(sql);
-    await client.query('COMMIT');
-  } catch (error) {
-    await client.query('ROLLBACK').catch(() => undefined);
-    throw error;
-  }
-  await client.query('SET lock_timeout = 0');
-  for (const { sql, transactional } of steps) if (!transactional) await client.query(sql);
-}
-
 const refusedAny = (plans: readonly TablePlan[]): boolean => plans.some(({ refusals }) => refusals.length > 0);
 
 /** Plans, and applies where nothing is refused: all tables or none. */
@@ -98,7 +80,7 @@ async function planOrApply(
     if (apply) await client.query('SELECT pg_advisory_lock($1)', [APPLY_LOCK]);
     const plans = await planAll(client, tables);
     if (!apply || refusedAny(plans)) return { plans, applied: false };
-    for (const { steps } of plans) await execute(client, steps);
+    for (const { steps } of plans) await executeDdl(client, steps);
     return { plans, applied: true };
   } catch (error) {
     throw classifyPostgresError(error, apply ? 'applying the schema' : 'reading the target schema');

@@ -18,6 +18,8 @@ export interface ColumnPlan {
   readonly decode: WireDecoder;
   readonly multiCell: boolean;
   readonly duration: boolean;
+  /** Cells at or below it belong to a column of this name that was dropped; null where there was none. */
+  readonly floor: bigint | null;
 }
 
 export interface TablePlan {
@@ -44,12 +46,22 @@ function compileColumn(column: Column, index: number): ColumnPlan {
       column.kind === 'clustering' ? (value, reading) => canonicalClustering(type, decode(value, reading)) : decode,
     multiCell: isMultiCell(type),
     duration: holdsDuration(type),
+    floor: column.droppedAt ?? null,
   };
 }
 
 /** A column that the mapping leaves out: it may stand in a record, and says nothing. */
 function excludedColumn(name: string, index: number): ColumnPlan {
-  return { name, path: `after.${name}`, role: 'excluded', index, decode: () => '', multiCell: false, duration: false };
+  return {
+    name,
+    path: `after.${name}`,
+    role: 'excluded',
+    index,
+    decode: () => '',
+    multiCell: false,
+    duration: false,
+    floor: null,
+  };
 }
 
 export function compileTable(table: Table): TablePlan {

@@ -124,7 +124,7 @@ export function compileRowWrite(
       const column = plansHere[at];
       if (column === undefined) checkOtherField(names[at] ?? '', value);
       else if (column.role === 'regular') {
-        if (value === null) continue;
+        if (value === null || (column.floor !== null && writeTime <= column.floor)) continue;
         const cell = regularCell(column, cellOf(value, column.path), insert, writeTime, reading);
         cells[column.index] = cell;
         if (column.multiCell) {
