@@ -72,6 +72,18 @@ export const tableMappingSchema = z.strictObject({
     .describe(
       'When the source table changes while running. evolve: new columns are added to the target; validate: the table stops until its target fits (`lockstep schema apply`), the others go on; ignore: new columns are left out, named in log and metric.',
     ),
+  mode: z
+    .enum(['apply', 'reread'])
+    .default('apply')
+    .describe(
+      'apply: changes are applied, and what their envelope lost is read from the source; reread: every write only tells that its row must be read from the source.',
+    ),
+  existenceChecks: z
+    .boolean()
+    .default(true)
+    .describe(
+      'Whether a row delete in a table with clustering columns is followed by a read: the delete may have swallowed an insert of the same batch. Only where there is a source connection.',
+    ),
   schema: declaredSchema.nullable().default(null),
 });
 

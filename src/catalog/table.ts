@@ -1,3 +1,4 @@
+import type { RereadPolicy } from '../change/hint.ts';
 import type { CqlType } from '../change/source-type.ts';
 
 export type ColumnKind = 'partition' | 'clustering' | 'regular' | 'static';
@@ -45,6 +46,8 @@ export interface Table {
   readonly excluded?: readonly string[];
   /** Rows or cells of this table may carry a TTL (default_time_to_live > 0, or declared in the configuration). */
   readonly usesTtl: boolean;
+  /** How rows are read again from the source; absent where there is no connection to it. */
+  readonly rereads?: RereadPolicy;
 }
 
 /** Partition key columns, then clustering columns: the order of `RowKey.values`. */

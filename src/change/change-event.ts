@@ -17,7 +17,18 @@ export interface Cell {
   readonly value: string | null;
   /** µs since the epoch at which the value stops being visible, or null where it never does. */
   readonly expiry: bigint | null;
+  /**
+   * Only of a multi-cell column of a table that is read again (`hint.ts`): the read that the value is from, or NO_READ
+   * where a change only told that the column was written. Such a cell's write time is the newest event time.
+   */
+  readonly sequence?: ReadSequence;
 }
+
+/** Order of the source reads of a row, drawn from PostgreSQL between the last event served and the start of the read. */
+export type ReadSequence = bigint;
+
+/** The sequence of a multi-cell column that was written and not read yet. */
+export const NO_READ: ReadSequence = 0n;
 
 /** Cells by position in `Table.regular`; `null` = untouched. */
 export type Cells = readonly (Cell | null)[];
@@ -48,11 +59,21 @@ export interface Bound {
  */
 export type Ambiguity = 'multi-cell-update' | 'duration' | 'marker-expiry-unknown' | 'delete-without-time';
 
+/** The part of a change that only the source can tell: its row is read again after the rest was applied. */
+export interface Hint {
+  /** Positions in `Table.regular` of the columns that the change wrote and about which the read speaks. */
+  readonly columns: readonly number[];
+  /** The change wrote a row marker whose expiry is unknown, or a marker that is not to be believed (mode `reread`). */
+  readonly marker: boolean;
+}
+
 interface ChangeBase {
   /** `keyspace.table` of the source. */
   readonly table: string;
   readonly writeTime: WriteTime;
   readonly ambiguity: Ambiguity | null;
+  /** What of this change the source must be asked for; absent where the change says it all (`hint.ts`). */
+  readonly hint?: Hint;
 }
 
 /** An insert or update of one row: a marker (inserts only) and the cells it wrote. */

@@ -1,5 +1,5 @@
 import type { Cell, ChangeEvent, Marker, PartitionDelete, RangeDelete, RowKey, RowWrite } from './change-event.ts';
-import { cover, mergeMarkers, replaces, stateOf, type RowState, type ValueOrder } from './row-state.ts';
+import { cover, mergeCells, mergeMarkers, stateOf, type RowState, type ValueOrder } from './row-state.ts';
 
 export interface FoldedRow {
   readonly key: RowKey;
@@ -31,7 +31,8 @@ function writeInto(row: OpenRow, change: RowWrite, orders: readonly ValueOrder[]
     if (cell == null || cell.writeTime <= deletedAt) continue;
     const current = cells[i];
     const order = orders[i];
-    if (current == null || (order !== undefined && replaces(cell, current, order))) cells[i] = cell;
+    if (current == null) cells[i] = cell;
+    else if (order !== undefined) cells[i] = mergeCells(current, cell, order);
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Cell, Marker, RowDelete, RowWrite } from './change-event.ts';
+import { NO_READ, type Cell, type Marker, type RowDelete, type RowWrite } from './change-event.ts';
 import { NEVER, type WriteTime } from './write-time.ts';
 
 /**
@@ -40,12 +40,50 @@ export function replaces(right: Cell, left: Cell, order: ValueOrder): boolean {
 }
 
 /**
+ * Join of two contents of one multi-cell column ⚠: the newest event time of either, and the value of the later read,
+ * whatever the times say (an element removed makes MAXWRITETIME fall). A value from before the table was read again has
+ * no read: it stands until the first one.
+ */
+export function joinMultiCell(left: Cell, right: Cell): Cell {
+  const [leftRead, rightRead] = [left.sequence ?? NO_READ, right.sequence ?? NO_READ];
+  const takesRight =
+    rightRead !== leftRead
+      ? rightRead > leftRead
+      : right.value !== null && (left.value === null || right.writeTime > left.writeTime);
+  const { value, expiry } = takesRight ? right : left;
+  return {
+    writeTime: left.writeTime > right.writeTime ? left.writeTime : right.writeTime,
+    value,
+    expiry,
+    sequence: takesRight ? rightRead : leftRead,
+  };
+}
+
+/** What two cells of one column become: the winner, or the join where the column is multi-cell. */
+export function mergeCells(left: Cell, right: Cell, order: ValueOrder): Cell {
+  if (left.sequence !== undefined || right.sequence !== undefined) return joinMultiCell(left, right);
+  return replaces(right, left, order) ? right : left;
+}
+
+/**
+ * Expiry of a row marker that no event told of: a source read found the row, and CQL shows no marker ⚠. It does not
+ * expire by itself, loses against a known marker of the same time, and may be withdrawn by a read that finds no row.
+ */
+export const UNKNOWN_MARKER: bigint = NEVER;
+
+export function isUnknown(marker: Marker | null): boolean {
+  return marker !== null && marker.expiry === UNKNOWN_MARKER;
+}
+
+/**
  * Cassandra's `LivenessInfo.supersedes`: the newer time; at equal times expiring beats lasting, then the later expiry.
+ * An unknown marker loses against both.
  */
 export function markerReplaces(right: Marker, left: Marker): boolean {
   if (right.writeTime !== left.writeTime) return right.writeTime > left.writeTime;
-  if (right.expiry === null) return false;
-  return left.expiry === null || right.expiry > left.expiry;
+  if (right.expiry === null) return left.expiry === UNKNOWN_MARKER;
+  if (left.expiry === null) return right.expiry !== UNKNOWN_MARKER;
+  return right.expiry > left.expiry;
 }
 
 export function mergeMarkers(left: Marker | null, right: Marker | null): Marker | null {
@@ -86,7 +124,7 @@ export function mergeRows(left: RowState, right: RowState, orders: readonly Valu
     if (incoming === null) continue;
     const current = cells[i] ?? null;
     const order = orders[i];
-    if (order !== undefined && (current === null || replaces(incoming, current, order))) cells[i] = incoming;
+    if (order !== undefined) cells[i] = current === null ? incoming : mergeCells(current, incoming, order);
   }
   return { deletedAt, marker: mergeMarkers(a.marker, b.marker), cells };
 }
@@ -99,7 +137,7 @@ export function isVisible(cell: Cell | null, nowUs: bigint): boolean {
 /** A row exists while its marker or any regular cell is alive. */
 export function isAlive(row: RowState, nowUs: bigint): boolean {
   const { marker } = row;
-  if (marker !== null && (marker.expiry === null || marker.expiry > nowUs)) return true;
+  if (marker !== null && (marker.expiry === null || marker.expiry > nowUs || isUnknown(marker))) return true;
   return row.cells.some((cell) => isVisible(cell, nowUs));
 }
 

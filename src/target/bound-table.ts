@@ -18,6 +18,8 @@ export interface BoundColumn {
   readonly mapping: ValueMapping;
   /** Slot in `_cdc_versions`; 0 for key columns, which have no versions. */
   readonly ordinal: number;
+  /** Slot of the read sequence of a multi-cell column that is read again; 0 for every other column. */
+  readonly readOrdinal: number;
 }
 
 /** A table registered in `_cdc_tables`: stable id and ordinals, and the compiled orders. */
@@ -49,21 +51,29 @@ export interface BoundTable {
 }
 
 function bindingHash(columns: readonly BoundColumn[]): string {
-  const parts = columns.map(({ column, ordinal }) => [column.target, column.targetType, column.type, ordinal]);
+  const parts = columns.map(({ column, ordinal, readOrdinal }) => [column.target, column.targetType, column.type, ordinal, readOrdinal]);
   return hash('sha256', JSON.stringify(parts), 'hex').slice(0, 12);
+}
+
+/** Slots by column name; a multi-cell column has a second one for the sequence of the read that its value is from. */
+interface Ordinals {
+  readonly ordinals: Readonly<Record<string, number>>;
+  readonly readOrdinals: Readonly<Record<string, number>>;
 }
 
 function compile(
   id: number,
   table: Table,
-  ordinals: Readonly<Record<string, number>>,
+  { ordinals, readOrdinals }: Ordinals,
   controlSchema: string,
   registered: { readonly generation: string; readonly clearing: readonly string[] },
 ): BoundTable {
+  const { rereads } = table;
   const bind = (column: Column): BoundColumn => ({
     column,
     mapping: valueMapping(column),
     ordinal: ordinals[column.name] ?? 0,
+    readOrdinal: rereads?.multiCell[table.regular.indexOf(column)] === true ? (readOrdinals[column.name] ?? 0) : 0,
   });
   const regular = table.regular.map(bind);
   const partitionTypes = table.partitionKey.map((column) => column.type);
@@ -76,7 +86,7 @@ function compile(
     tag: `${id}-${bindingHash([...keyColumns(table).map(bind), ...regular])}`,
     generation: registered.generation,
     clearing: regular.filter(({ column }) => registered.clearing.includes(column.name)),
-    slots: Math.max(MARKER_ORDINAL, ...regular.map((column) => column.ordinal)),
+    slots: Math.max(MARKER_ORDINAL, ...regular.flatMap((column) => [column.ordinal, column.readOrdinal])),
     valueOrders: table.regular.map(tieOrder),
     clusteringOrder: table.clustering.map((column) => (left: string, right: string) => {
       const compared = compareClustering(column.type, left, right);
@@ -141,6 +151,7 @@ interface RegistryRow {
   readonly target: string;
   readonly topic: string;
   readonly ordinals: string;
+  readonly read_ordinals: string;
   readonly next_ordinal: string;
   readonly floors: string;
   readonly clearing: string;
@@ -164,7 +175,7 @@ export async function registerTables(
     await client.query('BEGIN');
     await client.query(`LOCK TABLE ${registry} IN EXCLUSIVE MODE`);
     const known = await client.query<RegistryRow>(
-      `SELECT id, source, target, topic, ordinals, next_ordinal, floors, clearing FROM ${registry}`,
+      `SELECT id, source, target, topic, ordinals, read_ordinals, next_ordinal, floors, clearing FROM ${registry}`,
     );
     const bound: BoundTable[] = [];
     for (const table of tables) {
@@ -184,27 +195,34 @@ export async function registerTables(
       }
       const row = known.rows.find((candidate) => candidate.source === table.name);
       const given = ordinalsOf(table, row);
-      const ordinals = given.ordinals;
+      const { ordinals } = given;
+      const readOrdinals = row === undefined ? {} : (JSON.parse(row.read_ordinals) as Record<string, number>);
+      let { next } = given;
+      for (const [i, column] of table.regular.entries()) {
+        if (table.rereads?.multiCell[i] === true) readOrdinals[column.name] ??= next++;
+      }
       const saved = await client.query<{ id: string }>(
-        `INSERT INTO ${registry} (source, target, topic, ordinals, next_ordinal, floors, clearing)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)
+        `INSERT INTO ${registry} (source, target, topic, ordinals, read_ordinals, next_ordinal, floors, clearing)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
          ON CONFLICT (source) DO UPDATE
            SET target = EXCLUDED.target, topic = EXCLUDED.topic, ordinals = EXCLUDED.ordinals,
-               next_ordinal = EXCLUDED.next_ordinal, floors = EXCLUDED.floors, clearing = EXCLUDED.clearing
+               read_ordinals = EXCLUDED.read_ordinals, next_ordinal = EXCLUDED.next_ordinal,
+               floors = EXCLUDED.floors, clearing = EXCLUDED.clearing
          RETURNING id`,
         [
           table.name,
           target,
           table.topic,
           JSON.stringify(ordinals),
-          given.next,
+          JSON.stringify(readOrdinals),
+          next,
           JSON.stringify(given.floors),
           JSON.stringify(given.clearing),
         ],
       );
       bound.push(
-        compile(Number(saved.rows[0]?.id), table, ordinals, controlSchema, {
-          generation: String(given.next),
+        compile(Number(saved.rows[0]?.id), table, { ordinals, readOrdinals }, controlSchema, {
+          generation: String(next),
           clearing: given.clearing,
         }),
       );

@@ -1,4 +1,4 @@
-import type { Cell, Marker, RowKey } from '../change/change-event.ts';
+import { NO_READ, type Cell, type Marker, type RowKey } from '../change/change-event.ts';
 import type { RowState } from '../change/row-state.ts';
 import { NEVER } from '../change/write-time.ts';
 import { MARKER_ORDINAL, type BoundColumn, type BoundTable } from './bound-table.ts';
@@ -31,6 +31,7 @@ function oneTimeOf(table: BoundTable, state: RowState): OneTime | null {
     const cell = cells[i];
     const column = table.regular[i];
     if (cell == null || column === undefined) continue;
+    if (cell.sequence !== undefined && cell.sequence !== NO_READ) return null;
     time ??= cell.writeTime;
     if (cell.writeTime !== time) return null;
     const slot = column.ordinal - MARKER_ORDINAL;
@@ -73,7 +74,11 @@ export function bookkeepingOf(table: BoundTable, state: RowState): Bookkeeping {
   for (let i = 0; i < table.regular.length; i++) {
     const cell = state.cells[i];
     const column = table.regular[i];
-    if (cell != null && column !== undefined) note(column.ordinal, cell, textOf(cell.writeTime));
+    if (cell == null || column === undefined) continue;
+    note(column.ordinal, cell, textOf(cell.writeTime));
+    if (column.readOrdinal !== 0 && cell.sequence !== undefined && cell.sequence !== NO_READ) {
+      versions[column.readOrdinal - MARKER_ORDINAL] = String(cell.sequence);
+    }
   }
   const expiryList = expiries as (string | null)[] | null;
   return {
@@ -103,7 +108,8 @@ export function stateFrom(
       const entry = at(column.ordinal);
       if (entry === null) return null;
       const stored = values[i] ?? null;
-      return { ...entry, value: stored === null ? null : column.mapping.fromTarget(stored) };
+      const cell = { ...entry, value: stored === null ? null : column.mapping.fromTarget(stored) };
+      return column.readOrdinal === 0 ? cell : { ...cell, sequence: at(column.readOrdinal)?.writeTime ?? NO_READ };
     }),
   };
 }

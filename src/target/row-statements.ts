@@ -15,6 +15,8 @@ export interface RowStatements {
 
 /** "Never written" (`NEVER`); a missing entry must compare as −∞, not as NULL ⚠. */
 const NEVER_SQL = `'-9223372036854775808'::bigint`;
+/** Rank of a marker that does not expire: below every expiry, above "unknown". */
+const LASTING_SQL = `'-9223372036854775807'::bigint`;
 
 interface Sides {
   readonly incoming: string;
@@ -29,9 +31,24 @@ function expiryOf(alias: string, ordinal: number): string {
   return `coalesce(${alias}._cdc_expiries[${ordinal}], ${NEVER_SQL})`;
 }
 
-/** At equal write times: expiring beats lasting, the later expiry beats the earlier (`markerReplaces`). */
+/**
+ * At equal write times: expiring beats lasting, the later expiry beats the earlier, an unknown marker (−2^63 as expiry)
+ * loses against both (`markerReplaces`).
+ */
 function markerTie({ incoming, stored }: Sides): string {
-  return `${expiryOf(incoming, MARKER_ORDINAL)} > ${expiryOf(stored, MARKER_ORDINAL)}`;
+  const rank = (alias: string): string => `coalesce(${alias}._cdc_expiries[${MARKER_ORDINAL}], ${LASTING_SQL})`;
+  return `${rank(incoming)} > ${rank(stored)}`;
+}
+
+/** A multi-cell column: the later read wins, whatever the write times say (`joinMultiCell`). */
+function laterRead({ readOrdinal }: BoundColumn, { incoming, stored }: Sides): string {
+  const read = (alias: string): string => `coalesce(${versionOf(alias, readOrdinal)}, ${NEVER_SQL})`;
+  return `${read(incoming)} > ${read(stored)}`;
+}
+
+/** Whether a newer event time of a multi-cell column is to be noted, though its value stays. */
+function announces({ ordinal }: BoundColumn, { incoming, stored }: Sides): string {
+  return `${versionOf(incoming, ordinal)} > coalesce(${versionOf(stored, ordinal)}, ${NEVER_SQL})`;
 }
 
 /** At equal write times: `replaces` of src/change/row-state.ts, as SQL. */
@@ -108,12 +125,19 @@ export function rowStatements(table: BoundTable): RowStatements {
   const sides: Sides = { incoming: 'EXCLUDED', stored: 't' };
   const markerWins = wins(MARKER_ORDINAL, markerTie(sides), sides);
   const winners = new Map(
-    table.regular.map((column) => [column.ordinal, wins(column.ordinal, cellTie(table, column, sides), sides)]),
+    table.regular.map((column) => [
+      column.ordinal,
+      column.readOrdinal === 0
+        ? wins(column.ordinal, cellTie(table, column, sides), sides)
+        : laterRead(column, sides),
+    ]),
   );
   winners.set(MARKER_ORDINAL, markerWins);
+  const multiCell = table.regular.filter((column) => column.readOrdinal !== 0);
+  const readSlots = new Set(multiCell.map((column) => column.readOrdinal));
 
   const versions = slots.map((slot) =>
-    winners.has(slot)
+    winners.has(slot) || readSlots.has(slot)
       ? `greatest(${versionOf('t', slot)}, ${versionOf('EXCLUDED', slot)})`
       : // A column that this member does not know (dropped, or added by a newer one): keep what stands there.
         `coalesce(${versionOf('t', slot)}, ${NEVER_SQL})`,
@@ -142,7 +166,7 @@ export function rowStatements(table: BoundTable): RowStatements {
   return {
     upsert: `INSERT INTO ${table.target} AS t (${all.join(', ')}) ${rows}
       ON CONFLICT (${keys.join(', ')}) DO UPDATE SET ${assignments.join(', ')}
-      WHERE ${[...winners.values()].map((winner) => `(${winner})`).join(' OR ')}`,
+      WHERE ${[...winners.values(), ...multiCell.map((column) => announces(column, sides))].map((winner) => `(${winner})`).join(' OR ')}`,
     replace: `UPDATE ${table.target} AS t SET ${[...regular, '_cdc_versions', '_cdc_expiries']
       .map((name) =>
         // Slots of columns that this member does not know stay.

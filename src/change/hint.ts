@@ -1,0 +1,178 @@
+/**
+ * Changes whose meaning the envelope lost (DESIGN §4), where there is a source to ask: what of them is applied as it
+ * stands, what becomes a hint to read the row again, and what such a read then says. Pure.
+ */
+import {
+  NO_READ,
+  type Cell,
+  type Cells,
+  type ChangeEvent,
+  type Hint,
+  type Marker,
+  type ReadSequence,
+  type RowWrite,
+} from './change-event.ts';
+import { isUnknown, UNKNOWN_MARKER, type RowState } from './row-state.ts';
+import { INT64_MAX, NEVER, type WriteTime } from './write-time.ts';
+
+/** How the rows of one table are read again. A table without a policy has no source: its ambiguous changes are refused. */
+export interface RereadPolicy {
+  /** By position in `Table.regular`: the column's values come from reads only ⚠ (an insert too may be half of one). */
+  readonly multiCell: readonly boolean[];
+  /** By position: the envelope loses part of the value (durations). */
+  readonly lossy: readonly boolean[];
+  /** Every write is only a hint: nothing of it is applied but its being there. */
+  readonly everyWrite: boolean;
+  /** A row delete may have swallowed an insert of its batch, so that the row's existence is read after it. */
+  readonly existence: boolean;
+}
+
+/** What a queued read is for, folded over all changes of the row that it serves. */
+export interface RowTrigger {
+  /** Column name → newest write time of a change that wrote it. The read speaks about these columns, null included. */
+  readonly columns: Readonly<Record<string, WriteTime>>;
+  /** Newest time at which a marker was written whose expiry is unknown. */
+  readonly marker: WriteTime | null;
+  /** Queued through another shard than the row's own (a range delete): the merge takes the exclusive gate. */
+  readonly foreign: boolean;
+}
+
+/** What the source said of one row: null where there is none. Cells stand at their own write times. */
+export type SourceRow = { readonly cells: Cells } | null;
+
+export const EMPTY_TRIGGER: RowTrigger = { columns: {}, marker: null, foreign: false };
+
+function later(left: WriteTime | null, right: WriteTime | null): WriteTime | null {
+  if (left === null || right === null) return left ?? right;
+  return left > right ? left : right;
+}
+
+/** Reads of one row coalesce: one trigger that says what all of them said. */
+export function joinTriggers(left: RowTrigger, right: RowTrigger): RowTrigger {
+  const columns: Record<string, WriteTime> = { ...left.columns };
+  for (const [name, time] of Object.entries(right.columns)) columns[name] = later(columns[name] ?? null, time) ?? time;
+  return { columns, marker: later(left.marker, right.marker), foreign: left.foreign || right.foreign };
+}
+
+/** The trigger of one hinted write. */
+export function triggerOf(hint: Hint, writeTime: WriteTime, names: readonly string[]): RowTrigger {
+  return {
+    columns: Object.fromEntries(hint.columns.map((position) => [names[position] ?? '', writeTime])),
+    marker: hint.marker ? writeTime : null,
+    foreign: false,
+  };
+}
+
+/** A multi-cell column was written: its event time rises, its value waits for the read. */
+function announced(cell: Cell): Cell {
+  return { writeTime: cell.writeTime, value: null, expiry: null, sequence: NO_READ };
+}
+
+function hintedWrite(change: RowWrite, policy: RereadPolicy): RowWrite {
+  const columns: number[] = [];
+  let changed = false;
+  const cells = change.cells.map((cell, i) => {
+    if (cell === null) return null;
+    if (policy.multiCell[i] === true) {
+      changed = true;
+      columns.push(i);
+      return announced(cell);
+    }
+    if (policy.everyWrite || (policy.lossy[i] === true && cell.value !== null)) {
+      changed = true;
+      columns.push(i);
+      return null;
+    }
+    return cell;
+  });
+  const marker = change.marker !== null && (policy.everyWrite || change.ambiguity === 'marker-expiry-unknown');
+  if (!changed && !marker) return change;
+  return {
+    ...change,
+    ambiguity: null,
+    marker: marker ? null : change.marker,
+    cells,
+    hint: { columns, marker },
+  };
+}
+
+/** Only that the row, or the rows of the partition, must be read again. */
+const ONLY_EXISTENCE: Hint = { columns: [], marker: false };
+
+/**
+ * Takes a change apart: what it says for certain stays in it, the rest becomes its hint. A change without anything
+ * uncertain is returned as it is.
+ */
+export function hinted(change: ChangeEvent, policy: RereadPolicy): ChangeEvent {
+  switch (change.kind) {
+    case 'write':
+      return hintedWrite(change, policy);
+    case 'row-delete':
+      return policy.existence || policy.everyWrite || change.ambiguity !== null
+        ? { ...change, hint: ONLY_EXISTENCE }
+        : change;
+    case 'partition-delete':
+      return change.ambiguity === null ? change : { ...change, hint: ONLY_EXISTENCE };
+    case 'range-delete':
+      return change;
+  }
+}
+
+/** A delete whose time the envelope lost: nothing of it may be applied. */
+export function isTimeless(change: ChangeEvent): boolean {
+  return change.ambiguity === 'delete-without-time';
+}
+
+export interface ReadContext {
+  /** Names of `Table.regular`, by position. */
+  readonly names: readonly string[];
+  readonly policy: RereadPolicy;
+  /** Newest tombstone over the row that the target knew before the read began, or NEVER. */
+  readonly coveredBefore: WriteTime;
+}
+
+/**
+ * What a read says, as a state to merge.
+ *
+ * - Cells merge at their own write times; a multi-cell column also takes the read's sequence.
+ * - Null speaks only about columns that the trigger wrote: a tombstone at the trigger's time. Any other null says
+ *   nothing ⚠: an invented tombstone would refuse a slower clock's write for ever.
+ * - A row that is there has at least an unknown marker, just above the tombstone that was known before the read: one
+ *   that arrived since still removes it.
+ */
+export function stateOfRead(
+  row: SourceRow,
+  trigger: RowTrigger,
+  sequence: ReadSequence,
+  { names, policy, coveredBefore }: ReadContext,
+): RowState {
+  const cells = names.map((name, i): Cell | null => {
+    const wroteAt = trigger.columns[name] ?? null;
+    const read = row?.cells[i] ?? null;
+    const multiCell = policy.multiCell[i] === true;
+    if (read !== null && read.value !== null) {
+      if (!multiCell) return read;
+      return { writeTime: later(read.writeTime, wroteAt) ?? read.writeTime, value: read.value, expiry: null, sequence };
+    }
+    if (wroteAt === null) return null;
+    const tombstone = { writeTime: wroteAt, value: null, expiry: null };
+    return multiCell ? { ...tombstone, sequence } : tombstone;
+  });
+  return { deletedAt: NEVER, marker: row === null ? null : foundMarker(trigger, coveredBefore), cells };
+}
+
+function foundMarker(trigger: RowTrigger, coveredBefore: WriteTime): Marker {
+  // Above the last of all times nothing can live.
+  const above = coveredBefore === INT64_MAX ? INT64_MAX : coveredBefore + 1n;
+  return { writeTime: later(above, trigger.marker) ?? above, expiry: UNKNOWN_MARKER };
+}
+
+/** A read that finds no row withdraws an unknown marker: it only ever said that some read found the row. */
+export function withdrawn(row: RowState): RowState {
+  return isUnknown(row.marker) ? { ...row, marker: null } : row;
+}
+
+/** Positions of multi-cell columns of which the target still holds something above the row's newest tombstone. */
+export function survivingMultiCells(row: RowState, policy: RereadPolicy): readonly number[] {
+  return policy.multiCell.flatMap((multiCell, i) => (multiCell && (row.cells[i] ?? null) !== null ? [i] : []));
+}
