@@ -176,3 +176,37 @@ export function withdrawn(row: RowState): RowState {
 export function survivingMultiCells(row: RowState, policy: RereadPolicy): readonly number[] {
   return policy.multiCell.flatMap((multiCell, i) => (multiCell && (row.cells[i] ?? null) !== null ? [i] : []));
 }
+
+/** Seconds by which an expiry computed from a remaining TTL may differ from the event's; a TTL has whole seconds. */
+const TTL_SLACK_US = 2_000_000n;
+
+function isSameWrite(read: Cell, stored: Cell): boolean {
+  if (read.writeTime !== stored.writeTime || read.expiry === null || stored.expiry === null) return false;
+  const apart = read.expiry - stored.expiry;
+  const isClose = apart <= TTL_SLACK_US && apart >= -TTL_SLACK_US;
+  return isClose && (stored.value === null || stored.value === read.value);
+}
+
+/**
+ * The read without cells that the target has already: CQL tells the remaining TTL in whole seconds, so that the same
+ * write would be taken for one that expires a second later, and shown again after it was swept.
+ */
+export function withoutKnownExpiring(read: RowState, stored: RowState): RowState {
+  return {
+    ...read,
+    cells: read.cells.map((cell, i) => {
+      const known = stored.cells[i] ?? null;
+      return cell !== null && known !== null && isSameWrite(cell, known) ? null : cell;
+    }),
+  };
+}
+
+/** When a part of a multi-cell column expires: nothing tells of it, so the row is read again then. */
+export function partExpiries(row: SourceRow, { names, policy }: Pick<ReadContext, 'names' | 'policy'>): RowTrigger | null {
+  const columns: Record<string, WriteTime> = {};
+  for (const [i, name] of names.entries()) {
+    const cell = row?.cells[i] ?? null;
+    if (policy.multiCell[i] === true && cell?.value != null && cell.expiry !== null) columns[name] = cell.writeTime;
+  }
+  return Object.keys(columns).length === 0 ? null : { ...EMPTY_TRIGGER, columns };
+}

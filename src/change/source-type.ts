@@ -64,3 +64,23 @@ export type CqlType = ScalarType | ListType | MapType | TupleType | UdtType | Ve
 export function isMultiCell(type: CqlType): boolean {
   return (type.kind === 'list' || type.kind === 'set' || type.kind === 'map' || type.kind === 'udt') && !type.frozen;
 }
+
+/** Whether a duration is anywhere in the type: its months and days are lost on the wire. */
+export function holdsDuration(type: CqlType): boolean {
+  switch (type.kind) {
+    case 'scalar':
+      return type.name === 'duration';
+    case 'custom':
+      return false;
+    case 'list':
+    case 'set':
+    case 'vector':
+      return holdsDuration(type.element);
+    case 'map':
+      return holdsDuration(type.key) || holdsDuration(type.value);
+    case 'tuple':
+      return type.elements.some(holdsDuration);
+    case 'udt':
+      return type.fields.some((field) => holdsDuration(field.type));
+  }
+}

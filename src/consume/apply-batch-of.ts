@@ -83,7 +83,8 @@ export function prepareBatch(stretch: Stretch, context: BatchContext): PreparedB
   for (const item of stretch.items) {
     switch (item.kind) {
       case 'change':
-        if (seen.has(item.fingerprint) || context.isRecent(item.fingerprint)) {
+        // Of a hint each copy counts ⚠: a replica may have told of its write before a read at quorum could see it.
+        if (item.change.hint === undefined && (seen.has(item.fingerprint) || context.isRecent(item.fingerprint))) {
           duplicates.push(item.id);
         } else {
           seen.add(item.fingerprint);

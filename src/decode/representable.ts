@@ -1,6 +1,7 @@
 import { keyColumns, type Column, type Table } from '../catalog/table.ts';
 import { valueMapping } from '../catalog/type-mapping.ts';
 import type { ChangeEvent } from '../change/change-event.ts';
+import { hinted } from '../change/hint.ts';
 import type { Decoded, Decoder, Refusal, SourceRecord } from './record.ts';
 
 interface Checked {
@@ -19,8 +20,11 @@ function checkedColumns(columns: readonly Column[]): readonly (readonly [number,
 /**
  * "Exact or refused" (DESIGN §4): refuses a change with a value that its target column can't hold exactly. Decided per
  * change, before folding, so that one such value costs one record and not the batch that it is folded into.
+ *
+ * Where the table has a source, the change is taken apart first: values that only a read can tell are not judged here.
  */
 export function representableOnly(table: Table, decoder: Decoder): Decoder {
+  const { rereads } = table;
   const keys = checkedColumns(keyColumns(table));
   const clustering = checkedColumns(table.clustering);
   const cells = checkedColumns(table.regular);
@@ -62,10 +66,13 @@ export function representableOnly(table: Table, decoder: Decoder): Decoder {
   return {
     decode(record: SourceRecord): Decoded {
       const decoded = decoder.decode(record);
-      // What is ambiguous is set aside as a whole, with its own reason.
-      if (decoded.kind !== 'change' || decoded.change.ambiguity !== null) return decoded;
-      const refusal = problemOf(decoded.change);
-      return refusal === null ? decoded : { kind: 'refused', refusal };
+      if (decoded.kind !== 'change') return decoded;
+      const change = rereads === undefined ? decoded.change : hinted(decoded.change, rereads);
+      // What is ambiguous and can't be read again is set aside as a whole, with its own reason.
+      if (change.ambiguity !== null && change.hint === undefined) return decoded;
+      const refusal = problemOf(change);
+      if (refusal !== null) return { kind: 'refused', refusal };
+      return change === decoded.change ? decoded : { ...decoded, change };
     },
   };
 }

@@ -38,6 +38,8 @@ export interface BoundTable {
   readonly clearing: readonly BoundColumn[];
   /** Length of `_cdc_versions` for this set of columns. */
   readonly slots: number;
+  /** Slots that hold read sequences and no write times. */
+  readonly readSlots: readonly number[];
   readonly valueOrders: readonly ValueOrder[];
   readonly clusteringOrder: ClusteringOrder;
   /** True where range deletes are evaluated on `_cdc_order`, because a clustering type's order is not PostgreSQL's. */
@@ -87,6 +89,7 @@ function compile(
     generation: registered.generation,
     clearing: regular.filter(({ column }) => registered.clearing.includes(column.name)),
     slots: Math.max(MARKER_ORDINAL, ...regular.flatMap((column) => [column.ordinal, column.readOrdinal])),
+    readSlots: Object.values(readOrdinals),
     valueOrders: table.regular.map(tieOrder),
     clusteringOrder: table.clustering.map((column) => (left: string, right: string) => {
       const compared = compareClustering(column.type, left, right);

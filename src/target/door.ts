@@ -9,6 +9,8 @@ import { withinHorizon } from './horizon.ts';
 import { probesOf, readProbes } from './probes.ts';
 import { classifyPostgresError } from './postgres-errors.ts';
 import { applyWideTombstones } from './wide-tombstones.ts';
+import { asForeign, certainOf, owedReads } from './owed-reads.ts';
+import { RereadQueue } from './reread-queue.ts';
 import { planRows, type RowPlan } from './row-plan.ts';
 import { rowStatements } from './row-statements.ts';
 import { rowWrites, type TableDoor } from './row-writes.ts';
@@ -38,6 +40,7 @@ export class PostgresDoor implements Door {
   readonly #pool: Pool;
   readonly #tables: Map<string, TableDoor>;
   readonly #control: ControlStatements;
+  readonly #rereads: RereadQueue;
   readonly #clock: Clock;
   /** Tables that were growing when a batch last looked: the next one begins with the exclusive gate. */
   readonly #growing = new Set<string>();
@@ -46,6 +49,7 @@ export class PostgresDoor implements Door {
     this.#pool = options.pool;
     this.#clock = options.clock;
     this.#control = new ControlStatements(options.controlSchema);
+    this.#rereads = new RereadQueue(options.controlSchema);
     this.#tables = new Map(
       options.tables.map((bound) => [bound.table.name, { bound, statements: rowStatements(bound) }]),
     );
@@ -64,13 +68,13 @@ export class PostgresDoor implements Door {
         kind: 'bug',
       });
     }
-    const folded = fold(
-      batch.changes.map((entry) => entry.change),
-      table.bound.valueOrders,
-    );
+    const certain = certainOf(batch, table.bound);
+    const folded = fold(certain, table.bound.valueOrders);
     try {
       if (folded.wide.length > 0) {
-        await applyWideTombstones(this.#pool, this.#control, table, folded.wide, this.#clock);
+        await applyWideTombstones(this.#pool, this.#control, table, folded.wide, this.#clock, (owed, nowUs) =>
+          this.#rereads.add(batch.shard, table.bound.id, owed.map(asForeign), nowUs),
+        );
       }
       const result = await this.#transaction(batch, table, folded);
       // The topic turned out to be growing: the same batch again, alone.
@@ -143,6 +147,10 @@ export class PostgresDoor implements Door {
     const statements: Statement[] = rowWrites(table, this.#control, plan);
     const upsertAt = statements.findIndex((statement) => statement.text === table.statements.upsert);
     statements.push(...this.#control.expiryEntries(batch.shard, table.bound.id, plan.expiring));
+    if (table.bound.table.rereads !== undefined) {
+      const nowUs = BigInt(this.#clock.nowMs()) * 1000n;
+      statements.push(...owedReads(this.#rereads, batch, table.bound, plan.rereads, nowUs));
+    }
     statements.push(this.#control.ledgerSegment(batch, table.bound.id));
     statements.push(...this.#control.deadLetters(batch, table.bound.id));
     statements.push(this.#control.movePosition(batch), { text: 'COMMIT' });

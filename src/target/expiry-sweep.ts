@@ -8,6 +8,7 @@ import type { ControlStatements } from './control-statements.ts';
 import { rowWrites, type TableDoor } from './row-writes.ts';
 import { imageFrom, keyParameters } from './row-codec.ts';
 import { readGraves } from './probes.ts';
+import type { RereadQueue } from './reread-queue.ts';
 import { planRows, type KnownRow } from './row-plan.ts';
 import { checkCommitted, gateStatement, pipeline, rollback, type GateMode, type Statement } from './transaction.ts';
 
@@ -25,13 +26,14 @@ export const SWEEP_ROWS = 500;
 export async function sweepExpired(
   pool: Pool,
   control: ControlStatements,
+  queue: RereadQueue,
   table: TableDoor,
   shard: ShardId,
   clock: Clock,
 ): Promise<number> {
   const nowUs = BigInt(clock.nowMs()) * 1000n;
-  const swept = await sweepUnder('shared', pool, control, table, shard, nowUs);
-  return swept ?? (await sweepUnder('exclusive', pool, control, table, shard, nowUs)) ?? 0;
+  const swept = await sweepUnder('shared', pool, control, queue, table, shard, nowUs);
+  return swept ?? (await sweepUnder('exclusive', pool, control, queue, table, shard, nowUs)) ?? 0;
 }
 
 /** Null where the work needs the exclusive gate; nothing was done then. */
@@ -39,6 +41,7 @@ async function sweepUnder(
   mode: GateMode,
   pool: Pool,
   control: ControlStatements,
+  queue: RereadQueue,
   table: TableDoor,
   shard: ShardId,
   nowUs: bigint,
@@ -60,7 +63,7 @@ async function sweepUnder(
       return null;
     }
     const texts = [...new Set(taken.map(([text]) => text ?? '[]'))];
-    const writes = texts.length === 0 ? [] : await sweepRows(client, control, table, shard, texts, nowUs);
+    const writes = texts.length === 0 ? [] : await sweepRows(client, control, queue, table, shard, texts, nowUs);
     checkCommitted((await pipeline(client, [...writes, { text: 'COMMIT' }])).at(-1));
     return taken.length;
   } catch (error) {
@@ -83,6 +86,7 @@ function needsExclusive(position: Line | undefined, taken: readonly Line[]): boo
 async function sweepRows(
   client: PoolClient,
   control: ControlStatements,
+  queue: RereadQueue,
   table: TableDoor,
   shard: ShardId,
   texts: readonly string[],
@@ -102,5 +106,10 @@ async function sweepRows(
     return [{ key, incoming: emptyRow(bound.regular.length), grave, ranges: [], image: imageFrom(bound, line, 1) }];
   });
   const plan = planRows(bound, known, nowUs);
-  return [...rowWrites(table, control, plan), ...control.expiryEntries(shard, bound.id, plan.expiring)];
+  return [
+    ...rowWrites(table, control, plan),
+    ...control.expiryEntries(shard, bound.id, plan.expiring),
+    // The last living cell of a row with an unknown marker went: only the source knows whether the row is still there.
+    ...queue.add(shard, bound.id, plan.rereads, nowUs),
+  ];
 }

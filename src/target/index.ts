@@ -12,10 +12,13 @@ import { dropLedgerPartitions, ensureLedgerPartitions, migrate } from './migrate
 import { classifyPostgresError } from './postgres-errors.ts';
 import { PostgresShardStore } from './postgres-shard-store.ts';
 import { purgeStep, type PurgeCursor, type PurgeStep } from './purge.ts';
+import { RereadQueue } from './reread-queue.ts';
+import { Rereads } from './rereads.ts';
 import { rowStatements } from './row-statements.ts';
 import type { TableDoor } from './row-writes.ts';
 
 export type { GrowthStage } from './growth.ts';
+export type { ReadRows } from './reread-merge.ts';
 export { PURGE_START, type PurgeCursor } from './purge.ts';
 export { createPool, type PostgresOptions } from './pool.ts';
 export { classifyPostgresError } from './postgres-errors.ts';
@@ -46,6 +49,8 @@ export interface Target {
    * @returns true where more may be due at once.
    */
   sweep(tableName: string, shard: ShardId): Promise<boolean>;
+  /** Reading again what changes could not tell; empty where no table has a source. */
+  readonly rereads: Rereads;
   /** Those of the given shards that owe an expiry by now: one question for all of them. */
   dueShards(shards: readonly ShardId[]): Promise<readonly ShardId[]>;
   /** Daily upkeep: ledger partitions ahead of time, and those older than the retention gone. */
@@ -62,6 +67,7 @@ export async function openTarget(options: TargetOptions): Promise<Target> {
     await ensureLedgerPartitions(pool, controlSchema, clock.nowMs());
     const tables = await registerTables(pool, controlSchema, options.tables);
     const control = new ControlStatements(controlSchema);
+    const queue = new RereadQueue(controlSchema);
     const sweepable = new Map(tables.map((bound) => [bound.table.name, { bound, statements: rowStatements(bound) }]));
     const doorOf = (tableName: string): TableDoor => {
       const table = sweepable.get(tableName);
@@ -72,6 +78,7 @@ export async function openTarget(options: TargetOptions): Promise<Target> {
     const door = new PostgresDoor({ pool, controlSchema, tables, clock });
     return {
       door,
+      rereads: new Rereads({ pool, control, queue, clock, doorOf }),
       shards: new PostgresShardStore(pool, controlSchema),
       get tables() {
         return [...sweepable.values()].map(({ bound }) => bound);
@@ -103,7 +110,7 @@ export async function openTarget(options: TargetOptions): Promise<Target> {
       async sweep(tableName, shard) {
         const table = doorOf(tableName);
         try {
-          return (await sweepExpired(pool, control, table, shard, clock)) === SWEEP_ROWS;
+          return (await sweepExpired(pool, control, queue, table, shard, clock)) === SWEEP_ROWS;
         } catch (error) {
           throw classifyPostgresError(error, `sweeping expired rows of ${tableName}`);
         }

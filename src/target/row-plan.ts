@@ -1,7 +1,14 @@
 import type { RowKey } from '../change/change-event.ts';
 import type { FoldedRow } from '../change/fold.ts';
 import { newestCovering, type RangeTombstone } from '../change/range-tombstone.ts';
-import { cover, isAlive, isEmpty, mergeRows, nextExpiry, sweep, type RowState } from '../change/row-state.ts';
+import {
+  EMPTY_TRIGGER,
+  joinTriggers,
+  survivingMultiCells,
+  type RereadPolicy,
+  type RowTrigger,
+} from '../change/hint.ts';
+import { cover, isAlive, isEmpty, isUnknown, mergeRows, nextExpiry, sweep, type RowState } from '../change/row-state.ts';
 import { NEVER, type WriteTime } from '../change/write-time.ts';
 import { LockstepError } from '../shared/errors.ts';
 import type { BoundTable } from './bound-table.ts';
@@ -35,8 +42,15 @@ export interface RowPlan {
   readonly removals: readonly RowKey[];
   readonly graves: readonly Grave[];
   readonly expiring: readonly { readonly key: RowKey; readonly dueUs: bigint }[];
+  /** Rows to be read again from the source, with what the read is for. Only of tables with a policy. */
+  readonly rereads: readonly OwedRead[];
   /** Rows for which nothing had to be written. */
   readonly superseded: number;
+}
+
+export interface OwedRead {
+  readonly key: RowKey;
+  readonly trigger: RowTrigger;
 }
 
 /** True where the fold leaves an empty target column that the target declares NOT NULL. */
@@ -55,8 +69,13 @@ export function needsImage(table: BoundTable, incoming: RowState, state: RowStat
   const { marker } = state;
   if (marker !== null && marker.expiry === null) return false;
   if (marker?.expiry != null && marker.expiry <= nowUs) return true;
-  return state.cells.some(
-    (cell) => cell !== null && (cell.value === null || (cell.expiry !== null && cell.expiry <= nowUs)),
+  // A multi-cell column that was only announced leaves what stands in the row, but keeps no row alive by itself.
+  return (
+    state.cells.some(
+      (cell) =>
+        cell !== null &&
+        ((cell.value === null && cell.sequence === undefined) || (cell.expiry !== null && cell.expiry <= nowUs)),
+    ) || (table.readSlots.length > 0 && !state.cells.some((cell) => cell?.value != null))
   );
 }
 
@@ -83,8 +102,10 @@ export function planRows(table: BoundTable, rows: readonly KnownRow[], nowUs: bi
     removals: [] as RowKey[],
     graves: [] as Grave[],
     expiring: [] as { key: RowKey; dueUs: bigint }[],
+    rereads: [] as OwedRead[],
     superseded: 0,
   };
+  const policy = table.table.rereads;
   for (const row of rows) {
     const { key, image } = row;
     const memoryAndChanges = remembered(table, row);
@@ -95,8 +116,18 @@ export function planRows(table: BoundTable, rows: readonly KnownRow[], nowUs: bi
     const merged = sweep(covered(table, row, joined), nowUs);
     const tombstoneIsNew = row.incoming.deletedAt > (row.grave?.deletedAt ?? NEVER);
     const alive = isAlive(merged, nowUs);
+    if (policy !== undefined) {
+      const owed = owedRead(table, policy, row.incoming, stored, merged);
+      if (owed !== null) plan.rereads.push({ key, trigger: owed });
+    }
 
     if (alive) {
+      if (policy !== undefined && image === null && isIncomplete(table, merged)) {
+        // Only the source has the whole row. Its tombstone is kept; the cells come back with the read.
+        if (tombstoneIsNew) plan.graves.push({ key, deletedAt: rowDeletedAt, memory: null });
+        plan.rereads.push({ key, trigger: triggerOfCells(table, merged) });
+        continue;
+      }
       if (tombstoneIsNew) plan.graves.push({ key, deletedAt: rowDeletedAt, memory: null });
       if (stored === null) {
         if (image === null && isIncomplete(table, merged)) throw incompleteRow(table, key, merged);
@@ -114,6 +145,41 @@ export function planRows(table: BoundTable, rows: readonly KnownRow[], nowUs: bi
     else if (stored === null) plan.superseded += 1;
   }
   return plan;
+}
+
+/** A read that speaks about everything that the row's changes wrote. */
+function triggerOfCells(table: BoundTable, { cells, marker }: RowState): RowTrigger {
+  const columns: Record<string, WriteTime> = {};
+  for (const [i, cell] of cells.entries()) {
+    if (cell !== null) columns[table.regular[i]?.column.name ?? ''] = cell.writeTime;
+  }
+  return { ...EMPTY_TRIGGER, columns, marker: marker?.writeTime ?? null };
+}
+
+/**
+ * Reads that follow from the merge itself:
+ * - a tombstone below the newest event time of a multi-cell column has removed some of its elements, nobody knows which
+ *   ⚠: the read is repeated once, whichever of the two came first;
+ * - the last living cell of a row with an unknown marker went: whether the row is still there only the source knows.
+ */
+function owedRead(
+  table: BoundTable,
+  policy: RereadPolicy,
+  incoming: RowState,
+  stored: RowState | null,
+  merged: RowState,
+): RowTrigger | null {
+  let owed: RowTrigger | null = null;
+  if (incoming.deletedAt !== NEVER) {
+    for (const i of survivingMultiCells(merged, policy)) {
+      const name = table.regular[i]?.column.name ?? '';
+      const time = merged.cells[i]?.writeTime ?? NEVER;
+      owed = joinTriggers(owed ?? EMPTY_TRIGGER, { ...EMPTY_TRIGGER, columns: { [name]: time } });
+    }
+  }
+  const had = stored?.cells.some((cell) => cell?.value != null) === true;
+  if (had && isUnknown(merged.marker) && !merged.cells.some((cell) => cell?.value != null)) owed ??= EMPTY_TRIGGER;
+  return owed;
 }
 
 function incompleteRow(table: BoundTable, key: RowKey, state: RowState): LockstepError {

@@ -2,11 +2,11 @@ import type { Pool, PoolClient, QueryArrayResult } from 'pg';
 import { rowKey, type PartitionDelete, type RangeDelete } from '../change/change-event.ts';
 import { includes, UNBOUNDED, type RangeTombstone } from '../change/range-tombstone.ts';
 import type { Clock } from '../shared/clock.ts';
-import { checkGeneration } from './bound-table.ts';
+import { checkGeneration, type BoundTable } from './bound-table.ts';
 import type { ControlStatements } from './control-statements.ts';
 import { rowWrites, type TableDoor } from './row-writes.ts';
 import { readGraves, readRanges } from './probes.ts';
-import { planRows, type KnownRow } from './row-plan.ts';
+import { planRows, type KnownRow, type RowPlan } from './row-plan.ts';
 import { emptyRow } from '../change/row-state.ts';
 import { imageFrom } from './row-codec.ts';
 import { rangePredicate } from './range-predicate.ts';
@@ -26,6 +26,9 @@ function tombstoneOf(change: Wide): RangeTombstone {
     ? { start: change.start, end: change.end, writeTime: change.writeTime }
     : { start: UNBOUNDED, end: UNBOUNDED, writeTime: change.writeTime };
 }
+
+/** Queues the reads that follow from a removal. */
+export type OwedStatements = (owed: RowPlan['rereads'], nowUs: bigint) => readonly Statement[];
 
 /** Runs one gated transaction; `work` returns the writes to commit with, after what it has read. */
 async function gated<T>(
@@ -64,11 +67,12 @@ export async function applyWideTombstones(
   table: TableDoor,
   changes: readonly Wide[],
   clock: Clock,
+  owed: OwedStatements,
 ): Promise<void> {
   await recordTombstones(pool, control, table, changes);
   for (const change of changes) {
     while ((await deleteCovered(pool, table, change)) === DELETE_CHUNK_ROWS);
-    while (await coverPartly(pool, control, table, change, clock));
+    while (await coverPartly(pool, control, table, change, clock, owed));
   }
 }
 
@@ -124,12 +128,28 @@ function boundsTextOf(tombstone: RangeTombstone): string {
   return JSON.stringify([start.inclusive, start.values, end.inclusive, end.values]);
 }
 
+/** The write times of a row in SQL: all slots but those of read sequences, which are no times. */
+function writeTimes({ readSlots }: BoundTable): string {
+  if (readSlots.length === 0) return 'unnest(t._cdc_versions) AS v';
+  return `unnest(t._cdc_versions) WITH ORDINALITY AS w(v, slot) WHERE slot <> ALL ('{${readSlots.join(',')}}'::bigint[])`;
+}
+
+function allCovered(bound: BoundTable, time: string): string {
+  if (bound.readSlots.length === 0) return `${time} >= ALL (t._cdc_versions)`;
+  return `${time} >= ALL (SELECT v FROM ${writeTimes(bound)})`;
+}
+
+function someCovered(bound: BoundTable, time: string): string {
+  return `EXISTS (SELECT 1 FROM (SELECT v FROM ${writeTimes(bound)}) AS times
+    WHERE v <= ${time} AND v > '-9223372036854775808'::bigint)`;
+}
+
 /** Deletes rows of the range all of whose write times the tombstone covers. Returns how many. */
 async function deleteCovered(pool: Pool, table: TableDoor, change: Wide): Promise<number> {
   const { bound } = table;
   const range = rangePredicate(bound, 't', change);
   const time = `$${range.values.length + 1}::bigint`;
-  const covered = `${time} >= ALL (t._cdc_versions)`;
+  const covered = allCovered(bound, time);
   const text = `DELETE FROM ${bound.target} AS t WHERE t.ctid = ANY (ARRAY(
       SELECT t.ctid FROM ${bound.target} AS t WHERE ${range.sql} AND ${covered} LIMIT ${DELETE_CHUNK_ROWS} FOR UPDATE))
     AND ${range.sql} AND ${covered}`;
@@ -146,12 +166,13 @@ async function coverPartly(
   table: TableDoor,
   change: Wide,
   clock: Clock,
+  owed: OwedStatements,
 ): Promise<boolean> {
   const { bound } = table;
   const range = rangePredicate(bound, 't', change);
   const time = `$${range.values.length + 1}::bigint`;
   const names = [...bound.keys, ...bound.regular].map((column) => `t.${quoteIdentifier(column.column.target)}`);
-  const some = `EXISTS (SELECT 1 FROM unnest(t._cdc_versions) AS v WHERE v <= ${time} AND v > '-9223372036854775808'::bigint)`;
+  const some = someCovered(bound, time);
   const select = (lock: string): Statement => ({
     text: `SELECT ${names.join(', ')}, t._cdc_versions, t._cdc_expiries FROM ${bound.target} AS t
            WHERE ${range.sql} AND ${some} LIMIT ${REMOVAL_CHUNK_ROWS} ${lock}`,
@@ -186,7 +207,8 @@ async function coverPartly(
         image: imageFrom(bound, line, bound.keys.length),
       };
     });
-    const writes = rowWrites(table, control, planRows(bound, known, nowUs));
+    const plan = planRows(bound, known, nowUs);
+    const writes = [...rowWrites(table, control, plan), ...owed(plan.rereads, nowUs)];
     return { writes, result: lines.length === REMOVAL_CHUNK_ROWS };
   });
 }

@@ -1,11 +1,11 @@
 import { keyColumns, type Column, type Table } from '../../catalog/table.ts';
-import { isMultiCell } from '../../change/source-type.ts';
+import { holdsDuration, isMultiCell } from '../../change/source-type.ts';
 import { canonicalClustering } from '../../change/value-order.ts';
 import { INT64_MAX, INT64_MIN } from '../../change/write-time.ts';
 import { Refused, shown } from './codes.ts';
 import { isObject, NEEDS_EXACT_READING, type Json, type JsonObject } from './json.ts';
 import type { Reading, WireDecoder } from './wire-scalars.ts';
-import { compileWire, holdsDuration } from './wire-values.ts';
+import { compileWire } from './wire-values.ts';
 
 /** One column, compiled: everything that the loop over the cells of a record needs to know. */
 export interface ColumnPlan {

@@ -109,23 +109,3 @@ export function compileWire(type: CqlType, blob: WireDecoder | null = null): Wir
       );
   }
 }
-
-/** Whether a duration is anywhere in the type: its months and days are lost on the wire. */
-export function holdsDuration(type: CqlType): boolean {
-  switch (type.kind) {
-    case 'scalar':
-      return type.name === 'duration';
-    case 'custom':
-      return false;
-    case 'list':
-    case 'set':
-    case 'vector':
-      return holdsDuration(type.element);
-    case 'map':
-      return holdsDuration(type.key) || holdsDuration(type.value);
-    case 'tuple':
-      return type.elements.some(holdsDuration);
-    case 'udt':
-      return type.fields.some((field) => holdsDuration(field.type));
-  }
-}

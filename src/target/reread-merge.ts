@@ -1,0 +1,191 @@
+import type { PoolClient, QueryArrayResult } from 'pg';
+import type { ReadSequence, RowKey } from '../change/change-event.ts';
+import {
+  EMPTY_TRIGGER,
+  partExpiries,
+  stateOfRead,
+  withdrawn,
+  withoutKnownExpiring,
+  type RereadPolicy,
+  type RowTrigger,
+  type SourceRow,
+} from '../change/hint.ts';
+import { emptyRow, isUnknown, type RowState } from '../change/row-state.ts';
+import type { WriteTime } from '../change/write-time.ts';
+import type { RangeTombstone } from '../change/range-tombstone.ts';
+import type { Table } from '../catalog/table.ts';
+import type { Clock } from '../shared/clock.ts';
+import type { ShardId } from './batch.ts';
+import type { BoundTable } from './bound-table.ts';
+import type { ControlStatements } from './control-statements.ts';
+import { partitionText, readGraves, readRanges } from './probes.ts';
+import type { QueueEntry, RereadQueue } from './reread-queue.ts';
+import { imageFrom, keyParameters } from './row-codec.ts';
+import { planRows, type KnownRow } from './row-plan.ts';
+import { rowWrites, type TableDoor } from './row-writes.ts';
+import { checkCommitted, gateStatement, pipeline, type GateMode, type Statement } from './transaction.ts';
+
+/** Reads rows of the source by key: one answer per key, in their order. Rejects with a classified LockstepError. */
+export type ReadRows = (table: Table, keys: readonly RowKey[], signal: AbortSignal) => Promise<readonly SourceRow[]>;
+
+/** A row that the target can't hold yet (a NOT NULL column is still empty) is read again after this long, doubling. */
+const FIRST_RETRY_US = 1_000_000n;
+const MAX_RETRY_US = 60_000_000n;
+/** A marker of unknown expiry is looked at again when its age has doubled, at least this often. */
+const MAX_RECHECK_US = 3_600_000_000n;
+
+/** A row to be read with all that it serves. */
+export interface Wanted {
+  readonly key: RowKey;
+  readonly trigger: RowTrigger;
+  readonly attempts: number;
+  /** Newest tombstone over the row that the target knew before the read. */
+  readonly coveredBefore: WriteTime;
+}
+
+type Answer = QueryArrayResult<(string | null)[]>;
+
+/** Graveyard and range tombstones of rows. */
+export function memoryOf(control: ControlStatements, bound: BoundTable, keys: readonly RowKey[]): Statement[] {
+  return [
+    control.graves(
+      bound.id,
+      keys.map((key) => key.text),
+    ),
+    control.ranges(bound.id, new Set(keys.map((key) => partitionText(bound, key.values)))),
+  ];
+}
+
+/** One read and what it serves, to be merged. */
+export interface Merge {
+  readonly control: ControlStatements;
+  readonly queue: RereadQueue;
+  readonly clock: Clock;
+  readonly table: TableDoor;
+  readonly policy: RereadPolicy;
+  readonly shard: ShardId;
+  readonly entries: readonly QueueEntry[];
+  readonly wanted: readonly Wanted[];
+  readonly rows: readonly SourceRow[];
+  readonly sequence: ReadSequence;
+}
+
+/**
+ * One short transaction: gate, shard row, removal of exactly the entries that were served, then the merge of what the
+ * source said. `stale`: an entry was gone or extended, nothing was written.
+ */
+export async function mergeUnder(
+  client: PoolClient,
+  mode: GateMode,
+  merge: Merge,
+): Promise<'merged' | 'stale' | 'needs-exclusive'> {
+  const { control, queue, table, shard, entries, wanted } = merge;
+  const { bound } = table;
+  const keys = wanted.map(({ key }) => key);
+  const [, , position, removed, graveAnswer, rangeAnswer, images] = await pipeline(client, [
+    { text: 'BEGIN' },
+    { name: `gate-${mode}`, text: gateStatement(mode), values: [bound.id] },
+    control.lockPosition(shard, bound.id),
+    queue.remove(shard, bound.id, entries),
+    ...memoryOf(control, bound, keys),
+    { name: `images-${bound.id}`, text: table.statements.lockImages, values: keyParameters(bound, keys) },
+  ]);
+  if (position?.rows.length !== 1 || removed?.rowCount !== entries.length) {
+    await client.query('ROLLBACK');
+    return 'stale';
+  }
+  if (mode === 'shared' && mayHaveMoved(position.rows[0] ?? [], entries)) {
+    await client.query('ROLLBACK');
+    return 'needs-exclusive';
+  }
+  const writes = writesOf(merge, graveAnswer, rangeAnswer, images);
+  checkCommitted((await pipeline(client, [...writes, { text: 'COMMIT' }])).at(-1));
+  return 'merged';
+}
+
+/** While the topic grows, and for entries from before that ended, another shard may carry the row (DESIGN §5). */
+function mayHaveMoved(
+  [, growing, grownUntil = null]: readonly (string | null)[],
+  entries: readonly QueueEntry[],
+): boolean {
+  if (growing === 't') return true;
+  return grownUntil !== null && entries.some(({ queuedAt }) => Number(queuedAt) <= Number(grownUntil));
+}
+
+function writesOf(
+  merge: Merge,
+  graveAnswer: Answer | undefined,
+  rangeAnswer: Answer | undefined,
+  imageAnswer: Answer | undefined,
+): readonly Statement[] {
+  const { control, queue, clock, table, policy, shard, wanted, rows, sequence } = merge;
+  const { bound } = table;
+  const nowUs = BigInt(clock.nowMs()) * 1000n;
+  const names = bound.regular.map(({ column }) => column.name);
+  const graves = readGraves(bound, graveAnswer);
+  const ranges = rangeAnswer === undefined ? new Map<string, RangeTombstone[]>() : readRanges(rangeAnswer);
+  const images = new Map<string, RowState>();
+  for (const line of imageAnswer?.rows ?? []) {
+    const key = wanted[Number(line[0]) - 1]?.key;
+    if (key !== undefined) images.set(key.text, imageFrom(bound, line, 1));
+  }
+  const known = wanted.map(({ key, trigger, coveredBefore }, i): KnownRow => {
+    const row = rows[i] ?? null;
+    const stored = images.get(key.text) ?? null;
+    const read = stateOfRead(row, trigger, sequence, { names, policy, coveredBefore });
+    const grave = graves.get(key.text) ?? null;
+    return {
+      key,
+      incoming: withoutKnownExpiring(read, stored ?? grave ?? emptyRow(names.length)),
+      grave,
+      ranges: ranges.get(partitionText(bound, key.values)) ?? [],
+      image: stored === null || row !== null ? stored : withdrawn(stored),
+    };
+  });
+  const plan = planRows(bound, known, nowUs);
+  const attempts = new Map(wanted.map((each) => [each.key.text, each.attempts]));
+  const again = plan.rereads.flatMap((owed) => {
+    const tried = attempts.get(owed.key.text) ?? 0;
+    return queue.add(shard, bound.id, [owed], nowUs + retryAfterUs(tried), { attempts: tried + 1 });
+  });
+  return [
+    ...rowWrites(table, control, plan),
+    ...control.expiryEntries(shard, bound.id, plan.expiring),
+    ...again,
+    ...wanted.flatMap((each, i) => laterReads(merge, each, rows[i] ?? null, known[i], nowUs)),
+  ];
+}
+
+function retryAfterUs(attempts: number): bigint {
+  const doubled = FIRST_RETRY_US << BigInt(Math.min(attempts, 6));
+  return doubled < MAX_RETRY_US ? doubled : MAX_RETRY_US;
+}
+
+/** Reads that are due when something expires of which no event will tell. */
+function laterReads(
+  { queue, table, policy, shard }: Merge,
+  { key, trigger }: Wanted,
+  row: SourceRow,
+  known: KnownRow | undefined,
+  nowUs: bigint,
+): readonly Statement[] {
+  if (row === null) return [];
+  const { bound } = table;
+  const later = (owed: RowTrigger, dueUs: bigint): Statement[] =>
+    queue.add(shard, bound.id, [{ key, trigger: owed }], dueUs, { later: true });
+  const statements: Statement[] = [];
+  const parts = partExpiries(row, { names: bound.regular.map(({ column }) => column.name), policy });
+  if (parts !== null) {
+    const due = row.cells.flatMap((cell, i) => (policy.multiCell[i] === true && cell?.expiry != null ? [cell.expiry] : []));
+    const first = due.reduce((least, each) => (each < least ? each : least));
+    statements.push(...later(parts, (first > nowUs ? first : nowUs) + FIRST_RETRY_US));
+  }
+  // Nothing but a marker keeps the row, and its TTL is unknown.
+  const onlyMarker = row.cells.every((cell) => cell === null || cell.value === null);
+  if (bound.table.usesTtl && trigger.marker !== null && onlyMarker && isUnknown(known?.incoming.marker ?? null)) {
+    const age = nowUs > trigger.marker ? nowUs - trigger.marker : 0n;
+    const wait = age < FIRST_RETRY_US ? FIRST_RETRY_US : age < MAX_RECHECK_US ? age : MAX_RECHECK_US;
+    statements.push(...later({ ...EMPTY_TRIGGER, marker: trigger.marker }, nowUs + wait));
+  }
+  return statements;
+}
