@@ -1,4 +1,3 @@
-import type { RereadPolicy } from '../change/hint.ts';
 import type { CqlType } from '../change/source-type.ts';
 
 export type ColumnKind = 'partition' | 'clustering' | 'regular' | 'static';
@@ -26,6 +25,12 @@ export interface Column {
   readonly allowLoss: readonly string[];
 }
 
+/** What the configuration says about reading rows of a table again. */
+export interface RereadSettings {
+  readonly mode: 'apply' | 'reread';
+  readonly existenceChecks: boolean;
+}
+
 /**
  * A source table bound to its target: the one description that decode, the door and the reconciler share.
  * Immutable; a schema change makes a new one. `regular` gives the positions of `Cells`.
@@ -46,8 +51,8 @@ export interface Table {
   readonly excluded?: readonly string[];
   /** Rows or cells of this table may carry a TTL (default_time_to_live > 0, or declared in the configuration). */
   readonly usesTtl: boolean;
-  /** How rows are read again from the source; absent where there is no connection to it. */
-  readonly rereads?: RereadPolicy;
+  /** How rows are read again from the source (`rereadPolicy`); absent where there is no connection to it. */
+  readonly rereads?: RereadSettings;
 }
 
 /** Partition key columns, then clustering columns: the order of `RowKey.values`. */

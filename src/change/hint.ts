@@ -70,23 +70,20 @@ function announced(cell: Cell): Cell {
 
 function hintedWrite(change: RowWrite, policy: RereadPolicy): RowWrite {
   const columns: number[] = [];
-  let changed = false;
   const cells = change.cells.map((cell, i) => {
     if (cell === null) return null;
     if (policy.multiCell[i] === true) {
-      changed = true;
       columns.push(i);
       return announced(cell);
     }
     if (policy.everyWrite || (policy.lossy[i] === true && cell.value !== null)) {
-      changed = true;
       columns.push(i);
       return null;
     }
     return cell;
   });
   const marker = change.marker !== null && (policy.everyWrite || change.ambiguity === 'marker-expiry-unknown');
-  if (!changed && !marker) return change;
+  if (columns.length === 0 && !marker) return change;
   return {
     ...change,
     ambiguity: null,
@@ -202,7 +199,10 @@ export function withoutKnownExpiring(read: RowState, stored: RowState): RowState
 }
 
 /** When a part of a multi-cell column expires: nothing tells of it, so the row is read again then. */
-export function partExpiries(row: SourceRow, { names, policy }: Pick<ReadContext, 'names' | 'policy'>): RowTrigger | null {
+export function partExpiries(
+  row: SourceRow,
+  { names, policy }: Pick<ReadContext, 'names' | 'policy'>,
+): RowTrigger | null {
   const columns: Record<string, WriteTime> = {};
   for (const [i, name] of names.entries()) {
     const cell = row?.cells[i] ?? null;

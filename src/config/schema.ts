@@ -153,6 +153,16 @@ const retention = z
   .prefault({})
   .describe('How long Lockstep remembers what it did.');
 
+const rereads = z
+  .strictObject({
+    rowsPerSecond: wholeNumber(1, 1_000_000)
+      .default(2000)
+      .describe('Rows that this member reads again from the source per second at most.'),
+    concurrency: wholeNumber(1, 32).default(2).describe('Shards whose rows are read at the same time.'),
+  })
+  .prefault({})
+  .describe('Reading rows again whose changes had lost their meaning on the way; only with source.cassandra.');
+
 const deadLetter = z
   .strictObject({
     topic: text
@@ -258,6 +268,7 @@ const sections = {
     .meta({ title: 'a list of at least one table' })
     .describe('Tables that are kept in step, each fed by one topic.'),
   apply,
+  rereads,
   retention,
   deadLetter,
   reconciliation,

@@ -1,3 +1,4 @@
+import { rereadPolicy } from '../catalog/reread-policy.ts';
 import { keyColumns, type Column, type Table } from '../catalog/table.ts';
 import { valueMapping } from '../catalog/type-mapping.ts';
 import type { ChangeEvent } from '../change/change-event.ts';
@@ -24,7 +25,7 @@ function checkedColumns(columns: readonly Column[]): readonly (readonly [number,
  * Where the table has a source, the change is taken apart first: values that only a read can tell are not judged here.
  */
 export function representableOnly(table: Table, decoder: Decoder): Decoder {
-  const { rereads } = table;
+  const policy = rereadPolicy(table);
   const keys = checkedColumns(keyColumns(table));
   const clustering = checkedColumns(table.clustering);
   const cells = checkedColumns(table.regular);
@@ -67,7 +68,7 @@ export function representableOnly(table: Table, decoder: Decoder): Decoder {
     decode(record: SourceRecord): Decoded {
       const decoded = decoder.decode(record);
       if (decoded.kind !== 'change') return decoded;
-      const change = rereads === undefined ? decoded.change : hinted(decoded.change, rereads);
+      const change = policy === null ? decoded.change : hinted(decoded.change, policy);
       // What is ambiguous and can't be read again is set aside as a whole, with its own reason.
       if (change.ambiguity !== null && change.hint === undefined) return decoded;
       const refusal = problemOf(change);

@@ -99,6 +99,25 @@ export const STREAM_METRICS = {
     help: 'Rows read again from the source because a change had lost its meaning on the way.',
     labels: ['table'],
   },
+  rereadSeconds: {
+    type: 'histogram',
+    name: 'cdc_reread_seconds',
+    help: 'Time that the source took for one read of up to 200 rows: what re-reads cost, per table.',
+    labels: ['table'],
+    buckets: BATCH_SECONDS,
+  },
+  rereadsQueued: {
+    type: 'gauge',
+    name: 'cdc_rereads_queued',
+    help: 'Rows that wait to be read again from the source, over all shards of the table.',
+    labels: ['table'],
+  },
+  rereadOldestSeconds: {
+    type: 'gauge',
+    name: 'cdc_reread_oldest_seconds',
+    help: 'Age of the oldest queued re-read; cdc_staleness_seconds is at least this.',
+    labels: ['table'],
+  },
   bytesInFlight: {
     type: 'gauge',
     name: 'cdc_bytes_in_flight',

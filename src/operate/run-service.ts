@@ -18,6 +18,7 @@ import type { Logger } from './logger.ts';
 import { createMetrics } from './metrics.ts';
 import { prepare, type Prepared } from './preparation.ts';
 import { DependencyBoard, type DependencyName } from './readiness.ts';
+import { RereadBoard } from './rereading.ts';
 import { ServiceView } from './service-view.ts';
 import { StalenessTracker } from './staleness.ts';
 import { createStreamObserver } from './stream-observer.ts';
@@ -54,7 +55,8 @@ export async function runService(configuration: Configuration, options: RunServi
     else if (state === 'up') logger.info({ dependency: name }, `${name} is up`);
   });
   const staleness = new StalenessTracker(clock.nowMs());
-  const view = new ServiceView({ configuration, owner, clock, dependencies, staleness });
+  const rereadBoard = new RereadBoard();
+  const view = new ServiceView({ configuration, owner, clock, dependencies, staleness, rereads: rereadBoard });
 
   const kafka = kafkaClientOf(configuration.kafka, logger);
   const { url, poolSize } = configuration.target.postgres;
@@ -150,6 +152,8 @@ export async function runService(configuration: Configuration, options: RunServi
       metrics,
       dependencies,
       staleness,
+      rereadBoard,
+      readRows: null,
       clock,
       logger,
     };

@@ -5,6 +5,7 @@ import type { PostgresShardStore } from '../target/postgres-shard-store.ts';
 import type { StatusDocument, StatusSource, TableStatus } from './http/status-routes.ts';
 import { packageVersion } from './package-version.ts';
 import { readinessOf, type DependencyBoard, type Readiness } from './readiness.ts';
+import type { RereadBoard } from './rereading.ts';
 import { backlogOf, isStopped, shardReadiness, shardView, type ShardView } from './shard-view.ts';
 import type { StalenessTracker } from './staleness.ts';
 
@@ -14,6 +15,7 @@ interface ServiceViewOptions {
   readonly clock: Clock;
   readonly dependencies: DependencyBoard;
   readonly staleness: StalenessTracker;
+  readonly rereads: RereadBoard;
 }
 
 /** What the service shows of itself over HTTP: readiness, status, shards. Holds no state of its own but its phase. */
@@ -84,6 +86,8 @@ export class ServiceView implements StatusSource {
       stopped_shards: shards.filter(({ state }) => isStopped(state)).length,
       backlog: String(shards.reduce((sum, shard) => sum + (backlogOf(shard) ?? 0n), 0n)),
       staleness_seconds: this.#options.staleness.seconds(source, nowMs),
+      rereads_queued: this.#options.rereads.of(source).rows,
+      reread_oldest_seconds: this.#options.staleness.oldestRereadSeconds(source, nowMs),
     };
   }
 

@@ -15,6 +15,7 @@ interface Committed {
 export class StalenessTracker {
   readonly #committed = new Map<string, Committed>();
   readonly #backlog = new Map<string, Map<string, number>>();
+  readonly #oldestReread = new Map<string, number>();
   readonly #startedMs: number;
   #disconnectedSinceMs: number | null = null;
 
@@ -44,8 +45,24 @@ export class StalenessTracker {
     else this.#disconnectedSinceMs ??= nowMs;
   }
 
-  /** Seconds behind the source now. */
+  /** When the oldest queued re-read of the table was queued, or null where none waits. */
+  rereads(table: string, oldestMs: number | null): void {
+    if (oldestMs === null) this.#oldestReread.delete(table);
+    else this.#oldestReread.set(table, oldestMs);
+  }
+
+  /** Age of the oldest queued re-read. */
+  oldestRereadSeconds(table: string, nowMs: number): number {
+    const oldestMs = this.#oldestReread.get(table);
+    return oldestMs === undefined ? 0 : Math.max(0, nowMs - oldestMs) / 1000;
+  }
+
+  /** Seconds behind the source now: what waits in Kafka, and what waits to be read again. */
   seconds(table: string, nowMs: number): number {
+    return Math.max(this.#streamSeconds(table, nowMs), this.oldestRereadSeconds(table, nowMs));
+  }
+
+  #streamSeconds(table: string, nowMs: number): number {
     const committed = this.#committed.get(table);
     const waiting = [...(this.#backlog.get(table)?.values() ?? [])].some((depth) => depth > 0);
     const since = (ms: number) => Math.max(0, nowMs - ms) / 1000;

@@ -40,6 +40,7 @@ export function createStreamObserver(options: StreamObserverOptions): ConsumeObs
   options.metrics.beforeScrape(() => {
     for (const table of tableOfTopic.values()) {
       stream.stalenessSeconds.set({ table }, staleness.seconds(table, clock.nowMs()));
+      stream.rereadOldestSeconds.set({ table }, staleness.oldestRereadSeconds(table, clock.nowMs()));
     }
   });
 

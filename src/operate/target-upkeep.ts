@@ -32,8 +32,10 @@ const PAUSE_PER_HELD = 4;
 /** Between two pages in which nothing was purged. */
 const PAGE_PAUSE_MS = 20;
 
+export type OwnShard = ShardId & { readonly table: string };
+
 /** The shards that this member works on and that are not stopped, each with its table. */
-function ownShards({ consumer }: RunningParts): readonly (ShardId & { readonly table: string })[] {
+export function ownShards({ consumer }: RunningParts): readonly OwnShard[] {
   return consumer
     .shards()
     .filter(({ state }) => !isStopped(state) && state !== 'loading')

@@ -11,6 +11,8 @@ import { pendingDeadLetters } from './pending-dead-letters.ts';
 import type { Prepared } from './preparation.ts';
 import type { DependencyBoard } from './readiness.ts';
 import type { StalenessTracker } from './staleness.ts';
+import type { ReadRows } from '../target/index.ts';
+import { countRereads, serveRereads, type RereadBoard } from './rereading.ts';
 import { repeating } from './repeating.ts';
 import type { Service } from './service.ts';
 import { clearDropped, followGrowth, keepLedger, purgeMemory, sweepExpired } from './target-upkeep.ts';
@@ -30,6 +32,9 @@ export interface RunningParts {
   readonly metrics: Metrics;
   readonly dependencies: DependencyBoard;
   readonly staleness: StalenessTracker;
+  readonly rereadBoard: RereadBoard;
+  /** Null where no source is configured. */
+  readonly readRows: ReadRows | null;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -102,6 +107,7 @@ export function upkeepOf(parts: RunningParts): readonly Service[] {
     purgeMemory(parts, report),
     clearDropped(parts, report),
     followGrowth(parts, report),
+    ...(parts.readRows === null ? [] : [serveRereads(parts, parts.readRows, report), countRereads(parts, report)]),
     repeating('count-dead-letters', {
       everyMs: DEAD_LETTERS_EVERY_MS,
       timeoutMs: CONTACT_TIMEOUT_MS,

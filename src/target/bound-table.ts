@@ -3,8 +3,10 @@ import type { Pool } from 'pg';
 import { compareClustering, orderBytes, serialise } from '../change/value-order.ts';
 import { serialisePartitionKey, murmur3Token } from '../change/token.ts';
 import type { ClusteringOrder } from '../change/range-tombstone.ts';
+import type { RereadPolicy } from '../change/hint.ts';
 import type { ValueOrder } from '../change/row-state.ts';
 import { sameOrder, tieBytesSql, tieOrder, valueMapping, type ValueMapping } from '../catalog/type-mapping.ts';
+import { rereadPolicy } from '../catalog/reread-policy.ts';
 import { keyColumns, type Column, type Table } from '../catalog/table.ts';
 import { LockstepError } from '../shared/errors.ts';
 import { qualified } from './sql-text.ts';
@@ -38,6 +40,8 @@ export interface BoundTable {
   readonly clearing: readonly BoundColumn[];
   /** Length of `_cdc_versions` for this set of columns. */
   readonly slots: number;
+  /** How its rows are read again; null where there is no source. */
+  readonly policy: RereadPolicy | null;
   /** Slots that hold read sequences and no write times. */
   readonly readSlots: readonly number[];
   readonly valueOrders: readonly ValueOrder[];
@@ -53,7 +57,13 @@ export interface BoundTable {
 }
 
 function bindingHash(columns: readonly BoundColumn[]): string {
-  const parts = columns.map(({ column, ordinal, readOrdinal }) => [column.target, column.targetType, column.type, ordinal, readOrdinal]);
+  const parts = columns.map(({ column, ordinal, readOrdinal }) => [
+    column.target,
+    column.targetType,
+    column.type,
+    ordinal,
+    readOrdinal,
+  ]);
   return hash('sha256', JSON.stringify(parts), 'hex').slice(0, 12);
 }
 
@@ -70,12 +80,12 @@ function compile(
   controlSchema: string,
   registered: { readonly generation: string; readonly clearing: readonly string[] },
 ): BoundTable {
-  const { rereads } = table;
+  const policy = rereadPolicy(table);
   const bind = (column: Column): BoundColumn => ({
     column,
     mapping: valueMapping(column),
     ordinal: ordinals[column.name] ?? 0,
-    readOrdinal: rereads?.multiCell[table.regular.indexOf(column)] === true ? (readOrdinals[column.name] ?? 0) : 0,
+    readOrdinal: policy?.multiCell[table.regular.indexOf(column)] === true ? (readOrdinals[column.name] ?? 0) : 0,
   });
   const regular = table.regular.map(bind);
   const partitionTypes = table.partitionKey.map((column) => column.type);
@@ -89,6 +99,7 @@ function compile(
     generation: registered.generation,
     clearing: regular.filter(({ column }) => registered.clearing.includes(column.name)),
     slots: Math.max(MARKER_ORDINAL, ...regular.flatMap((column) => [column.ordinal, column.readOrdinal])),
+    policy,
     readSlots: Object.values(readOrdinals),
     valueOrders: table.regular.map(tieOrder),
     clusteringOrder: table.clustering.map((column) => (left: string, right: string) => {
@@ -201,8 +212,9 @@ export async function registerTables(
       const { ordinals } = given;
       const readOrdinals = row === undefined ? {} : (JSON.parse(row.read_ordinals) as Record<string, number>);
       let { next } = given;
+      const policy = rereadPolicy(table);
       for (const [i, column] of table.regular.entries()) {
-        if (table.rereads?.multiCell[i] === true) readOrdinals[column.name] ??= next++;
+        if (policy?.multiCell[i] === true) readOrdinals[column.name] ??= next++;
       }
       const saved = await client.query<{ id: string }>(
         `INSERT INTO ${registry} (source, target, topic, ordinals, read_ordinals, next_ordinal, floors, clearing)

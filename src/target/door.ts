@@ -147,7 +147,7 @@ export class PostgresDoor implements Door {
     const statements: Statement[] = rowWrites(table, this.#control, plan);
     const upsertAt = statements.findIndex((statement) => statement.text === table.statements.upsert);
     statements.push(...this.#control.expiryEntries(batch.shard, table.bound.id, plan.expiring));
-    if (table.bound.table.rereads !== undefined) {
+    if (table.bound.policy !== null) {
       const nowUs = BigInt(this.#clock.nowMs()) * 1000n;
       statements.push(...owedReads(this.#rereads, batch, table.bound, plan.rereads, nowUs));
     }

@@ -14,9 +14,9 @@ function saysNothing(change: ChangeEvent): boolean {
 }
 
 /** The changes as far as they are certain: hints of which nothing can be applied are left out. */
-export function certainOf(batch: ApplyBatch, { table }: BoundTable): readonly ChangeEvent[] {
+export function certainOf(batch: ApplyBatch, { policy }: BoundTable): readonly ChangeEvent[] {
   const changes = batch.changes.map((entry) => entry.change);
-  if (table.rereads === undefined) return changes;
+  if (policy === null) return changes;
   return changes.filter((change) => change.hint === undefined || !saysNothing(change));
 }
 
@@ -32,8 +32,8 @@ export function owedReads(
   merged: readonly OwedRead[],
   nowUs: bigint,
 ): readonly Statement[] {
-  const policy = bound.table.rereads;
-  if (policy === undefined) return [];
+  const { policy } = bound;
+  if (policy === null) return [];
   const names = bound.regular.map(({ column }) => column.name);
   const owed: OwedRead[] = [...merged];
   const statements: Statement[] = [];

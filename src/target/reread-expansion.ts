@@ -18,7 +18,12 @@ function deleteOf(bound: BoundTable, entry: QueueEntry, expansion: Expansion): P
   const base = { table: bound.table.name, writeTime: 0n, ambiguity: null };
   const partition = rowKey(JSON.parse(entry.rowKey) as string[]);
   if (expansion.bounds === null) return { ...base, kind: 'partition-delete', partition };
-  const [startIncluded, start, endIncluded, end] = JSON.parse(expansion.bounds) as [boolean, string[], boolean, string[]];
+  const [startIncluded, start, endIncluded, end] = JSON.parse(expansion.bounds) as [
+    boolean,
+    string[],
+    boolean,
+    string[],
+  ];
   return {
     ...base,
     kind: 'range-delete',

@@ -16,7 +16,7 @@ import type { RangeTombstone } from '../change/range-tombstone.ts';
 import type { Table } from '../catalog/table.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { ShardId } from './batch.ts';
-import type { BoundTable } from './bound-table.ts';
+import { checkGeneration, type BoundTable } from './bound-table.ts';
 import type { ControlStatements } from './control-statements.ts';
 import { partitionText, readGraves, readRanges } from './probes.ts';
 import type { QueueEntry, RereadQueue } from './reread-queue.ts';
@@ -88,12 +88,13 @@ export async function mergeUnder(
     control.lockPosition(shard, bound.id),
     queue.remove(shard, bound.id, entries),
     ...memoryOf(control, bound, keys),
-    { name: `images-${bound.id}`, text: table.statements.lockImages, values: keyParameters(bound, keys) },
+    { name: `images-${bound.tag}`, text: table.statements.lockImages, values: keyParameters(bound, keys) },
   ]);
   if (position?.rows.length !== 1 || removed?.rowCount !== entries.length) {
     await client.query('ROLLBACK');
     return 'stale';
   }
+  checkGeneration(bound, position.rows[0]?.[4]);
   if (mode === 'shared' && mayHaveMoved(position.rows[0] ?? [], entries)) {
     await client.query('ROLLBACK');
     return 'needs-exclusive';
@@ -176,12 +177,14 @@ function laterReads(
   const statements: Statement[] = [];
   const parts = partExpiries(row, { names: bound.regular.map(({ column }) => column.name), policy });
   if (parts !== null) {
-    const due = row.cells.flatMap((cell, i) => (policy.multiCell[i] === true && cell?.expiry != null ? [cell.expiry] : []));
+    const due = row.cells.flatMap((cell, i) =>
+      policy.multiCell[i] === true && cell?.expiry != null ? [cell.expiry] : [],
+    );
     const first = due.reduce((least, each) => (each < least ? each : least));
     statements.push(...later(parts, (first > nowUs ? first : nowUs) + FIRST_RETRY_US));
   }
   // Nothing but a marker keeps the row, and its TTL is unknown.
-  const onlyMarker = row.cells.every((cell) => cell === null || cell.value === null);
+  const onlyMarker = row.cells.every((cell) => cell?.value == null);
   if (bound.table.usesTtl && trigger.marker !== null && onlyMarker && isUnknown(known?.incoming.marker ?? null)) {
     const age = nowUs > trigger.marker ? nowUs - trigger.marker : 0n;
     const wait = age < FIRST_RETRY_US ? FIRST_RETRY_US : age < MAX_RECHECK_US ? age : MAX_RECHECK_US;

@@ -37,7 +37,11 @@ interface TriggerDocument {
   readonly attempts?: number;
   /** Due in the future because something expires then: not late before. */
   readonly later?: true;
-  readonly expand?: { readonly bounds: string | null; readonly writeTime: string | null; readonly after: string[] | null };
+  readonly expand?: {
+    readonly bounds: string | null;
+    readonly writeTime: string | null;
+    readonly after: string[] | null;
+  };
 }
 
 /** How a read is queued that is not simply due now. */
@@ -105,7 +109,13 @@ export class RereadQueue {
   }
 
   /** Queues reads of rows; several of one row are put together. Empty where there is nothing to queue. */
-  add(shard: ShardId, tableId: number, owed: readonly OwedRead[], dueUs: bigint, options: QueueOptions = {}): Statement[] {
+  add(
+    shard: ShardId,
+    tableId: number,
+    owed: readonly OwedRead[],
+    dueUs: bigint,
+    options: QueueOptions = {},
+  ): Statement[] {
     const byRow = new Map<string, RowTrigger>();
     for (const { key, trigger } of owed) {
       const known = byRow.get(key.text);

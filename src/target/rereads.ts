@@ -69,7 +69,10 @@ export class Rereads {
   /** Those of the given shards that owe a read by now: one question for all of them. */
   async dueShards<T extends ShardId>(shards: readonly T[]): Promise<readonly T[]> {
     if (shards.length === 0) return [];
-    const rows = await this.#rows(this.#options.queue.dueShards(shards, this.#nowUs()), 'asking which shards owe a read');
+    const rows = await this.#rows(
+      this.#options.queue.dueShards(shards, this.#nowUs()),
+      'asking which shards owe a read',
+    );
     return rows.flatMap(([n]) => shards[Number(n) - 1] ?? []);
   }
 
@@ -113,8 +116,8 @@ export class Rereads {
   ): Promise<ServedReads> {
     const { control, queue, clock } = this.#options;
     const { bound } = table;
-    const policy = bound.table.rereads;
-    if (policy === undefined) return NOTHING;
+    const { policy } = bound;
+    if (policy === null) return NOTHING;
     const [picked, drawn] = await pipeline(client, [
       queue.pick(shard, bound.id, this.#nowUs(), REREAD_ROWS),
       queue.draw(),

@@ -8,7 +8,16 @@ import {
   type RereadPolicy,
   type RowTrigger,
 } from '../change/hint.ts';
-import { cover, isAlive, isEmpty, isUnknown, mergeRows, nextExpiry, sweep, type RowState } from '../change/row-state.ts';
+import {
+  cover,
+  isAlive,
+  isEmpty,
+  isUnknown,
+  mergeRows,
+  nextExpiry,
+  sweep,
+  type RowState,
+} from '../change/row-state.ts';
 import { NEVER, type WriteTime } from '../change/write-time.ts';
 import { LockstepError } from '../shared/errors.ts';
 import type { BoundTable } from './bound-table.ts';
@@ -75,7 +84,8 @@ export function needsImage(table: BoundTable, incoming: RowState, state: RowStat
       (cell) =>
         cell !== null &&
         ((cell.value === null && cell.sequence === undefined) || (cell.expiry !== null && cell.expiry <= nowUs)),
-    ) || (table.readSlots.length > 0 && !state.cells.some((cell) => cell?.value != null))
+    ) ||
+    (table.readSlots.length > 0 && !state.cells.some((cell) => cell?.value != null))
   );
 }
 
@@ -105,7 +115,7 @@ export function planRows(table: BoundTable, rows: readonly KnownRow[], nowUs: bi
     rereads: [] as OwedRead[],
     superseded: 0,
   };
-  const policy = table.table.rereads;
+  const { policy } = table;
   for (const row of rows) {
     const { key, image } = row;
     const memoryAndChanges = remembered(table, row);
@@ -116,13 +126,13 @@ export function planRows(table: BoundTable, rows: readonly KnownRow[], nowUs: bi
     const merged = sweep(covered(table, row, joined), nowUs);
     const tombstoneIsNew = row.incoming.deletedAt > (row.grave?.deletedAt ?? NEVER);
     const alive = isAlive(merged, nowUs);
-    if (policy !== undefined) {
+    if (policy !== null) {
       const owed = owedRead(table, policy, row.incoming, stored, merged);
       if (owed !== null) plan.rereads.push({ key, trigger: owed });
     }
 
     if (alive) {
-      if (policy !== undefined && image === null && isIncomplete(table, merged)) {
+      if (policy !== null && image === null && isIncomplete(table, merged)) {
         // Only the source has the whole row. Its tombstone is kept; the cells come back with the read.
         if (tombstoneIsNew) plan.graves.push({ key, deletedAt: rowDeletedAt, memory: null });
         plan.rereads.push({ key, trigger: triggerOfCells(table, merged) });

@@ -127,9 +127,7 @@ export function rowStatements(table: BoundTable): RowStatements {
   const winners = new Map(
     table.regular.map((column) => [
       column.ordinal,
-      column.readOrdinal === 0
-        ? wins(column.ordinal, cellTie(table, column, sides), sides)
-        : laterRead(column, sides),
+      column.readOrdinal === 0 ? wins(column.ordinal, cellTie(table, column, sides), sides) : laterRead(column, sides),
     ]),
   );
   winners.set(MARKER_ORDINAL, markerWins);

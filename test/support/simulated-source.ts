@@ -10,7 +10,13 @@ import { hinted } from '../../src/change/hint.ts';
  * Write times are distinct, so that ties play no part here (the merge's ties have their own tests).
  */
 export type Mutation =
-  | { readonly kind: 'insert'; readonly at: bigint; readonly key: RowKey; readonly a: string | null; readonly s: readonly string[] }
+  | {
+      readonly kind: 'insert';
+      readonly at: bigint;
+      readonly key: RowKey;
+      readonly a: string | null;
+      readonly s: readonly string[];
+    }
   | {
       readonly kind: 'update';
       readonly at: bigint;
@@ -22,7 +28,13 @@ export type Mutation =
     }
   | { readonly kind: 'delete'; readonly at: bigint; readonly key: RowKey }
   /** BEGIN BATCH DELETE row (at); INSERT row (at + 1) APPLY: one `d` where the table has clustering columns. */
-  | { readonly kind: 'replace'; readonly at: bigint; readonly key: RowKey; readonly a: string | null; readonly s: readonly string[] }
+  | {
+      readonly kind: 'replace';
+      readonly at: bigint;
+      readonly key: RowKey;
+      readonly a: string | null;
+      readonly s: readonly string[];
+    }
   /** INSERT of the key only, USING TTL. */
   | { readonly kind: 'touch'; readonly at: bigint; readonly key: RowKey }
   | { readonly kind: 'delete-from'; readonly at: bigint; readonly partition: RowKey; readonly from: string };
@@ -96,9 +108,7 @@ export class SimulatedSource {
     if (row === undefined) return null;
     const floor = this.#floor(key, row);
     const live = (cell: Stored['a']): Cell | null =>
-      cell === null || cell.value === null || cell.at <= floor
-        ? null
-        : { writeTime: cell.at, value: cell.value, expiry: null };
+      cell?.value == null || cell.at <= floor ? null : { writeTime: cell.at, value: cell.value, expiry: null };
     const elements = [...row.elements].filter(
       ([, element]) => element.live && element.at > floor && element.at > row.emptiedAt,
     );
@@ -117,7 +127,11 @@ export class SimulatedSource {
     const rows = new Map<string, readonly (string | null)[]>();
     for (const text of this.#rows.keys()) {
       const row = this.read({ text, values: JSON.parse(text) as string[] });
-      if (row !== null) rows.set(text, row.cells.map((cell) => cell?.value ?? null));
+      if (row !== null)
+        rows.set(
+          text,
+          row.cells.map((cell) => cell?.value ?? null),
+        );
     }
     return rows;
   }
@@ -126,7 +140,11 @@ export class SimulatedSource {
     let floor = row.deletedAt;
     const [partition = '', clustering = ''] = key.values;
     for (const range of this.#ranges) {
-      if (range.partition === JSON.stringify([partition]) && Number(clustering) >= Number(range.from) && range.at > floor)
+      if (
+        range.partition === JSON.stringify([partition]) &&
+        Number(clustering) >= Number(range.from) &&
+        range.at > floor
+      )
         floor = range.at;
     }
     return floor;

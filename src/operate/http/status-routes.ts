@@ -14,6 +14,10 @@ export interface TableStatus {
   /** Records that wait in the shards of this member. */
   readonly backlog: string;
   readonly staleness_seconds: number;
+  /** Rows that wait to be read again from the source, over all members. */
+  readonly rereads_queued: number;
+  /** Age of the oldest of them. */
+  readonly reread_oldest_seconds: number;
 }
 
 /** Answer of `/status`: what this member does. */
