@@ -259,3 +259,27 @@ describe('membership', () => {
     expect(rig.consumer.resume({ topic: TOPIC, partition: 9 })).toBe(false);
   });
 });
+
+describe('another form of the record keys', () => {
+  function keys(...texts: string[]): void {
+    const log = rig.kafka.log(TOPIC, 0);
+    log.records = log.records.map((record, i) => ({ ...record, key: Buffer.from(texts[i] ?? '') }));
+  }
+
+  it('is noted before a record that has it is applied; the key of a poison record says nothing', async () => {
+    rig = new ConsumerRig();
+    rig.kafka.append(TOPIC, 0, 'a', '!poison', 'b');
+    keys('{"id":1}', '{"garbage":', '{"id":2}');
+    await rig.assign();
+    await rig.poll();
+    expect(rig.keyForms).toEqual([['{"id":', 0]]);
+    rig.kafka.append(TOPIC, 0, 'c');
+    keys('{"id":1}', '{"garbage":', '{"id":2}', '{"schema":{},"payload":{"id":1}}');
+    await rig.poll();
+    expect(rig.keyForms).toEqual([
+      ['{"id":', 0],
+      ['{"schema":', 2],
+    ]);
+    expect(rig.applied).toEqual([0n, 2n, 3n]);
+  });
+});

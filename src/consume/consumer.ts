@@ -49,6 +49,8 @@ export interface ConsumerOptions {
    * is being read again: the shard waits, and reads the records anew after `rebind`, `block` or `resumeTopic`.
    */
   readonly schemaDoubt?: (topic: string, columns: readonly string[]) => boolean;
+  /** Told how a topic's keys are written when a shard sees the first one or another form, before such records go on. */
+  readonly noteKeyForm?: (topic: string, form: string) => Promise<void>;
 }
 
 export interface Consumer {
@@ -140,6 +142,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     load,
     recordGap: (shard, from, to, afterMs) => store.recordGap({ shard, from, to, afterMs, beforeMs: null }),
     schemaDoubt: (topic, columns) => options.schemaDoubt?.(topic, columns) ?? false,
+    noteKeyForm: (topic, form) => options.noteKeyForm?.(topic, form) ?? Promise.resolve(),
     setState: (shard, state) => store.setState(shard, state),
   };
 

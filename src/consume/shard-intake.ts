@@ -7,6 +7,7 @@ import type { ByteBudget } from './byte-budget.ts';
 import { bytesOf, itemOf } from './item.ts';
 import type { Item } from './item.ts';
 import type { ConsumeLimits } from './limits.ts';
+import { KeyForm } from './key-form.ts';
 import { ShardQueue } from './shard-queue.ts';
 import type { Stretch } from './shard-queue.ts';
 import type { Timers } from './timers.ts';
@@ -18,7 +19,14 @@ export interface ShardIntakeOptions {
   readonly timers: Timers;
   /** Something can be taken. */
   readonly onStretch: () => void;
+  /** The keys are written in this form from here on. Resolves when that is noted; false where it could not be. */
+  readonly onKeyForm: (form: string, signal: AbortSignal) => Promise<boolean>;
 }
+
+/** A form that was noted is not noted again for this long, however often keys of two forms take turns, ms. */
+const FORM_NOTED_MS = 1_000;
+/** Forms remembered; made-up keys must not grow it without bound. */
+const MAX_FORMS = 16;
 
 /** What is asked of one fetch. */
 export interface Intake {
@@ -35,6 +43,8 @@ export class ShardIntake {
   readonly #options: ShardIntakeOptions;
   readonly #queue = new ShardQueue();
   #room: (() => void)[] = [];
+  readonly #keyForm = new KeyForm();
+  readonly #noted = new Map<string, number>();
 
   constructor(options: ShardIntakeOptions) {
     this.#options = options;
@@ -121,6 +131,9 @@ export class ShardIntake {
         if (signal.aborted) return;
       }
       const item = itemOf(record, decoder);
+      // Only keys of records that apply: a poison record's key says nothing about where keys go.
+      const form = item.kind !== 'change' || record.key === null ? null : this.#keyForm.changed(record.key);
+      if (form !== null && !(await this.#noteForm(form, signal))) return;
       items.push(item);
       bytes += item.bytes;
       if (timers.elapsedMs() < sliceEnd) continue;
@@ -129,6 +142,21 @@ export class ShardIntake {
       sliceEnd = timers.elapsedMs() + limits.decodeSliceMs;
     }
     handOver(next);
+  }
+
+  /** False where the records are not wanted any more. */
+  async #noteForm(form: string, signal: AbortSignal): Promise<boolean> {
+    const { timers, onKeyForm } = this.#options;
+    const now = timers.elapsedMs();
+    const last = this.#noted.get(form);
+    if (last !== undefined && now - last < FORM_NOTED_MS) return true;
+    if (!(await onKeyForm(form, signal)) || signal.aborted) {
+      this.#keyForm.forget();
+      return false;
+    }
+    if (this.#noted.size > MAX_FORMS) this.#noted.clear();
+    this.#noted.set(form, now);
+    return true;
   }
 
   async #untilRoom({ signal, heartbeat }: Intake): Promise<void> {

@@ -29,6 +29,8 @@ export interface ShardWorkerContext {
   readonly recordGap: (shard: ShardId, from: bigint, to: bigint, afterMs: number | null) => Promise<boolean>;
   /** True where the schema is being read again because of these unknown columns: the shard waits. */
   readonly schemaDoubt: (topic: string, columns: readonly string[]) => boolean;
+  /** Notes another form of a topic's keys; records with such keys wait for it. */
+  readonly noteKeyForm: (topic: string, form: string) => Promise<void>;
   readonly setState: (shard: ShardId, state: string) => Promise<void>;
 }
 

@@ -53,7 +53,18 @@ export class ShardWorker {
     this.#table = table;
     this.#log = context.logger.child({ ...partition, table });
     this.#recent = new RecentFingerprints(context.limits.recentFingerprints);
-    this.#intake = new ShardIntake({ ...context, decoder, onStretch: () => this.#pump() });
+    this.#intake = new ShardIntake({
+      ...context,
+      decoder,
+      onStretch: () => this.#pump(),
+      onKeyForm: async (form, signal) => {
+        const note = async () => {
+          await context.noteKeyForm(partition.topic, form);
+          return true;
+        };
+        return (await this.#persist(note, signal)) === true;
+      },
+    });
     this.#applier = new BatchApplier({
       ...context,
       recent: this.#recent,

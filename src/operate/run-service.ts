@@ -123,6 +123,14 @@ export async function runService(configuration: Configuration, options: RunServi
       limits: configuration.apply,
       clock,
       schemaDoubt: (topic, columns) => watch.doubt(topic, columns),
+      noteKeyForm: async (topic, form) => {
+        if (await target.shards.noteKeyForm(topic, form)) {
+          logger.warn(
+            { topic, form },
+            'record keys are written in another form: keys moved between partitions, as in growth',
+          );
+        }
+      },
     });
     const { cassandra: session } = prepared;
     const watch: SchemaWatch = new SchemaWatch({

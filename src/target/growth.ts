@@ -60,10 +60,27 @@ export class Growth {
     });
   }
 
-  /** Marks a topic as growing although its partitions are the same: the form of its key bytes changed, so keys moved. */
-  async mark(topic: string): Promise<void> {
-    await this.#exclusively(topic, async (run) => {
-      await run(this.#markStatements(topic));
+  /**
+   * Notes how the topic's keys are written. Another form than the one before moves keys between partitions although
+   * their number is the same: the topic is marked as growing.
+   *
+   * @returns true where it was another form.
+   */
+  async noteKeyForm(topic: string, form: string): Promise<boolean> {
+    const [known] = await this.#rows(`SELECT key_form FROM ${this.#tables} WHERE topic = $1`, [topic]);
+    if (known === undefined || known[0] === form) return false;
+    return this.#exclusively(topic, async (run) => {
+      const [noted] = await run([
+        {
+          text: `UPDATE ${this.#tables} AS t SET key_form = $2 FROM (SELECT id, key_form FROM ${this.#tables} WHERE topic = $1 FOR UPDATE) AS o
+                 WHERE t.id = o.id AND o.key_form IS DISTINCT FROM $2 RETURNING o.key_form`,
+          values: [topic, form],
+        },
+      ]);
+      // The first form that is seen is no change.
+      const before = noted?.rows[0]?.[0] ?? null;
+      if (before !== null) await run(this.#markStatements(topic));
+      return before !== null;
     });
   }
 

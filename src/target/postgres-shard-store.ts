@@ -54,6 +54,15 @@ export class PostgresShardStore implements ShardStore {
     return this.list(topic);
   }
 
+  /** `Growth.noteKeyForm`, with errors classified. */
+  async noteKeyForm(topic: string, form: string): Promise<boolean> {
+    try {
+      return await this.growth.noteKeyForm(topic, form);
+    } catch (error) {
+      throw classifyPostgresError(error, `noting the form of the keys of ${topic}`, true);
+    }
+  }
+
   /** All shards of a topic's current incarnation, by partition. */
   async list(topic: string): Promise<readonly ShardPosition[]> {
     const lines = await this.#lines(

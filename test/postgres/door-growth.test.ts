@@ -198,6 +198,15 @@ describe('the end of growth', () => {
     expect(await step([0n, 0n, 0n], 3_600_000)).toBe('settling');
   });
 
+  it('begins with another form of the record keys as well, but not with the first one that is seen', async () => {
+    expect(await rig.target.shards.noteKeyForm(topic, '{"id":')).toBe(false);
+    expect(await step([0n])).toBe('none');
+    expect(await rig.target.shards.noteKeyForm(topic, '{"id":')).toBe(false);
+    expect(await rig.target.shards.noteKeyForm(topic, '{"schema":')).toBe(true);
+    expect(await step([0n], 3_600_000)).toBe('settling');
+    expect(await rows(`SELECT DISTINCT growing FROM ${SCHEMA}._cdc_offsets`)).toEqual([['t']]);
+  });
+
   it('is not reached by the first creation of a topic’s shards', async () => {
     expect(await rows(`SELECT * FROM ${SCHEMA}._cdc_growth`)).toEqual([]);
   });

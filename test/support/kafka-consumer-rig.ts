@@ -19,6 +19,8 @@ export class ConsumerRig {
   readonly produced: DeadLetter[] = [];
   readonly retried: string[] = [];
   readonly gaps: [bigint, bigint][] = [];
+  /** Forms of record keys that were noted, with how many changes had been applied by then. */
+  readonly keyForms: [string, number][] = [];
   readonly counts = { duplicates: 0, consumed: 0, deadLetters: 0 };
   maxInFlight = 0;
   inFlight = 0;
@@ -56,6 +58,9 @@ export class ConsumerRig {
         },
       },
       logger: pino({ level: 'silent' }),
+      noteKeyForm: async (_topic, form) => {
+        this.keyForms.push([form, this.target.changes]);
+      },
       owner: 'test',
       limits: { logEndsMs: 1_000_000_000, ...limits },
       clock: { nowMs: () => this.timers.nowMs },
