@@ -1,6 +1,7 @@
 export type { BreakerLimits } from './breaker.ts';
 export { createConsumer } from './consumer.ts';
 export type { ConsumedTopic, Consumer, ConsumerOptions } from './consumer.ts';
+export { readLog, type LogStretch } from './read-log.ts';
 export { createKafkaClient } from './kafka-client.ts';
 export type { KafkaClientOptions } from './kafka-client.ts';
 export type { GroupState, KafkaPort, LogRange, TopicPartition } from './kafka-port.ts';

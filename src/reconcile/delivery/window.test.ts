@@ -1,0 +1,103 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { changeIdOf } from '../../change/changelog-entry.ts';
+import {
+  changeSince,
+  dueWindows,
+  idRangeOf,
+  isBalanced,
+  verdictOf,
+  windowStart,
+  type StoredWindow,
+  type WindowAccount,
+} from './window.ts';
+
+const schedule = { sizeMs: 60_000, horizonsMs: [300_000, 3_600_000] };
+const account = (more: Partial<WindowAccount> = {}): WindowAccount => {
+  const counts = { changelog: 0, processed: 0, filtered: 0, deadLettered: 0, missing: 0, unexpected: 0, ...more };
+  return { ...counts, changelog: counts.processed + counts.filtered + counts.deadLettered + counts.missing };
+};
+const stored = (startMs: number, rounds: number, verdict: StoredWindow['verdict'] = 'PASS'): [number, StoredWindow] => [
+  startMs,
+  { window: { startMs, endMs: startMs + schedule.sizeMs }, rounds, account: account(), verdict },
+];
+
+describe('the change IDs of a window', () => {
+  it('are exactly those of the changes written in it', () => {
+    const ms = fc.integer({ min: 0, max: 2 ** 46 });
+    fc.assert(
+      fc.property(ms, ms, fc.integer({ min: 0, max: 999 }), (at, other, us) => {
+        const window = { startMs: windowStart(at, 60_000), endMs: windowStart(at, 60_000) + 60_000 };
+        const { from, to } = idRangeOf(window);
+        const id = changeIdOf({
+          table: 'k.t',
+          kind: 'write',
+          key: ['1'],
+          bounds: null,
+          writeTime: BigInt(other) * 1000n + BigInt(us),
+        });
+        expect(id >= from && id < to).toBe(other >= window.startMs && other < window.endMs);
+      }),
+    );
+  });
+});
+
+describe('what is due', () => {
+  it('is a window at each horizon once, oldest first, and never one that is younger than the first', () => {
+    const now = 600_000;
+    expect(dueWindows(schedule, 0, new Map(), now, 10).map(({ window }) => window.startMs)).toEqual([
+      0, 60_000, 120_000, 180_000, 240_000,
+    ]);
+    const once = new Map([0, 60_000, 120_000, 180_000, 240_000].map((start) => stored(start, 1)));
+    expect(dueWindows(schedule, 0, once, now, 10)).toEqual([]);
+    const later = 60_000 + 3_600_000;
+    expect(dueWindows(schedule, 0, once, later, 1)).toEqual([{ window: { startMs: 0, endMs: 60_000 }, horizon: 1 }]);
+  });
+
+  it('is a window again and again until it passes', () => {
+    const now = 360_000;
+    expect(dueWindows(schedule, 0, new Map([stored(0, 1, 'DRIFT')]), now, 10)).toHaveLength(1);
+    expect(dueWindows(schedule, 0, new Map([stored(0, 1, 'INCONCLUSIVE')]), now, 10)).toHaveLength(1);
+  });
+
+  it('begins with the window in which the table was registered', () => {
+    expect(dueWindows(schedule, 130_000, new Map(), 600_000, 10)[0]?.window.startMs).toBe(120_000);
+  });
+});
+
+describe('the verdict', () => {
+  it('is PASS where nothing is missing, whatever is still under way', () => {
+    expect(verdictOf(account({ processed: 3, deadLettered: 1 }), 'behind')).toEqual({ verdict: 'PASS', reason: null });
+  });
+
+  it('is DRIFT only behind the barrier: before it, what is missing may be on its way', () => {
+    expect(verdictOf(account({ missing: 1 }), null).verdict).toBe('DRIFT');
+    expect(verdictOf(account({ missing: 1 }), 'behind')).toEqual({ verdict: 'INCONCLUSIVE', reason: 'behind' });
+  });
+
+  it('is never PASS for a changelog that nobody keeps', () => {
+    expect(verdictOf(account({ unexpected: 5 }), null).verdict).toBe('INCONCLUSIVE');
+    expect(verdictOf(account(), null).verdict).toBe('PASS');
+  });
+
+  it('is never PASS for an account that does not add up', () => {
+    const wrong = { ...account({ processed: 2 }), changelog: 3 };
+    expect(isBalanced(wrong)).toBe(false);
+    expect(verdictOf(wrong, null).verdict).toBe('INCONCLUSIVE');
+  });
+});
+
+describe('a window that was verified before', () => {
+  const finding = (counts: WindowAccount) => ({
+    window: { startMs: 0, endMs: 60_000 },
+    account: counts,
+    ...verdictOf(counts, null),
+  });
+
+  it('counts what came late, and is open again when it had passed', () => {
+    const [, before] = stored(0, 1);
+    expect(changeSince(before, finding(account({ processed: 2 })))).toEqual({ late: 2, reopened: true });
+    expect(changeSince(before, finding(account()))).toEqual({ late: 0, reopened: false });
+    expect(changeSince(undefined, finding(account({ processed: 2 })))).toEqual({ late: 0, reopened: false });
+  });
+});

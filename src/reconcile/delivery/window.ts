@@ -1,0 +1,127 @@
+/**
+ * Delivery windows (DESIGN §7 A), pure: half-open ranges of write time, so of change IDs, in which it is proven that every
+ * change of the changelog has an outcome in the ledger.
+ */
+import type { ChangeId } from '../../change/change-id.ts';
+
+/** [startMs, endMs) of write time, ms since the epoch, aligned to the size of windows. */
+export interface DeliveryWindow {
+  readonly startMs: number;
+  readonly endMs: number;
+}
+
+const TIME_HEX_DIGITS = 12;
+const ID_HEX_DIGITS = 32;
+
+/** First change ID of a millisecond. */
+export function firstIdAt(ms: number): ChangeId {
+  return ms.toString(16).padStart(TIME_HEX_DIGITS, '0').padEnd(ID_HEX_DIGITS, '0');
+}
+
+/** The change IDs of a window: `from` is the first in it, `to` the first after it. */
+export function idRangeOf(window: DeliveryWindow): { readonly from: ChangeId; readonly to: ChangeId } {
+  return { from: firstIdAt(window.startMs), to: firstIdAt(window.endMs) };
+}
+
+/** Start of the window that a moment lies in. */
+export function windowStart(ms: number, sizeMs: number): number {
+  return Math.floor(ms / sizeMs) * sizeMs;
+}
+
+/** Counts over *distinct* change IDs. `unexpected`: in the ledger only, which is no loss but is told. */
+export interface WindowAccount {
+  readonly changelog: number;
+  readonly processed: number;
+  readonly filtered: number;
+  readonly deadLettered: number;
+  readonly missing: number;
+  readonly unexpected: number;
+}
+
+/** changelog = processed + filtered + dead_lettered + missing: every change of the changelog has one place. */
+export function isBalanced(account: WindowAccount): boolean {
+  const { changelog, processed, filtered, deadLettered, missing } = account;
+  return changelog === processed + filtered + deadLettered + missing;
+}
+
+export type WindowVerdict = 'PASS' | 'DRIFT' | 'INCONCLUSIVE';
+
+/** What the verification of a window found. `reason` says what was not proven, null with PASS and DRIFT. */
+export interface WindowFinding {
+  readonly window: DeliveryWindow;
+  readonly account: WindowAccount;
+  readonly verdict: WindowVerdict;
+  readonly reason: string | null;
+}
+
+/**
+ * The verdict of a window. Nothing missing is a pass whatever is still under way: every change that the changelog holds
+ * has its outcome. Something missing is drift only where the barrier is proven (`unproven === null`): before, it may be on
+ * its way. An empty changelog beside a ledger that is not proves nothing: its writers do not keep it.
+ */
+export function verdictOf(account: WindowAccount, unproven: string | null): Pick<WindowFinding, 'verdict' | 'reason'> {
+  if (!isBalanced(account)) return { verdict: 'INCONCLUSIVE', reason: 'the account does not add up' };
+  if (account.missing > 0) {
+    return unproven === null ? { verdict: 'DRIFT', reason: null } : { verdict: 'INCONCLUSIVE', reason: unproven };
+  }
+  if (account.changelog === 0 && account.unexpected > 0) {
+    return { verdict: 'INCONCLUSIVE', reason: 'the changelog is empty while the ledger has changes' };
+  }
+  return { verdict: 'PASS', reason: null };
+}
+
+/** What is stored of a window: how many horizons it has been verified at, and what the last one found. */
+export interface StoredWindow {
+  readonly window: DeliveryWindow;
+  readonly rounds: number;
+  readonly account: WindowAccount;
+  readonly verdict: WindowVerdict;
+}
+
+export interface WindowSchedule {
+  readonly sizeMs: number;
+  /** Ages at which a window is verified, ascending: the first soon, the later ones for what arrives late. */
+  readonly horizonsMs: readonly number[];
+}
+
+/** A window to verify now, and the horizon (index) that it has reached. */
+export interface DueWindow {
+  readonly window: DeliveryWindow;
+  readonly horizon: number;
+}
+
+/**
+ * Windows that are due: those that have reached a horizon at which they have not been verified, and those whose last
+ * verdict was not PASS, which are looked at again each time. Oldest first, at most `limit`.
+ */
+export function dueWindows(
+  schedule: WindowSchedule,
+  sinceMs: number,
+  stored: ReadonlyMap<number, StoredWindow>,
+  nowMs: number,
+  limit: number,
+): readonly DueWindow[] {
+  const { sizeMs, horizonsMs } = schedule;
+  const [first] = horizonsMs;
+  if (first === undefined) return [];
+  const due: DueWindow[] = [];
+  const oldest = windowStart(Math.max(sinceMs, nowMs - (horizonsMs.at(-1) ?? 0) * 2), sizeMs);
+  for (let startMs = oldest; startMs + sizeMs + first <= nowMs && due.length < limit; startMs += sizeMs) {
+    const window = { startMs, endMs: startMs + sizeMs };
+    const reached = horizonsMs.findLastIndex((horizonMs) => window.endMs + horizonMs <= nowMs);
+    const known = stored.get(startMs);
+    if (known === undefined || known.rounds <= reached || known.verdict !== 'PASS')
+      due.push({ window, horizon: reached });
+  }
+  return due;
+}
+
+/** How a window changed since it was verified before: late arrivals, and whether a passed window is open again. */
+export function changeSince(
+  before: StoredWindow | undefined,
+  found: WindowFinding,
+): { readonly late: number; readonly reopened: boolean } {
+  if (before === undefined) return { late: 0, reopened: false };
+  const late = Math.max(0, found.account.changelog - before.account.changelog);
+  return { late, reopened: before.verdict === 'PASS' && (late > 0 || found.verdict !== 'PASS') };
+}
