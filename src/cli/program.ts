@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { packageVersion } from '../operate/package-version.ts';
 import { demoCommand } from './commands/demo.ts';
 import { doctorCommand } from './commands/doctor.ts';
+import { reconcileCommand } from './commands/reconcile.ts';
 import { runCommand } from './commands/run.ts';
 import { schemaCommand } from './commands/schema.ts';
 import { stackCommand } from './commands/stack.ts';
@@ -20,6 +21,7 @@ export function createProgram(): Command {
     .addCommand(runCommand())
     .addCommand(doctorCommand())
     .addCommand(schemaCommand())
+    .addCommand(reconcileCommand())
     .addCommand(stackCommand())
     .addCommand(demoCommand());
   throwErrors(program);

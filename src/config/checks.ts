@@ -90,6 +90,25 @@ export function checkAcrossKeys(sections: Partial<Configuration>, locate: Locate
       'Raise the critical threshold or lower the warning threshold.',
     );
   }
+  const horizons = reconciliation?.windows.horizons ?? [];
+  horizons.forEach((horizonMs, index) => {
+    const before = horizons[index - 1];
+    if (before === undefined || before < horizonMs) return;
+    report(
+      ['reconciliation', 'windows', 'horizons', index],
+      horizonMs,
+      `more than the horizon before it (${before} ms)`,
+      'List the ages in ascending order.',
+    );
+  });
+  if (reconciliation?.windows.changelog === 'cassandra' && sections.source?.cassandra === null) {
+    report(
+      ['reconciliation', 'windows', 'changelog'],
+      'cassandra',
+      'a source connection to read the changelog table from',
+      'Fill in source.cassandra, or use the kafka changelog.',
+    );
+  }
   const known = new Set(tables.map((table) => table.source));
   const checkNames = (names: readonly string[], path: KeyPath) => {
     if (sections.tables === undefined) return;

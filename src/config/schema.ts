@@ -209,9 +209,25 @@ const reconciliation = z
     windows: z
       .strictObject({
         size: duration.prefault('60s').describe('Span of write time of one delivery window.'),
+        horizons: z
+          .array(duration)
+          .min(1)
+          .prefault(['5m', '1h', '24h'])
+          .describe('Ages at which a window is verified: soon for what was lost, later for what came late. Ascending.'),
+        changelog: z
+          .enum(['off', 'kafka', 'cassandra'])
+          .default('off')
+          .describe(
+            'What the ledger is compared with. kafka: the topics themselves, which shows what was passed over behind Kafka; cassandra: the changelog table that applications write in the batch of their data, which also shows what the capture lost.',
+          ),
+        skew: duration
+          .prefault('5m')
+          .describe(
+            'How far clocks of writers, capture and broker may be apart; the kafka changelog reads that much more.',
+          ),
       })
       .prefault({})
-      .describe('Delivery windows.'),
+      .describe('Delivery windows: is there an outcome for every change that the source has made?'),
     repair: z
       .strictObject({
         mode: z

@@ -143,3 +143,37 @@ export const STREAM_METRICS = {
     labels: ['dependency'],
   },
 } as const satisfies Readonly<Record<string, MetricDefinition>>;
+
+/** Metrics of reconciliation: what was found missing and what became of it. */
+export const RECONCILIATION_METRICS = {
+  windowMissing: {
+    type: 'counter',
+    name: 'cdc_window_missing_total',
+    help: 'Changes of the changelog that the ledger had no outcome for when their window was verified.',
+    labels: ['table'],
+  },
+  windowOldestUnverified: {
+    type: 'gauge',
+    name: 'cdc_window_oldest_unverified_seconds',
+    help: 'Age of the oldest delivery window that is due and has not passed; 0 where all have.',
+    labels: ['table'],
+  },
+  windowsVerified: {
+    type: 'counter',
+    name: 'cdc_windows_verified_total',
+    help: 'Verifications of delivery windows by their verdict: PASS, DRIFT, INCONCLUSIVE.',
+    labels: ['table', 'verdict'],
+  },
+  replayed: {
+    type: 'counter',
+    name: 'cdc_replayed_total',
+    help: 'Missing changes sent through the door again, by what became of them: applied, failed.',
+    labels: ['table', 'outcome'],
+  },
+} as const satisfies Readonly<Record<string, MetricDefinition>>;
+
+/** The tables of docs/metrics.md. */
+export const METRIC_SECTIONS: Readonly<Record<string, Readonly<Record<string, MetricDefinition>>>> = {
+  Stream: STREAM_METRICS,
+  Reconciliation: RECONCILIATION_METRICS,
+};

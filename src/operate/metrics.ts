@@ -1,5 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
-import { STREAM_METRICS, type MetricDefinition } from './metric-definitions.ts';
+import { RECONCILIATION_METRICS, STREAM_METRICS, type MetricDefinition } from './metric-definitions.ts';
 
 type Definitions = Readonly<Record<string, MetricDefinition>>;
 
@@ -35,6 +35,7 @@ export function createMetricsOf<const D extends Definitions>(definitions: D, reg
 export interface Metrics {
   readonly registry: Registry;
   readonly stream: MetricsOf<typeof STREAM_METRICS>;
+  readonly reconciliation: MetricsOf<typeof RECONCILIATION_METRICS>;
   /** Adds a refresher of figures that change while nothing happens (ages); it runs before every scrape. */
   beforeScrape(refresh: () => void): void;
   /** What Prometheus reads. */
@@ -49,6 +50,7 @@ export function createMetrics(): Metrics {
   return {
     registry,
     stream: createMetricsOf(STREAM_METRICS, registry),
+    reconciliation: createMetricsOf(RECONCILIATION_METRICS, registry),
     beforeScrape: (refresh) => {
       refreshers.push(refresh);
     },

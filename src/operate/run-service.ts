@@ -13,6 +13,7 @@ import { createHttpServer } from './http/server.ts';
 import { healthRoutes } from './http/health-routes.ts';
 import { listen } from './http/listen.ts';
 import { statusRoutes } from './http/status-routes.ts';
+import { verifyDelivery } from './delivery-windows.ts';
 import { kafkaClientOf } from './kafka-client.ts';
 import type { Logger } from './logger.ts';
 import { createMetrics } from './metrics.ts';
@@ -166,6 +167,8 @@ export async function runService(configuration: Configuration, options: RunServi
       logger,
     };
     start(watchKafka(parts), watch, ...upkeepOf(parts));
+    const delivery = verifyDelivery(parts, kafka);
+    if (delivery !== null) start(delivery);
     if (prepared.cassandra !== null) start(watchCassandra(prepared.cassandra, dependencies));
     logger.info({ tables: [...tableOfTopic.values()] }, 'lockstep is running');
 

@@ -15,6 +15,11 @@ export interface WindowObserver {
 }
 
 export interface WindowRounds {
+  /**
+   * Why the barrier of this moment is not proven, or null. Asked once a round, after its windows have ended and before
+   * anything is read. `horizon` counts from 0: how often the youngest window of the round has come of age.
+   */
+  readonly unproven: (table: string, horizon: number, signal: AbortSignal) => Promise<string | null>;
   readonly store: WindowStore;
   readonly verifier: WindowVerifier;
   readonly schedule: WindowSchedule;
@@ -47,10 +52,15 @@ export async function verifyDueWindows(rounds: WindowRounds, table: string, sign
   if (registeredMs === null) return;
   const stored = await storedWindows(store, table);
   const due = dueWindows(schedule, registeredMs, stored, clock.nowMs(), MAX_WINDOWS_PER_ROUND);
+  const reasons = new Map<number, string | null>();
+  for (const horizon of new Set(due.map((each) => each.horizon))) {
+    reasons.set(horizon, await rounds.unproven(table, horizon, signal));
+  }
   let oldest: DueWindow | null = null;
   for (const each of due) {
     if (signal.aborted) return;
-    const passed = await verifyOne(rounds, table, each, stored.get(each.window.startMs), signal);
+    const unproven = reasons.get(each.horizon) ?? null;
+    const passed = await verifyOne(rounds, table, each, stored.get(each.window.startMs), unproven, signal);
     if (!passed) oldest ??= each;
   }
   observer.oldestUnverified(table, oldest === null ? 0 : (clock.nowMs() - oldest.window.endMs) / 1000);
@@ -61,11 +71,12 @@ async function verifyOne(
   table: string,
   { window, horizon }: DueWindow,
   before: StoredWindow | undefined,
+  unproven: string | null,
   signal: AbortSignal,
 ): Promise<boolean> {
   let found: VerifiedWindow;
   try {
-    found = await verifyWindow(verifier, table, window, horizon, signal);
+    found = await verifyWindow(verifier, table, window, unproven, signal);
   } catch (error) {
     if (!signal.aborted) observer.failed(table, messageOf(error));
     return false;

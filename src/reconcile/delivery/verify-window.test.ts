@@ -42,7 +42,6 @@ function verifierOf(world: World, replay: Replay | null = null): WindowVerifier 
     changelog: { name: 'cassandra', read: (_table, window) => read(window) },
     ledger: { segments: (_table, from, to) => segments(from, to) },
     replay,
-    unproven: () => Promise.resolve(world.unproven),
   };
 }
 
@@ -51,7 +50,7 @@ describe('verifying a window', () => {
     const all = ids(100);
     const lost = new Set([all[0], all[50], all[99]]);
     const world: World = { changelog: all, ledger: all.filter((id) => !lost.has(id)), unproven: null };
-    const found = await verifyWindow(verifierOf(world), 'k.t', WINDOW, 0, never);
+    const found = await verifyWindow(verifierOf(world), 'k.t', WINDOW, world.unproven, never);
     expect(found).toMatchObject({
       verdict: 'DRIFT',
       replayed: 0,
@@ -67,7 +66,7 @@ describe('verifying a window', () => {
       world.ledger = [...world.ledger, entries[0]?.id ?? ''];
       return Promise.resolve(1);
     };
-    const found = await verifyWindow(verifierOf(world, replay), 'k.t', WINDOW, 0, never);
+    const found = await verifyWindow(verifierOf(world, replay), 'k.t', WINDOW, world.unproven, never);
     expect(found).toMatchObject({ verdict: 'DRIFT', replayed: 1, account: { processed: 9, missing: 1 } });
   });
 
@@ -75,7 +74,7 @@ describe('verifying a window', () => {
     const all = ids(10);
     const world: World = { changelog: all, ledger: all.slice(2), unproven: 'behind' };
     const replay: Replay = () => Promise.reject(new Error('must not be asked'));
-    const found = await verifyWindow(verifierOf(world, replay), 'k.t', WINDOW, 0, never);
+    const found = await verifyWindow(verifierOf(world, replay), 'k.t', WINDOW, world.unproven, never);
     expect(found).toMatchObject({ verdict: 'INCONCLUSIVE', reason: 'behind', replayed: 0 });
   });
 
@@ -89,20 +88,20 @@ describe('verifying a window', () => {
         world.ledger = all;
       },
     };
-    const found = await verifyWindow(verifierOf(world), 'k.t', WINDOW, 0, never);
+    const found = await verifyWindow(verifierOf(world), 'k.t', WINDOW, world.unproven, never);
     expect(found).toMatchObject({ verdict: 'PASS', account: { changelog: 10, processed: 10, missing: 0 } });
   });
 
   it('halves a window that holds more IDs than may be held at once, and counts the same', async () => {
     const all = ids(1_000);
     const world: World = { changelog: all, ledger: all.slice(0, 990), unproven: null };
-    const found = await verifyWindow(verifierOf(world), 'k.t', WINDOW, 0, never, 100);
+    const found = await verifyWindow(verifierOf(world), 'k.t', WINDOW, world.unproven, never, 100);
     expect(found).toMatchObject({ verdict: 'DRIFT', account: { changelog: 1_000, processed: 990, missing: 10 } });
   });
 
   it('gives up, saying so, where one millisecond alone holds too many', async () => {
     const world: World = { changelog: ids(200, 200), ledger: [], unproven: null };
-    await expect(verifyWindow(verifierOf(world), 'k.t', WINDOW, 0, never, 100)).rejects.toMatchObject({
+    await expect(verifyWindow(verifierOf(world), 'k.t', WINDOW, world.unproven, never, 100)).rejects.toMatchObject({
       code: 'WINDOW_TOO_LARGE',
     });
   });

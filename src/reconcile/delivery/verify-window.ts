@@ -28,11 +28,6 @@ export interface WindowVerifier {
   readonly ledger: LedgerSource;
   /** Null where missing changes are only told of. */
   readonly replay: Replay | null;
-  /**
-   * Why the barrier of this window is not proven, or null. Asked before the changelog is read. `horizon` counts from 0:
-   * how often the window has come of age.
-   */
-  readonly unproven: (table: string, window: DeliveryWindow, horizon: number) => Promise<string | null>;
 }
 
 export interface VerifiedWindow extends WindowFinding {
@@ -104,16 +99,18 @@ async function compare(
   return whole;
 }
 
-/** Verifies a window, replays what it lacks, and judges what the ledger holds then. Rejects where it can't be read. */
+/**
+ * Verifies a window, replays what it lacks, and judges what the ledger holds then. `unproven`: why the barrier was not
+ * proven before this began, or null. Rejects where changelog or ledger can't be read whole.
+ */
 export async function verifyWindow(
   verifier: WindowVerifier,
   table: string,
   window: DeliveryWindow,
-  horizon: number,
+  unproven: string | null,
   signal: AbortSignal,
   maxIds = MAX_IDS_AT_ONCE,
 ): Promise<VerifiedWindow> {
-  const unproven = await verifier.unproven(table, window, horizon);
   const found = await compare(verifier, table, window, signal, maxIds);
   // Without the barrier what is missing may be on its way: it is left alone.
   if (unproven !== null || found.missing.length === 0 || verifier.replay === null) {

@@ -1,0 +1,9 @@
+import { Command } from 'commander';
+import { reconcileWindowsCommand } from './reconcile-windows.ts';
+
+/** `lockstep reconcile …`: is the target what the source is, and did every change arrive? */
+export function reconcileCommand(): Command {
+  return new Command('reconcile')
+    .description('compares the target with its source')
+    .addCommand(reconcileWindowsCommand());
+}

@@ -1,0 +1,152 @@
+/** Delivery windows as a service of a running member: puts the verifier together and keeps verifying what is due. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Kafka } from 'kafkajs';
+import { createDebeziumCassandraDecoder } from '../decode/debezium-cassandra/index.ts';
+import { unprovenReason, type BarrierFacts } from '../reconcile/delivery/barrier.ts';
+import type { Changelog } from '../reconcile/delivery/changelog.ts';
+import { kafkaChangelog } from '../reconcile/delivery/kafka-changelog.ts';
+import { sourceChangelog } from '../reconcile/delivery/source-changelog.ts';
+import { verifyDueWindows, type WindowObserver, type WindowRounds } from '../reconcile/delivery/verify-due-windows.ts';
+import { LockstepError } from '../shared/errors.ts';
+import { LedgerReader } from '../target/ledger-reader.ts';
+import { queuedBefore } from '../target/queued-work.ts';
+import { WindowStore } from '../target/window-store.ts';
+import { UPKEEP_BACKOFF } from './backoff.ts';
+import { repeating } from './repeating.ts';
+import type { Service } from './service.ts';
+import type { RunningParts } from './upkeep.ts';
+
+/** Windows come of age one by one; looking for them costs one small query a table. */
+const ROUND_EVERY_MS = 15_000;
+/** A round reads hours of a changelog after an outage. */
+const ROUND_TIMEOUT_MS = 600_000;
+/** How long a round waits for the shards to pass the log ends that it has taken; then its windows are inconclusive. */
+const BARRIER_LIMIT_MS = 20_000;
+const BARRIER_LOOK_MS = 250;
+
+/** The facts of the barrier of this moment, as soon as they prove it or when the wait is over. */
+async function barrierReason(parts: RunningParts, table: string, signal: AbortSignal): Promise<string | null> {
+  const { port, pool, prepared, configuration, clock } = parts;
+  const topic = prepared.tables.find(({ name }) => name === table)?.topic ?? '';
+  const atMs = clock.nowMs();
+  // Taken once: under a live load the newest record is always still under way.
+  const ends = await port.logRanges(topic);
+  const deadline = performance.now() + BARRIER_LIMIT_MS;
+  for (;;) {
+    const positions = await prepared.target.shards.list(topic);
+    const queued = await queuedBefore(pool, configuration.target.postgres.controlSchema, table, atMs);
+    const facts: BarrierFacts = {
+      atMs,
+      shards: ends.map(({ partition, end }) => ({
+        topic,
+        partition,
+        position: positions.find(({ shard }) => shard.partition === partition)?.next ?? 0n,
+        logEnd: end,
+      })),
+      queued,
+      heartbeats: null,
+    };
+    const reason = unprovenReason(facts, { heartbeats: false });
+    if (reason === null || performance.now() > deadline) return reason;
+    await delay(BARRIER_LOOK_MS, undefined, { signal });
+  }
+}
+
+function changelogOf(parts: RunningParts, kafka: Kafka): Changelog | null {
+  const { windows } = parts.configuration.reconciliation;
+  const { tables, cassandra } = parts.prepared;
+  switch (windows.changelog) {
+    case 'off':
+      return null;
+    case 'cassandra':
+      return cassandra === null ? null : sourceChangelog(cassandra);
+    case 'kafka': {
+      const topics = new Map(
+        tables.map((table) => [table.name, { topic: table.topic, decoder: createDebeziumCassandraDecoder(table) }]),
+      );
+      return kafkaChangelog({
+        kafka,
+        topicOf: (table) => topics.get(table) ?? null,
+        skewMs: windows.skew,
+        latenessMs: (windows.horizons.at(-1) ?? 0) + windows.skew,
+      });
+    }
+  }
+}
+
+function observerOf({ metrics, logger }: RunningParts): WindowObserver {
+  const { reconciliation } = metrics;
+  return {
+    verified: (table, { window, account, verdict, reason, replayed }) => {
+      reconciliation.windowsVerified.inc({ table, verdict });
+      if (replayed > 0) reconciliation.replayed.inc({ table, outcome: 'applied' }, replayed);
+      if (verdict !== 'DRIFT' && replayed === 0) return;
+      reconciliation.windowMissing.inc({ table }, account.missing + replayed);
+      const span = { start: new Date(window.startMs).toISOString(), end: new Date(window.endMs).toISOString() };
+      logger.error({ table, ...span, ...account, verdict, reason, replayed }, 'changes of the source never arrived');
+    },
+    oldestUnverified: (table, seconds) => {
+      reconciliation.windowOldestUnverified.set({ table }, seconds);
+    },
+    failed: (table, reason) => {
+      logger.warn({ table, reason }, 'a delivery window could not be verified; it stays due');
+    },
+  };
+}
+
+/**
+ * Verifies the delivery windows of the tables whose first shard this member owns, so that members share them. Null where
+ * windows are switched off.
+ */
+export function verifyDelivery(parts: RunningParts, kafka: Kafka): Service | null {
+  const { configuration, consumer, pool, clock, logger, metrics, prepared } = parts;
+  const changelog = changelogOf(parts, kafka);
+  if (changelog === null) return null;
+  const { windows } = configuration.reconciliation;
+  const { controlSchema } = configuration.target.postgres;
+  const rounds: WindowRounds = {
+    store: new WindowStore(pool, controlSchema),
+    schedule: { sizeMs: windows.size, horizonsMs: windows.horizons },
+    verifier: { changelog, ledger: new LedgerReader(pool, controlSchema), replay: null },
+    clock,
+    observer: observerOf(parts),
+    unproven: async (table, horizon, signal) => {
+      // The capture may hold a change for minutes; without heartbeats nobody knows, so the first horizon only looks.
+      if (changelog.name === 'cassandra' && horizon === 0 && windows.horizons.length > 1) {
+        return 'at the first horizon what is missing may still be under way in the capture';
+      }
+      return barrierReason(parts, table, signal);
+    },
+  };
+  for (const { name } of prepared.tables) {
+    metrics.reconciliation.windowMissing.inc({ table: name }, 0);
+    metrics.reconciliation.windowOldestUnverified.set({ table: name }, 0);
+  }
+  const stopping = new AbortController();
+  const service = repeating('verify-delivery', {
+    everyMs: ROUND_EVERY_MS,
+    timeoutMs: ROUND_TIMEOUT_MS,
+    work: async () => {
+      const first = consumer.shards().filter(({ partition }) => partition === 0);
+      for (const { table } of first) await verifyDueWindows(rounds, table, stopping.signal);
+    },
+    backoff: UPKEEP_BACKOFF,
+    onError: (error, failures) => {
+      metrics.stream.retries.inc({ kind: error instanceof LockstepError ? error.code : 'UPKEEP' });
+      logger[failures === 1 ? 'warn' : 'debug']({ err: error, failures }, 'verifying delivery failed, retrying');
+    },
+  });
+  return {
+    id: service.id,
+    run: (signal) => {
+      signal.addEventListener(
+        'abort',
+        () => {
+          stopping.abort();
+        },
+        { once: true },
+      );
+      return service.run(signal);
+    },
+  };
+}

@@ -1,0 +1,23 @@
+import type { Pool } from 'pg';
+import { classifyPostgresError } from './postgres-errors.ts';
+import { qualified } from './sql-text.ts';
+
+/**
+ * Work of a table that was queued before a moment and is not done: re-reads, existence checks, dead letters that wait for
+ * another row. While there is any, not everything that has been consumed has reached its rows (the barrier of DESIGN §7).
+ */
+export async function queuedBefore(pool: Pool, controlSchema: string, table: string, atMs: number): Promise<number> {
+  const of = (name: string): string => qualified(controlSchema, name);
+  try {
+    const { rows } = await pool.query<{ n: string }>(
+      `SELECT (SELECT count(*) FROM ${of('_cdc_queue')} AS q JOIN ${of('_cdc_tables')} AS t ON t.id = q.table_id
+               WHERE t.source = $1 AND q.kind <> 'expiry' AND q.queued_at <= to_timestamp($2 / 1000.0))
+            + (SELECT count(*) FROM ${of('_cdc_dead_letters')} AS d JOIN ${of('_cdc_tables')} AS t ON t.topic = d.topic
+               WHERE t.source = $1 AND d.status = 'waiting' AND d.first_failed_at <= to_timestamp($2 / 1000.0)) AS n`,
+      [table, atMs],
+    );
+    return Number(rows[0]?.n ?? 0);
+  } catch (error) {
+    throw classifyPostgresError(error, `counting queued work of ${table}`);
+  }
+}
