@@ -51,11 +51,18 @@ export class WindowStore {
     this.#tables = qualified(controlSchema, '_cdc_tables');
   }
 
-  /** When a table was registered, ms: before that there is no ledger to compare with. */
-  async registeredAtMs(table: string): Promise<number | null> {
+  /**
+   * Where verification has to go on, ms: every window before has passed all its horizons. At first the moment when the
+   * table was registered: before that there is no ledger to compare with.
+   */
+  async unfinishedSinceMs(table: string, horizons: number): Promise<number | null> {
     const [row] = await this.#query(
-      `SELECT (extract(epoch FROM registered_at) * 1000)::bigint AS ms FROM ${this.#tables} WHERE source = $1`,
-      [table],
+      `SELECT coalesce((SELECT min(start_ms) FILTER (WHERE w.rounds < $2 OR w.verdict <> 'PASS') FROM ${this.#windows} AS w
+                        WHERE w.table_id = t.id),
+                       (SELECT max(end_ms) FROM ${this.#windows} AS w WHERE w.table_id = t.id),
+                       (extract(epoch FROM t.registered_at) * 1000)::bigint) AS ms
+       FROM ${this.#tables} AS t WHERE t.source = $1`,
+      [table, horizons],
     );
     return row === undefined ? null : Number(row['ms']);
   }

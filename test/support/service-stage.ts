@@ -2,10 +2,13 @@
  * `lockstep run` as operators run it — processes of their own, a configuration file, signals — over a real Kafka and
  * PostgreSQL of the native stack. No Cassandra: the table's schema is declared and its events are written by the test.
  */
+import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import getPort from 'get-port';
 import kafkajs, { type Kafka, type Producer } from 'kafkajs';
@@ -16,7 +19,7 @@ import { bindTable } from '../../src/catalog/bind.ts';
 import { declaredTable } from '../../src/catalog/declared-schema.ts';
 import { tableMappingSchema } from '../../src/catalog/table-mapping.ts';
 import type { Table } from '../../src/catalog/table.ts';
-import { LockstepService } from '../../src/demo/service/lockstep-service.ts';
+import { LockstepService, MAIN_FILE } from '../../src/demo/service/lockstep-service.ts';
 import { openStack, type Stack } from '../../src/stack/index.ts';
 import { choosePorts } from '../../src/stack/native/ports.ts';
 import { writeState } from '../../src/stack/native/state-file.ts';
@@ -69,6 +72,7 @@ export function stageTable(name: string): StageTable {
 /** One member of the group. */
 export interface Member {
   readonly service: LockstepService;
+  readonly configurationFile: string;
   ready(): Promise<ReadyAnswer>;
 }
 
@@ -163,6 +167,23 @@ export class ServiceStage {
     await this.producer.send({ topic: table.topic, messages });
   }
 
+  /** Write times go on from this moment, ms since the epoch. */
+  writeFrom(ms: number): void {
+    this.#writeTime = BigInt(ms) * 1000n;
+  }
+
+  /** A command of the command line, with the configuration of a member. */
+  async lockstep(
+    member: Member,
+    ...args: readonly string[]
+  ): Promise<{ code: number | null; stdout: string; stderr: string }> {
+    const child = spawn(process.execPath, [MAIN_FILE, ...args, '-c', member.configurationFile], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+    return { code: code as number | null, stdout, stderr };
+  }
+
   /** Rows of the table whose value was written by `write(…, value)`. */
   async count({ table }: StageTable, value: string): Promise<number> {
     const [row] = await this.sql<{ n: string }>(`SELECT count(*) AS n FROM ${table.targetTable} WHERE v LIKE $1`, [
@@ -189,6 +210,7 @@ export class ServiceStage {
     const service = new LockstepService({ configurationFile, logFile: join(this.#dir, `${name}.log`), apiPort });
     const member: Member = {
       service,
+      configurationFile,
       async ready() {
         const response = await fetch(`http://127.0.0.1:${apiPort}/health/ready`, {
           signal: AbortSignal.timeout(2_000),

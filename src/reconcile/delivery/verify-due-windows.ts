@@ -2,7 +2,7 @@
 import type { Clock } from '../../shared/clock.ts';
 import { messageOf } from '../../shared/errors.ts';
 import type { WindowStore } from '../../target/window-store.ts';
-import { verifyWindow, type VerifiedWindow, type WindowVerifier } from './verify-window.ts';
+import { verifyWindows, type VerifiedWindow, type WindowVerifier } from './verify-windows.ts';
 import { changeSince, dueWindows, type DueWindow, type StoredWindow, type WindowSchedule } from './window.ts';
 
 /** What a round says to metrics and log. */
@@ -16,8 +16,8 @@ export interface WindowObserver {
 
 export interface WindowRounds {
   /**
-   * Why the barrier of this moment is not proven, or null. Asked once a round, after its windows have ended and before
-   * anything is read. `horizon` counts from 0: how often the youngest window of the round has come of age.
+   * Why the barrier of this moment is not proven, or null. Asked after the windows have ended and before anything of
+   * them is read. `horizon` counts from 0: how often they have come of age.
    */
   readonly unproven: (table: string, horizon: number, signal: AbortSignal) => Promise<string | null>;
   readonly store: WindowStore;
@@ -29,11 +29,11 @@ export interface WindowRounds {
 
 /** Windows of one table that one round looks at; the rest has its turn in the next round. */
 const MAX_WINDOWS_PER_ROUND = 120;
-/** Stored windows that are looked at to find what is due. A day of minutes, twice. */
-const MAX_STORED = 2_880;
+/** Stored windows that are looked at to find what is due: a week of minutes. */
+const MAX_STORED = 10_080;
 
-async function storedWindows(store: WindowStore, table: string): Promise<Map<number, StoredWindow>> {
-  const rows = await store.list({ table, limit: MAX_STORED, offset: 0 });
+async function storedWindows(store: WindowStore, table: string, sinceMs: number): Promise<Map<number, StoredWindow>> {
+  const rows = await store.list({ table, fromMs: sinceMs, limit: MAX_STORED, offset: 0 });
   return new Map(
     rows.map((row) => [
       row.startMs,
@@ -48,51 +48,60 @@ async function storedWindows(store: WindowStore, table: string): Promise<Map<num
  */
 export async function verifyDueWindows(rounds: WindowRounds, table: string, signal: AbortSignal): Promise<void> {
   const { store, schedule, clock, observer } = rounds;
-  const registeredMs = await store.registeredAtMs(table);
-  if (registeredMs === null) return;
-  const stored = await storedWindows(store, table);
-  const due = dueWindows(schedule, registeredMs, stored, clock.nowMs(), MAX_WINDOWS_PER_ROUND);
-  const reasons = new Map<number, string | null>();
-  for (const horizon of new Set(due.map((each) => each.horizon))) {
-    reasons.set(horizon, await rounds.unproven(table, horizon, signal));
-  }
-  let oldest: DueWindow | null = null;
-  for (const each of due) {
+  const sinceMs = await store.unfinishedSinceMs(table, schedule.horizonsMs.length);
+  if (sinceMs === null) return;
+  const stored = await storedWindows(store, table, sinceMs);
+  const due = dueWindows(schedule, sinceMs, stored, clock.nowMs(), MAX_WINDOWS_PER_ROUND);
+  let oldestMs: number | null = null;
+  for (const group of consecutive(due)) {
     if (signal.aborted) return;
-    const unproven = reasons.get(each.horizon) ?? null;
-    const passed = await verifyOne(rounds, table, each, stored.get(each.window.startMs), unproven, signal);
-    if (!passed) oldest ??= each;
+    const passed = await verifyGroup(rounds, table, group, stored, signal);
+    const open = group.find(({ window }) => passed?.has(window.startMs) !== true);
+    if (open !== undefined) oldestMs ??= open.window.endMs;
+    // Windows are verified in order, so that none is left out for ever behind one that could not be read.
+    if (passed === null) break;
   }
-  observer.oldestUnverified(table, oldest === null ? 0 : (clock.nowMs() - oldest.window.endMs) / 1000);
+  observer.oldestUnverified(table, oldestMs === null ? 0 : (clock.nowMs() - oldestMs) / 1000);
 }
 
-async function verifyOne(
-  { store, verifier, observer }: WindowRounds,
+/** Runs of windows that follow one another at one horizon: each is read in one go. */
+function consecutive(due: readonly DueWindow[]): DueWindow[][] {
+  const groups: DueWindow[][] = [];
+  for (const each of due) {
+    const last = groups.at(-1)?.at(-1);
+    if (last?.horizon === each.horizon && last.window.endMs === each.window.startMs) groups.at(-1)?.push(each);
+    else groups.push([each]);
+  }
+  return groups;
+}
+
+/** Starts of the windows that passed; null where they could not be read. */
+async function verifyGroup(
+  { store, verifier, observer, unproven }: WindowRounds,
   table: string,
-  { window, horizon }: DueWindow,
-  before: StoredWindow | undefined,
-  unproven: string | null,
+  group: readonly DueWindow[],
+  stored: ReadonlyMap<number, StoredWindow>,
   signal: AbortSignal,
-): Promise<boolean> {
-  let found: VerifiedWindow;
+): Promise<ReadonlySet<number> | null> {
+  const passed = new Set<number>();
+  const horizon = group[0]?.horizon ?? 0;
+  let found: readonly VerifiedWindow[];
   try {
-    found = await verifyWindow(verifier, table, window, unproven, signal);
+    const reason = await unproven(table, horizon, signal);
+    const windows = group.map(({ window }) => window);
+    found = await verifyWindows(verifier, table, windows, reason, signal);
   } catch (error) {
     if (!signal.aborted) observer.failed(table, messageOf(error));
-    return false;
+    return null;
   }
-  const { account, verdict, reason, replayed } = found;
-  await store.save({
-    table,
-    ...window,
+  for (const each of found) {
+    const { window, account, verdict, reason, replayed } = each;
+    const before = stored.get(window.startMs);
     // Only a pass ends a horizon: what was not proven is looked at again.
-    rounds: verdict === 'PASS' ? horizon + 1 : (before?.rounds ?? 0),
-    ...account,
-    ...changeSince(before, found),
-    replayed,
-    verdict,
-    reason,
-  });
-  observer.verified(table, found);
-  return verdict === 'PASS';
+    const rounds = verdict === 'PASS' ? horizon + 1 : (before?.rounds ?? 0);
+    await store.save({ table, ...window, rounds, ...account, ...changeSince(before, each), replayed, verdict, reason });
+    observer.verified(table, each);
+    if (verdict === 'PASS') passed.add(window.startMs);
+  }
+  return passed;
 }

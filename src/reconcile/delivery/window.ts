@@ -18,6 +18,11 @@ export function firstIdAt(ms: number): ChangeId {
   return ms.toString(16).padStart(TIME_HEX_DIGITS, '0').padEnd(ID_HEX_DIGITS, '0');
 }
 
+/** The millisecond of write time that an ID begins with (clamped times at the ends, see src/change/change-id.ts). */
+export function msOfId(id: ChangeId): number {
+  return Number.parseInt(id.slice(0, TIME_HEX_DIGITS), 16);
+}
+
 /** The change IDs of a window: `from` is the first in it, `to` the first after it. */
 export function idRangeOf(window: DeliveryWindow): { readonly from: ChangeId; readonly to: ChangeId } {
   return { from: firstIdAt(window.startMs), to: firstIdAt(window.endMs) };
@@ -92,7 +97,8 @@ export interface DueWindow {
 
 /**
  * Windows that are due: those that have reached a horizon at which they have not been verified, and those whose last
- * verdict was not PASS, which are looked at again each time. Oldest first, at most `limit`.
+ * verdict was not PASS, which are looked at again each time. Oldest first, at most `limit`. `sinceMs`: everything before
+ * has been verified at every horizon.
  */
 export function dueWindows(
   schedule: WindowSchedule,
@@ -105,8 +111,11 @@ export function dueWindows(
   const [first] = horizonsMs;
   if (first === undefined) return [];
   const due: DueWindow[] = [];
-  const oldest = windowStart(Math.max(sinceMs, nowMs - (horizonsMs.at(-1) ?? 0) * 2), sizeMs);
-  for (let startMs = oldest; startMs + sizeMs + first <= nowMs && due.length < limit; startMs += sizeMs) {
+  for (
+    let startMs = windowStart(sinceMs, sizeMs);
+    startMs + sizeMs + first <= nowMs && due.length < limit;
+    startMs += sizeMs
+  ) {
     const window = { startMs, endMs: startMs + sizeMs };
     const reached = horizonsMs.findLastIndex((horizonMs) => window.endMs + horizonMs <= nowMs);
     const known = stored.get(startMs);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ChangelogEntry } from './changelog.ts';
-import { verifyWindow, type Replay, type WindowVerifier } from './verify-window.ts';
+import { verifyWindows, type Replay, type WindowVerifier } from './verify-windows.ts';
 import { firstIdAt } from './window.ts';
 
 const WINDOW = { startMs: 1_000, endMs: 2_000 };
@@ -45,12 +45,17 @@ function verifierOf(world: World, replay: Replay | null = null): WindowVerifier 
   };
 }
 
+async function verify(verifier: WindowVerifier, unproven: string | null, maxIds?: number) {
+  const [found] = await verifyWindows(verifier, 'k.t', [WINDOW], unproven, never, maxIds);
+  return found;
+}
+
 describe('verifying a window', () => {
   it('finds exactly what the ledger lacks', async () => {
     const all = ids(100);
     const lost = new Set([all[0], all[50], all[99]]);
     const world: World = { changelog: all, ledger: all.filter((id) => !lost.has(id)), unproven: null };
-    const found = await verifyWindow(verifierOf(world), 'k.t', WINDOW, world.unproven, never);
+    const found = await verify(verifierOf(world), world.unproven);
     expect(found).toMatchObject({
       verdict: 'DRIFT',
       replayed: 0,
@@ -64,9 +69,9 @@ describe('verifying a window', () => {
     const replay: Replay = (_table, entries) => {
       // The second one can't be applied.
       world.ledger = [...world.ledger, entries[0]?.id ?? ''];
-      return Promise.resolve(1);
+      return Promise.resolve(new Set([entries[0]?.id ?? '']));
     };
-    const found = await verifyWindow(verifierOf(world, replay), 'k.t', WINDOW, world.unproven, never);
+    const found = await verify(verifierOf(world, replay), world.unproven);
     expect(found).toMatchObject({ verdict: 'DRIFT', replayed: 1, account: { processed: 9, missing: 1 } });
   });
 
@@ -74,7 +79,7 @@ describe('verifying a window', () => {
     const all = ids(10);
     const world: World = { changelog: all, ledger: all.slice(2), unproven: 'behind' };
     const replay: Replay = () => Promise.reject(new Error('must not be asked'));
-    const found = await verifyWindow(verifierOf(world, replay), 'k.t', WINDOW, world.unproven, never);
+    const found = await verify(verifierOf(world, replay), world.unproven);
     expect(found).toMatchObject({ verdict: 'INCONCLUSIVE', reason: 'behind', replayed: 0 });
   });
 
@@ -88,21 +93,36 @@ describe('verifying a window', () => {
         world.ledger = all;
       },
     };
-    const found = await verifyWindow(verifierOf(world), 'k.t', WINDOW, world.unproven, never);
+    const found = await verify(verifierOf(world), world.unproven);
     expect(found).toMatchObject({ verdict: 'PASS', account: { changelog: 10, processed: 10, missing: 0 } });
   });
 
   it('halves a window that holds more IDs than may be held at once, and counts the same', async () => {
     const all = ids(1_000);
     const world: World = { changelog: all, ledger: all.slice(0, 990), unproven: null };
-    const found = await verifyWindow(verifierOf(world), 'k.t', WINDOW, world.unproven, never, 100);
+    const found = await verify(verifierOf(world), world.unproven, 100);
     expect(found).toMatchObject({ verdict: 'DRIFT', account: { changelog: 1_000, processed: 990, missing: 10 } });
   });
 
   it('gives up, saying so, where one millisecond alone holds too many', async () => {
     const world: World = { changelog: ids(200, 200), ledger: [], unproven: null };
-    await expect(verifyWindow(verifierOf(world), 'k.t', WINDOW, world.unproven, never, 100)).rejects.toMatchObject({
+    await expect(verify(verifierOf(world), world.unproven, 100)).rejects.toMatchObject({
       code: 'WINDOW_TOO_LARGE',
     });
+  });
+
+  it('tells consecutive windows apart by one reading of both sides, also where they have to be halved', async () => {
+    const all = ids(1_000);
+    const world: World = { changelog: all, ledger: all.filter((_, i) => i % 100 !== 0), unproven: null };
+    const windows = Array.from({ length: 4 }, (_, i) => ({ startMs: 1_000 + i * 250, endMs: 1_250 + i * 250 }));
+    for (const maxIds of [10_000, 700, 100]) {
+      const found = await verifyWindows(verifierOf(world), 'k.t', windows, null, never, maxIds);
+      expect(found.map(({ window, account }) => [window.startMs, account.changelog, account.missing])).toEqual([
+        [1_000, 250, 3],
+        [1_250, 250, 2],
+        [1_500, 250, 3],
+        [1_750, 250, 2],
+      ]);
+    }
   });
 });

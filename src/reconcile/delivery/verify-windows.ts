@@ -1,0 +1,203 @@
+/**
+ * Verifies delivery windows: does the ledger hold every change ID of the changelog? What is missing is replayed, and
+ * the window is read again before it is judged: a replay is no verification.
+ */
+import type { ChangeId } from '../../change/change-id.ts';
+import { LockstepError } from '../../shared/errors.ts';
+import type { PackedSegment } from '../../target/ledger-reader.ts';
+import type { Changelog, ChangelogEntry } from './changelog.ts';
+import { IdAccount, TOO_MANY_IDS } from './id-account.ts';
+import { idRangeOf, msOfId, verdictOf, type DeliveryWindow, type WindowAccount, type WindowFinding } from './window.ts';
+
+/** Change IDs held at once: 17 bytes each in a table at most 60 % full, doubled while it grows: 200 MB at the worst. */
+export const MAX_IDS_AT_ONCE = 2_000_000;
+/** Missing changes that are replayed in one go; more are left to the next verification, which finds them again. */
+export const MAX_REPLAYED = 10_000;
+/** A window is not cut finer than this; more changes than fit in one millisecond are an error. */
+const MIN_SPAN_MS = 1;
+
+/** What the ledger says of a table's change IDs. */
+export interface LedgerSource {
+  segments(table: string, from: string, to: string): AsyncIterable<readonly PackedSegment[]>;
+}
+
+/** Applies missing changes through the door. Resolves with the IDs of those it could apply; the others stay missing. */
+export type Replay = (
+  table: string,
+  entries: readonly ChangelogEntry[],
+  signal: AbortSignal,
+) => Promise<ReadonlySet<ChangeId>>;
+
+export interface WindowVerifier {
+  readonly changelog: Changelog;
+  readonly ledger: LedgerSource;
+  /** Null where missing changes are only told of. */
+  readonly replay: Replay | null;
+}
+
+export interface VerifiedWindow extends WindowFinding {
+  readonly replayed: number;
+}
+
+interface Comparison {
+  readonly account: WindowAccount;
+  readonly missing: readonly ChangelogEntry[];
+}
+
+const EMPTY: WindowAccount = { changelog: 0, processed: 0, filtered: 0, deadLettered: 0, missing: 0, unexpected: 0 };
+
+function sum(left: Comparison, right: Comparison): Comparison {
+  const [a, b] = [left.account, right.account];
+  return {
+    account: {
+      changelog: a.changelog + b.changelog,
+      processed: a.processed + b.processed,
+      filtered: a.filtered + b.filtered,
+      deadLettered: a.deadLettered + b.deadLettered,
+      missing: a.missing + b.missing,
+      unexpected: a.unexpected + b.unexpected,
+    },
+    missing: [...left.missing, ...right.missing].slice(0, MAX_REPLAYED),
+  };
+}
+
+/** The accounts of consecutive windows, filled by one reading of ledger and changelog. */
+class Accounts {
+  readonly #windows: readonly DeliveryWindow[];
+  readonly #accounts: readonly IdAccount[];
+  readonly #suspects: readonly ChangelogEntry[][];
+
+  constructor(windows: readonly DeliveryWindow[], maxIds: number) {
+    this.#windows = windows;
+    const share = Math.max(1, Math.floor(maxIds / windows.length));
+    this.#accounts = windows.map(() => new IdAccount(share));
+    this.#suspects = windows.map(() => []);
+  }
+
+  noteLedger({ ids, outcomes }: PackedSegment): void {
+    this.#windows.forEach((window, i) => {
+      const { from, to } = idRangeOf(window);
+      this.#accounts[i]?.noteLedger(ids, outcomes, from, to);
+    });
+  }
+
+  noteChangelog(entry: ChangelogEntry): void {
+    const at = windowAt(this.#windows, msOfId(entry.id));
+    const account = this.#accounts[at];
+    const suspects = this.#suspects[at];
+    if (account === undefined || suspects === undefined || !account.noteChangelog(entry.id)) return;
+    if (!account.isInLedger(entry.id) && suspects.length < MAX_REPLAYED) suspects.push(entry);
+  }
+
+  get hasSuspects(): boolean {
+    return this.#suspects.some((suspects) => suspects.length > 0);
+  }
+
+  comparisons(): Comparison[] {
+    return this.#accounts.map((account, i) => ({
+      account: account.account(),
+      missing: (this.#suspects[i] ?? []).filter(({ id }) => !account.isInLedger(id)),
+    }));
+  }
+}
+
+/** Position of the window that a moment lies in, −1 where none; the windows follow one another. */
+function windowAt(windows: readonly DeliveryWindow[], ms: number): number {
+  let low = 0;
+  let high = windows.length - 1;
+  while (low <= high) {
+    const middle = (low + high) >>> 1;
+    const { startMs, endMs } = windows[middle] ?? { startMs: 0, endMs: 0 };
+    if (ms < startMs) high = middle - 1;
+    else if (ms >= endMs) low = middle + 1;
+    else return middle;
+  }
+  return -1;
+}
+
+/** Halves of a span of windows; a single window is halved in time. Null where it can't be cut finer. */
+function halves(windows: readonly DeliveryWindow[]): readonly [DeliveryWindow[], DeliveryWindow[]] | null {
+  const [only] = windows;
+  if (windows.length !== 1 || only === undefined) {
+    const middle = Math.ceil(windows.length / 2);
+    return [windows.slice(0, middle), windows.slice(middle)];
+  }
+  if (only.endMs - only.startMs <= MIN_SPAN_MS) return null;
+  const middle = Math.floor((only.startMs + only.endMs) / 2);
+  return [[{ startMs: only.startMs, endMs: middle }], [{ startMs: middle, endMs: only.endMs }]];
+}
+
+/**
+ * Compares consecutive windows by one reading of both sides: opening a reader of Kafka costs seconds. A span with too
+ * many changes is halved, so memory stays bounded whatever the windows hold.
+ */
+async function compare(
+  verifier: WindowVerifier,
+  table: string,
+  windows: readonly DeliveryWindow[],
+  signal: AbortSignal,
+  maxIds: number,
+): Promise<Comparison[]> {
+  const span = { startMs: windows[0]?.startMs ?? 0, endMs: windows.at(-1)?.endMs ?? 0 };
+  const accounts = new Accounts(windows, maxIds);
+  const { from, to } = idRangeOf(span);
+  const readLedger = async (): Promise<void> => {
+    for await (const page of verifier.ledger.segments(table, from, to)) {
+      signal.throwIfAborted();
+      for (const segment of page) accounts.noteLedger(segment);
+    }
+  };
+  try {
+    // The ledger first, so that of the changelog only what is missing has to be kept.
+    await readLedger();
+    for await (const page of verifier.changelog.read(table, span, signal)) {
+      for (const entry of page) accounts.noteChangelog(entry);
+    }
+    // What came through the door while the changelog was read is not missing.
+    if (accounts.hasSuspects) await readLedger();
+    return accounts.comparisons();
+  } catch (error) {
+    if (!(error instanceof LockstepError) || error.code !== TOO_MANY_IDS) throw error;
+    const parts = halves(windows);
+    if (parts === null) throw error;
+    const [left, right] = [
+      await compare(verifier, table, parts[0], signal, maxIds),
+      await compare(verifier, table, parts[1], signal, maxIds),
+    ];
+    const isOneWindow = windows.length === 1;
+    return isOneWindow ? [sum(left[0] ?? NOTHING, right[0] ?? NOTHING)] : [...left, ...right];
+  }
+}
+
+const NOTHING: Comparison = { account: EMPTY, missing: [] };
+
+/**
+ * Verifies consecutive windows, replays what they lack, and judges what the ledger holds then. `unproven`: why the
+ * barrier was not proven before this began, or null. Rejects where changelog or ledger can't be read whole.
+ */
+export async function verifyWindows(
+  verifier: WindowVerifier,
+  table: string,
+  windows: readonly DeliveryWindow[],
+  unproven: string | null,
+  signal: AbortSignal,
+  maxIds = MAX_IDS_AT_ONCE,
+): Promise<VerifiedWindow[]> {
+  const found = await compare(verifier, table, windows, signal, maxIds);
+  const missing = found.flatMap((comparison) => comparison.missing).slice(0, MAX_REPLAYED);
+  // Without the barrier what is missing may be on its way: it is left alone.
+  const replayed =
+    unproven !== null || missing.length === 0 || verifier.replay === null
+      ? new Set<string>()
+      : await verifier.replay(table, missing, signal);
+  const after = replayed.size === 0 ? found : await compare(verifier, table, windows, signal, maxIds);
+  return windows.map((window, i) => {
+    const { account } = after[i] ?? NOTHING;
+    return {
+      window,
+      account,
+      replayed: (found[i] ?? NOTHING).missing.filter(({ id }) => replayed.has(id)).length,
+      ...verdictOf(account, unproven),
+    };
+  });
+}
