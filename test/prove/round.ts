@@ -36,6 +36,7 @@ export interface RoundOptions {
   readonly writeMs: number;
   readonly faults: ReadonlySet<FaultKind> | null;
   readonly counts: FaultCounts;
+  readonly beforeComparing?: ((where: { readonly site: Site; readonly set: TableSet }) => Promise<void>) | undefined;
   readonly signal: AbortSignal;
   readonly tell: (text: string) => void;
 }
@@ -155,11 +156,21 @@ export async function runRound(options: RoundOptions): Promise<RoundResult> {
   const { site, set, signal, tell } = options;
   const over = new AbortController();
   const until = AbortSignal.any([signal, over.signal]);
-  const faults = injectFaults(
-    { site, set, random: seededRandom(options.random.below(2 ** 32)), counts: options.counts, signal: until, tell },
-    { least: 300, most: 2_500 },
-    options.faults,
-  );
+  const faults =
+    options.faults?.size === 0
+      ? Promise.resolve()
+      : injectFaults(
+          {
+            site,
+            set,
+            random: seededRandom(options.random.below(2 ** 32)),
+            counts: options.counts,
+            signal: until,
+            tell,
+          },
+          { least: 300, most: 2_500 },
+          options.faults,
+        );
   const timer = pause(options.writeMs, until).finally(() => {
     over.abort();
   });
@@ -188,6 +199,7 @@ export async function runRound(options: RoundOptions): Promise<RoundResult> {
   if (reached.kind === 'inconclusive') return { ...base, inconclusive: reached.why };
   if (reached.kind === 'stuck') return { ...base, stuck: reached.why, deadLetters: await deadLetters(options) };
 
+  await options.beforeComparing?.({ site, set });
   const before = await settle(options, SETTLE_LIMIT_MS);
   const expiredMs = set.history.lastExpiryMs + AFTER_EXPIRY_MS;
   await waitFor(() => Date.now() >= expiredMs, {

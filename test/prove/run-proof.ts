@@ -11,13 +11,15 @@ import { randomTable } from './generate/table.ts';
 import { WriteTimes } from './generate/write-times.ts';
 import type { RowRefutation } from './refutation.ts';
 import type { ProofReport, Verdict } from './report.ts';
-import { runRound, type RoundResult } from './round.ts';
+import { runRound, type RoundOptions, type RoundResult } from './round.ts';
 import { openSite, type Site } from './stage/site.ts';
 import { makeTableSet, type ProvenTable, type TableSet } from './stage/table-set.ts';
 
 export interface ProofOptions {
   readonly seed: number;
   readonly minutes: number;
+  /** End after so many rounds, even within the minutes. */
+  readonly rounds?: number;
   readonly nodes: 1 | 2;
   /** Tables of a set. */
   readonly tables: number;
@@ -27,6 +29,8 @@ export interface ProofOptions {
   readonly repertoire: Repertoire;
   readonly faults: ReadonlySet<FaultKind>;
   readonly writeMs?: number;
+  /** Runs at the barrier of each round, before the sides are compared: how the proof is proven to fail. */
+  readonly beforeComparing?: RoundOptions['beforeComparing'];
   readonly signal: AbortSignal;
   readonly tell: (text: string) => void;
 }
@@ -106,6 +110,7 @@ export async function runProof(options: ProofOptions, closing: Closing): Promise
     refutations.length > 0 ||
     failures.length > 0 ||
     inconclusive !== null ||
+    totals.rounds >= (options.rounds ?? Infinity) ||
     performance.now() - began >= options.minutes * 60_000;
 
   const site = await openSite({ dir: options.dir, nodes }, closing, signal);
@@ -140,6 +145,7 @@ export async function runProof(options: ProofOptions, closing: Closing): Promise
         repertoire,
         writeMs: options.writeMs ?? WRITE_MS,
         faults: options.faults,
+        beforeComparing: options.beforeComparing,
         counts: faults,
         signal,
         tell: (text) => {

@@ -29,6 +29,10 @@ type OperationKind = keyof typeof WEIGHTS;
 
 const BATCH_SHARE = 0.14;
 const PARTITIONS = 2;
+/** How often the first partition, and in any the same row, is chosen again: ties and deletes must meet what they concern. */
+const HOT_SHARE = 0.5;
+/** Ties are made with one of as many times before. */
+const RECENT = 4;
 
 function partitionOf(
   { partitionKey }: GeneratedTable,
@@ -53,6 +57,9 @@ export class History {
   readonly #times: WriteTimes;
   readonly #repertoire: Repertoire;
   readonly #partitions: readonly (readonly CqlValue[])[];
+  /** A row that this history comes back to. */
+  readonly #hotRow: readonly CqlValue[];
+  #recent: readonly bigint[] = [];
 
   /** `share` of the table's partition keys: `[from, to)` as parts of 1. */
   constructor(
@@ -66,6 +73,7 @@ export class History {
     this.#random = random;
     this.#times = times;
     this.#repertoire = repertoire;
+    this.#hotRow = operation.randomKey(table.clustering, random);
     this.#partitions = Array.from({ length: PARTITIONS }, () => partitionOf(table, random, share));
   }
 
@@ -76,11 +84,17 @@ export class History {
     const single = this.#operation(weighted(random, WEIGHTS));
     if (single.conditional) return this.#statement(single.render(null), [{ operation: single, timeUs: null }]);
     if (random.chance(0.75)) {
-      const timeUs = this.#times.next(random);
+      const timeUs = this.#nextTime();
       return this.#statement(single.render(`TIMESTAMP ${timeUs}`), [{ operation: single, timeUs }]);
     }
     const timeUs = this.#times.now();
     return this.#statement(single.render(null), [{ operation: single, timeUs }], timeUs);
+  }
+
+  #nextTime(): bigint {
+    const time = this.#times.next(this.#random, this.#recent);
+    this.#recent = [...this.#recent.slice(1 - RECENT), time];
+    return time;
   }
 
   #hazard(hazard: Hazard, share: number): boolean {
@@ -124,10 +138,10 @@ export class History {
     const random = this.#random;
     const target: Target = {
       table: this.#table,
-      partition: random.pick(this.#partitions),
+      partition: random.chance(HOT_SHARE) ? (this.#partitions[0] ?? []) : random.pick(this.#partitions),
       repertoire: this.#repertoire,
     };
-    const row = operation.randomKey(this.#table.clustering, random);
+    const row = random.chance(HOT_SHARE) ? this.#hotRow : operation.randomKey(this.#table.clustering, random);
     switch (kind) {
       case 'insert':
         return operation.insert(target, row, random, false);
@@ -165,13 +179,13 @@ export class History {
       if (!candidate.conditional && this.#fits(candidate, operations)) operations.push(candidate);
     }
     if (this.#hazard('mixed-times', 0.5)) {
-      return this.#timedBatch(operations.map((each) => ({ operation: each, timeUs: this.#times.next(random) })));
+      return this.#timedBatch(operations.map((each) => ({ operation: each, timeUs: this.#nextTime() })));
     }
     const begin = `BEGIN ${random.chance(0.4) ? 'UNLOGGED ' : ''}BATCH`;
     const texts = operations.map((each) => each.render(null)).join('; ');
     const parts = (timeUs: bigint): TimedOperation[] => operations.map((each) => ({ operation: each, timeUs }));
     if (random.chance(0.6)) {
-      const timeUs = this.#times.next(random);
+      const timeUs = this.#nextTime();
       return this.#statement(`${begin} USING TIMESTAMP ${timeUs} ${texts}; APPLY BATCH`, parts(timeUs));
     }
     const timeUs = this.#times.now();

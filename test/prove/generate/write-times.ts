@@ -7,15 +7,12 @@ const PAST_US = [-5n, 0n, 862n, 1000n, 1_000_000n];
 const HOUR_US = 3_600_000_000n;
 /** Microseconds by which the clocks of a few writers differ. */
 const JITTER_US = 20_000_000;
-/** Ties are made with one of as many times before. */
-const RECENT = 30;
 
 /** Chooses write times, each once where ties are not wanted. */
 export class WriteTimes {
   readonly #nowUs: () => bigint;
   readonly #ties: boolean;
   readonly #used = new Set<bigint>();
-  #recent: bigint[] = [];
 
   constructor(nowUs: () => bigint, ties: boolean) {
     this.#nowUs = nowUs;
@@ -27,9 +24,10 @@ export class WriteTimes {
     return this.#take(this.#nowUs());
   }
 
-  next(random: Random): bigint {
+  /** A time for a statement; `recent` are those of its history, which it ties with now and then. */
+  next(random: Random, recent: readonly bigint[]): bigint {
     const roll = random.next();
-    if (this.#ties && roll < 0.12 && this.#recent.length > 0) return random.pick(this.#recent);
+    if (this.#ties && roll < 0.2 && recent.length > 0) return random.pick(recent);
     if (roll < 0.5) return this.now();
     if (roll < 0.88) return this.#take(this.#nowUs() - BigInt(random.below(JITTER_US)));
     if (roll < 0.95) return this.#take(random.pick(PAST_US));
@@ -43,7 +41,6 @@ export class WriteTimes {
     let free = time;
     while (!this.#ties && this.#used.has(free)) free -= 1n;
     this.#used.add(free);
-    this.#recent = [...this.#recent.slice(1 - RECENT), free];
     return free;
   }
 }
