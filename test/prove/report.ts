@@ -13,6 +13,8 @@ export interface ProofReport {
   readonly rounds: number;
   readonly tableSets: number;
   readonly histories: number;
+  /** Columns that were added. */
+  readonly schemaChanges: number;
   readonly statements: number;
   /** Statements that Cassandra refused as such. */
   readonly refused: number;
@@ -44,6 +46,7 @@ export function reportDocument(report: ProofReport): Record<string, unknown> {
     rounds: report.rounds,
     table_sets: report.tableSets,
     histories: report.histories,
+    schema_changes: report.schemaChanges,
     statements: report.statements,
     statements_refused: report.refused,
     records: report.records,

@@ -8,6 +8,7 @@ import { healAll, injectFaults, type FaultCounts, type FaultKind } from './fault
 import { History } from './generate/history.ts';
 import type { Repertoire } from './generate/semantics.ts';
 import type { WriteTimes } from './generate/write-times.ts';
+import { addColumn } from './stage/schema-change.ts';
 import { barrier, type LostChange } from './stage/barrier.ts';
 import type { Site } from './stage/site.ts';
 import type { ProvenTable, TableSet } from './stage/table-set.ts';
@@ -16,6 +17,8 @@ import type { ProvenTable, TableSet } from './stage/table-set.ts';
 const WRITERS = 6;
 /** Between two statements of a writer: as fast as can be, so that Lockstep lags and folds much, or slowly. */
 const THINK_MS = [0, 4, 25];
+/** Rounds in which a column is added. */
+const SCHEMA_CHANGE_SHARE = 0.5;
 const STATEMENTS = { least: 15, most: 60 };
 /** A row is gone from PostgreSQL at most 2 s after it is gone from Cassandra, which counts in whole seconds. */
 const AFTER_EXPIRY_MS = 3_000;
@@ -43,6 +46,7 @@ export interface RoundOptions {
 
 export interface RoundResult {
   readonly histories: number;
+  readonly schemaChanges: number;
   readonly rowsCompared: number;
   readonly valuesCompared: number;
   readonly lost: readonly LostChange[];
@@ -171,21 +175,29 @@ export async function runRound(options: RoundOptions): Promise<RoundResult> {
           { least: 300, most: 2_500 },
           options.faults,
         );
+  const change =
+    options.repertoire.semantics.has('schema-change') && options.random.chance(SCHEMA_CHANGE_SHARE)
+      ? addColumn(site, set, seededRandom(options.random.below(2 ** 32)), options.repertoire, until)
+      : Promise.resolve(null);
   const timer = pause(options.writeMs, until).finally(() => {
     over.abort();
   });
   let histories: number;
+  let schemaChanged: string | null;
   try {
     [histories] = await Promise.all([writeHistories(options, until), timer.catch(() => undefined)]);
   } finally {
     over.abort();
     await Promise.allSettled([timer]);
     await faults;
+    schemaChanged = await change;
+    if (schemaChanged !== null) tell(schemaChanged);
   }
   await healAll(site);
   await set.members.revive();
   const base = {
     histories,
+    schemaChanges: schemaChanged === null ? 0 : 1,
     rowsCompared: 0,
     valuesCompared: 0,
     lost: [],

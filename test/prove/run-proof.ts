@@ -99,7 +99,17 @@ export async function runProof(options: ProofOptions, closing: Closing): Promise
   const random = seededRandom(seed);
   const clockUs = strictClock();
   const faults = noFaults();
-  const totals = { rounds: 0, tableSets: 0, histories: 0, statements: 0, refused: 0, records: 0, rows: 0, values: 0 };
+  const totals = {
+    rounds: 0,
+    tableSets: 0,
+    histories: 0,
+    schemaChanges: 0,
+    statements: 0,
+    refused: 0,
+    records: 0,
+    rows: 0,
+    values: 0,
+  };
   const lostExamples: string[] = [];
   let lostByConnector = 0;
   let connectorRows = 0;
@@ -154,6 +164,7 @@ export async function runProof(options: ProofOptions, closing: Closing): Promise
       });
       totals.rounds += 1;
       totals.histories += result.histories;
+      totals.schemaChanges += result.schemaChanges;
       totals.rows += result.rowsCompared;
       totals.values += result.valuesCompared;
       inconclusive = result.inconclusive;
@@ -193,6 +204,7 @@ export async function runProof(options: ProofOptions, closing: Closing): Promise
     rounds: totals.rounds,
     tableSets: totals.tableSets,
     histories: totals.histories,
+    schemaChanges: totals.schemaChanges,
     statements: totals.statements,
     refused: totals.refused,
     records: totals.records,

@@ -45,7 +45,7 @@ function table(keyspace: string, name: string, regular: readonly GeneratedColumn
     partitionKey: [key('pk')],
     clustering: [key('ck')],
     statics: [{ name: 's', type: text }],
-    regular,
+    regular: [...regular],
     usesTtl,
     defaultTtlSeconds: 0,
     ties: false,

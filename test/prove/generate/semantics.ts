@@ -10,6 +10,7 @@ export const SEMANTICS = {
   'marker-ttl':
     'inserts whose row marker expires unseen: key-only or null-only inserts in a table with TTLs, mixed TTLs',
   'lossy-ties': 'writes of one cell in the same microsecond where PostgreSQL’s form has lost the source’s bytes',
+  'schema-change': 'columns added while histories are written (policy `evolve`)',
   statics: 'writes to static columns: they emit nothing and arrive by scans',
 } as const;
 
@@ -30,4 +31,4 @@ export interface Repertoire {
 }
 
 /** What Lockstep claims today. */
-export const CLAIMED: readonly Semantic[] = [];
+export const CLAIMED: readonly Semantic[] = ['schema-change'];

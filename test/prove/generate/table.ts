@@ -28,7 +28,8 @@ export interface GeneratedTable {
   readonly partitionKey: readonly KeyColumn[];
   readonly clustering: readonly KeyColumn[];
   readonly statics: readonly GeneratedColumn[];
-  readonly regular: readonly GeneratedColumn[];
+  /** Grows while histories are written, where schema changes are in the repertoire. */
+  readonly regular: GeneratedColumn[];
   /** Writers use TTLs here. */
   readonly usesTtl: boolean;
   readonly defaultTtlSeconds: number;
@@ -46,7 +47,8 @@ function keepsBytes(type: GeneratedType): boolean {
   return type.kind === 'scalar' && type.name !== 'duration';
 }
 
-function regularType(random: Random, repertoire: Repertoire): GeneratedType {
+/** The type of a new regular column. */
+export function regularType(random: Random, repertoire: Repertoire): GeneratedType {
   const { semantics } = repertoire;
   if (semantics.has('multi-cell') && random.chance(0.25)) return randomComposite(random, false);
   if (semantics.has('duration') && random.chance(0.08)) return { kind: 'scalar', name: 'duration' };

@@ -77,6 +77,20 @@ async function due(postgres: pg.Pool, schema: string): Promise<string[]> {
   return rows.map(({ kind, count, key }) => `${count} of kind ${kind} due in the queue, such as ${key}`);
 }
 
+/** Columns that the source has by now and the target has not. */
+async function lackingColumns(postgres: pg.Pool, { names, tables }: TableSet): Promise<string[]> {
+  const { rows } = await postgres.query<{ column: string }>(
+    `SELECT table_name || '.' || column_name AS column FROM information_schema.columns WHERE table_schema = $1`,
+    [names.set],
+  );
+  const present = new Set(rows.map(({ column }) => column));
+  return tables.flatMap(({ table, columns }) =>
+    columns
+      .filter(({ kind, name }) => kind !== 'static' && !present.has(`${table.name}.${name}`))
+      .map(({ name }) => `${table.name}.${name} is not in the target`),
+  );
+}
+
 /** Waits for the barrier. */
 export async function barrier(
   site: Site,
@@ -109,6 +123,7 @@ export async function barrier(
     async () => {
       await set.members.revive();
       open = await behind(site.postgres, set.names.set, range);
+      if (open.length === 0) open = await lackingColumns(site.postgres, set);
       if (open.length === 0) open = await due(site.postgres, set.names.set);
       return open.length === 0;
     },

@@ -45,6 +45,7 @@ export function configuration(
       source: `${table.keyspace}.${table.name}`,
       topic: topicOf(site, table),
       target: `${names.set}.${table.name}`,
+      schemaChange: 'evolve',
       ...(table.usesTtl ? { usesTtl: true } : {}),
     })),
     deadLetter: { topic: names.dlqTopic },

@@ -27,7 +27,8 @@ const CAPTURE_TRIES = 3;
 export interface ProvenTable {
   readonly table: GeneratedTable;
   readonly topic: string;
-  readonly columns: readonly ProofColumn[];
+  /** Grows with the table's. */
+  readonly columns: ProofColumn[];
 }
 
 export interface TableSet {
