@@ -25,7 +25,8 @@ export function smallest(refutations: readonly RowRefutation[]): RowRefutation |
 
 const timed = ({ cql, requestTimeUs, effects }: Statement): string => {
   if (requestTimeUs !== null) return `${cql}   -- at ${requestTimeUs}`;
-  return effects.some(({ timeUs }) => timeUs === null) ? `${cql}   -- time chosen by the server` : cql;
+  const servers = effects.some(({ timeUs }) => timeUs === null) && !/\bTIMESTAMP\b/.test(cql);
+  return servers ? `${cql}   -- time chosen by the server` : cql;
 };
 
 const eventText = ({ kind, timeUs, place, text }: CapturedEvent): string =>

@@ -10,6 +10,7 @@ import { seededRandom, type Random } from '../../../src/demo/workload/random.ts'
 import { EventLog } from '../audit/event-log.ts';
 import { isMultiCell, randomValue } from '../generate/cql-type.ts';
 import { randomKey } from '../generate/operation.ts';
+import { keyText, type Statement } from '../generate/statement.ts';
 import { keyspaceDdl, quotedName, tableDdl, tableName, withRanks } from '../generate/table.ts';
 import type { GeneratedTable } from '../generate/table.ts';
 import { HistoryLog } from './history-log.ts';
@@ -100,13 +101,32 @@ export async function makeTableSet(options: TableSetOptions): Promise<TableSet> 
 }
 
 /** A row with one value of one cell: what the connector captures whatever else the table has. */
-function probeText(table: GeneratedTable, random: Random, timeUs: bigint): string {
-  const keys = [...table.partitionKey, ...table.clustering];
+function probe(table: GeneratedTable, random: Random, timeUs: bigint): Statement {
+  const partition = randomKey(table.partitionKey, random);
+  const row = [...partition, ...randomKey(table.clustering, random)];
   const value = table.regular.find(({ type }) => !isMultiCell(type));
-  const names = [...keys, ...(value === undefined ? [] : [value])].map(({ name }) => quotedName(name));
-  const values = [...randomKey(keys, random), ...(value === undefined ? [] : [randomValue(value.type, random)])];
-  const literals = values.map(({ literal }) => literal);
-  return `INSERT INTO ${tableName(table)} (${names.join(', ')}) VALUES (${literals.join(', ')}) USING TIMESTAMP ${timeUs}`;
+  const columns = [...table.partitionKey, ...table.clustering, ...(value === undefined ? [] : [value])];
+  const literals = [...row, ...(value === undefined ? [] : [randomValue(value.type, random)])];
+  return {
+    table,
+    cql:
+      `INSERT INTO ${tableName(table)} (${columns.map(({ name }) => quotedName(name)).join(', ')}) ` +
+      `VALUES (${literals.map(({ literal }) => literal).join(', ')}) USING TIMESTAMP ${timeUs}`,
+    unset: 0,
+    requestTimeUs: null,
+    ttlSeconds: table.defaultTtlSeconds,
+    effects: [
+      {
+        kind: 'write',
+        partition: keyText(partition),
+        row: keyText(row),
+        insert: true,
+        columns: value === undefined ? [] : [value.name],
+        // No time by which it would be missed: whether the agent captures it is what is being asked.
+        timeUs: null,
+      },
+    ],
+  };
 }
 
 /** Writes a row to each table until every node's agent has delivered one: without that, nothing else means anything. */
@@ -120,16 +140,7 @@ async function awaitCapture(site: Site, set: TableSet, clockUs: () => bigint, si
         await set.events.readOn(signal);
         const waiting = set.tables.filter((each) => !captured(each));
         for (const { table } of waiting) {
-          const timeUs = clockUs();
-          await set.session.write({
-            table,
-            cql: probeText(table, random, timeUs),
-            unset: 0,
-            requestTimeUs: null,
-            ttlSeconds: table.defaultTtlSeconds,
-            // Written before the agent is known to capture: whether it arrives is what is being asked.
-            effects: [],
-          });
+          await set.session.write(probe(table, random, clockUs()));
         }
         return waiting.length === 0;
       },
