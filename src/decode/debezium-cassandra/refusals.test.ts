@@ -245,6 +245,29 @@ describe('a blob in a composite partition key', () => {
     expect(decodeKey('AAIBAgAAAXgA', 'x')).toMatchObject({ change: { key: { values: ['\\x0102', 'x'] } } });
   });
 
+  test('gives the scale of a decimal beside it, which its own field has lost', () => {
+    const table = tableOf({ name: 'b3', partition: ['k1 blob', 'k2 decimal'] });
+    const decodeDecimal = (whole: string, k2: string): Decoded =>
+      createDebeziumCassandraDecoder(table).decode(
+        eventRecord({
+          table,
+          op: 'i',
+          after: {
+            k1: cell(JSON.stringify(Buffer.from(whole, 'hex').toString('base64'))),
+            k2: cell(JSON.stringify(k2)),
+          },
+        }),
+      );
+    // 5E+3 and 5000 are two partitions; both fields say 5000.
+    const values = (decoded: Decoded): unknown =>
+      decoded.kind === 'change' && 'key' in decoded.change && decoded.change.key.values;
+    expect(values(decodeDecimal('000101000005fffffffd0500', '5000'))).toEqual(['\\x01', '5E+3']);
+    expect(values(decodeDecimal('0001010000060000000013' + '8800', '5000'))).toEqual(['\\x01', '5000']);
+    expect(decodeDecimal('000101000005fffffffd0500', '500')).toMatchObject({ refusal: { code: 'KEY_MISMATCH' } });
+    // Only what the wire loses: another scale that it keeps is another key.
+    expect(decodeDecimal('000101000005000000013200', '5')).toMatchObject({ refusal: { code: 'KEY_MISMATCH' } });
+  });
+
   test.each([
     ['another component disagrees', 'AAIBAgAAAXgA', 'y', 'KEY_MISMATCH'],
     ['it is the blob alone', 'AQI=', 'x', 'BAD_VALUE'],
