@@ -1,6 +1,7 @@
 import type { CqlType, ScalarName } from './source-type.ts';
 import { dateText, timestampText, timeText } from './value-calendar.ts';
 import { collectionText } from './value-collection.ts';
+import { durationFromBytes } from './value-duration.ts';
 import { inetText } from './value-inet.ts';
 import { decimalText, doubleText, floatText } from './value-number.ts';
 
@@ -53,7 +54,7 @@ const READERS: Readonly<Record<ScalarName, ((bytes: Buffer) => string | null) | 
   int: integer(4),
   bigint: int64,
   counter: null,
-  duration: null,
+  duration: durationFromBytes,
   varint: (bytes) => bigInteger(bytes)?.toString() ?? null,
   decimal,
   blob: (bytes) => `\\x${bytes.toString('hex')}`,
@@ -177,7 +178,7 @@ function parts(type: CqlType, bytes: Buffer): PartTexts | null {
 
 /**
  * Canonical text of serialised bytes; null where they are no value of the type, are an empty value of a type that has
- * no empty text, or where the type is not read here (duration, counter, custom, vectors of variable length).
+ * no empty text, or where the type is not read here (counter, custom, vectors of variable length).
  */
 export function deserialise(type: CqlType, bytes: Buffer): string | null {
   if (type.kind === 'scalar') return READERS[type.name]?.(bytes) ?? null;

@@ -16,7 +16,7 @@ import type { Logger } from './logger.ts';
 import type { DependencyBoard, DependencyName } from './readiness.ts';
 import { ignoring } from './schema-change.ts';
 import { retry } from './service.ts';
-import { resolveTables, togetherAsConfigError, type ResolvedTable } from './source-tables.ts';
+import { resolveTables, togetherAsConfigError, withRereads, type ResolvedTable } from './source-tables.ts';
 import { checkTargets, type CheckedTargets } from './target-check.ts';
 import { extendTarget, missingColumns } from './target-ddl.ts';
 
@@ -161,7 +161,7 @@ async function adaptColumns(
   if (without.kind === 'refused') throw togetherAsConfigError(without.errors);
   return {
     source: { ...source, columns: source.columns.filter(({ name }) => !columns.includes(name)) },
-    table: without.table,
+    table: withRereads(without.table, table.rereads !== undefined, mapping),
   };
 }
 

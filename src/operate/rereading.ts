@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { LockstepError } from '../shared/errors.ts';
+import { LockstepError, messageOf } from '../shared/errors.ts';
 import type { ReadRows } from '../target/index.ts';
 import { UPKEEP_BACKOFF } from './backoff.ts';
 import { repeating } from './repeating.ts';
@@ -34,7 +34,7 @@ export class RereadBoard {
  * source that is down delays only these: the entries stay in the queue, the stream goes on.
  */
 export function serveRereads(parts: RunningParts, read: ReadRows, report: Report): Service {
-  const { prepared, metrics, configuration } = parts;
+  const { prepared, metrics, configuration, logger } = parts;
   const { rereads } = prepared.target;
   const { rowsPerSecond, concurrency } = configuration.rereads;
   const serve = async (shard: OwnShard): Promise<boolean> => {
@@ -57,8 +57,10 @@ export function serveRereads(parts: RunningParts, read: ReadRows, report: Report
         try {
           if (await serve(shard)) due.unshift(shard);
         } catch (error) {
-          // Members that start or are rebound meet this in passing.
-          if (!(error instanceof LockstepError) || error.code !== 'SCHEMA_BEHIND') failed = error;
+          const isOfOneRow = error instanceof LockstepError && error.kind === 'row';
+          if (!isOfOneRow) failed = error;
+          // It was put off and delays no other row.
+          else logger.warn({ table: shard.table, code: error.code, reason: messageOf(error) }, 'a row can not be read');
         }
       }
     };

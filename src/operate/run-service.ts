@@ -6,8 +6,9 @@ import { createDlqProducer, type DeadLetterSink } from '../deadletter/index.ts';
 import { createDebeziumCassandraDecoder } from '../decode/debezium-cassandra/index.ts';
 import { representableOnly } from '../decode/representable.ts';
 import { systemClock, type Clock } from '../shared/clock.ts';
+import { RowReader } from '../source/row-reader.ts';
 import { readSchema } from '../source/schema.ts';
-import { createPool } from '../target/index.ts';
+import { createPool, type ReadRows } from '../target/index.ts';
 import { closeAll } from './closing.ts';
 import { createHttpServer } from './http/server.ts';
 import { healthRoutes } from './http/health-routes.ts';
@@ -28,6 +29,12 @@ import { SchemaWatch } from './schema-watch.ts';
 import type { Service } from './service.ts';
 import { checkTargets } from './target-check.ts';
 import { extendTarget } from './target-ddl.ts';
+
+/** The source as re-reads ask it. */
+const readRowsOf =
+  (reader: RowReader): ReadRows =>
+  (table, keys, signal) =>
+    reader.read(table, keys, signal);
 
 const decoderOf = (table: Table) => representableOnly(table, createDebeziumCassandraDecoder(table));
 
@@ -162,7 +169,7 @@ export async function runService(configuration: Configuration, options: RunServi
       dependencies,
       staleness,
       rereadBoard,
-      readRows: null,
+      readRows: session === null ? null : readRowsOf(new RowReader(session, clock)),
       clock,
       logger,
     };

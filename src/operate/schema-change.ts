@@ -2,7 +2,7 @@ import { bindTable } from '../catalog/bind.ts';
 import type { SourceTable } from '../catalog/source-table.ts';
 import type { ColumnMapping, TableMapping } from '../catalog/table-mapping.ts';
 import { keyColumns, type Column, type Table } from '../catalog/table.ts';
-import type { ResolvedTable } from './source-tables.ts';
+import { withRereads, type ResolvedTable } from './source-tables.ts';
 
 /** Why a table can't go on, for operators. */
 export interface SchemaStop {
@@ -106,5 +106,6 @@ export function judgeSchema(
   if (what.length === 0) return { kind: 'same' };
   // What is left out stays left out: the source as it was, with the columns that were known then.
   const source = { ...fresh, columns: fresh.columns.filter(({ name }) => !ignored.includes(name)) };
-  return { kind: 'changed', table: bound.table, source: ignored.length === 0 ? fresh : source, what, ignored };
+  const rebound = withRereads(bound.table, table.rereads !== undefined, mapping);
+  return { kind: 'changed', table: rebound, source: ignored.length === 0 ? fresh : source, what, ignored };
 }

@@ -31,6 +31,15 @@ function missingTable(mapping: TableMapping, present: readonly SourceTable[]): L
   });
 }
 
+/** The table with what the configuration says about reading its rows again, where there is a source to read from. */
+export function withRereads(
+  table: Table,
+  hasSource: boolean,
+  { mode, existenceChecks }: Pick<TableMapping, 'mode' | 'existenceChecks'>,
+): Table {
+  return hasSource ? { ...table, rereads: { mode, existenceChecks } } : table;
+}
+
 /**
  * Binds the configured tables: from the declared schema where there is one, else from the source.
  * Rejects with what reading the source rejects with; whatever is wrong with a mapping is in `errors`, all of it.
@@ -59,7 +68,7 @@ export async function resolveTables(mappings: readonly TableMapping[], read: Rea
       }
     }
     const binding = bindTable(source, mapping);
-    if (binding.kind === 'bound') resolved.push({ source, table: binding.table });
+    if (binding.kind === 'bound') resolved.push({ source, table: withRereads(binding.table, read !== null, mapping) });
     else errors.push(...binding.errors);
   }
   return { resolved, errors };

@@ -157,7 +157,8 @@ function writesOf(
   ];
 }
 
-function retryAfterUs(attempts: number): bigint {
+/** How long a row that the target can't hold is put off. */
+export function retryAfterUs(attempts: number): bigint {
   const doubled = FIRST_RETRY_US << BigInt(Math.min(attempts, 6));
   return doubled < MAX_RETRY_US ? doubled : MAX_RETRY_US;
 }

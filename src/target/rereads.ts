@@ -11,10 +11,10 @@ import type { ControlStatements } from './control-statements.ts';
 import { classifyPostgresError } from './postgres-errors.ts';
 import { partitionText, readGraves, readRanges } from './probes.ts';
 import { expandPage } from './reread-expansion.ts';
-import { memoryOf, mergeUnder, type Merge, type ReadRows, type Wanted } from './reread-merge.ts';
+import { memoryOf, mergeUnder, retryAfterUs, type Merge, type ReadRows, type Wanted } from './reread-merge.ts';
 import type { QueueEntry, RereadQueue } from './reread-queue.ts';
 import type { TableDoor } from './row-writes.ts';
-import { pipeline, rollback, type Statement } from './transaction.ts';
+import { checkCommitted, pipeline, rollback, type Statement } from './transaction.ts';
 
 /** Rows read and merged at a time: bounds memory, the read, and how long the shard row is held. */
 const REREAD_ROWS = 200;
@@ -61,6 +61,8 @@ const NOTHING: ServedReads = { rows: 0, readMs: 0, more: false };
  */
 export class Rereads {
   readonly #options: RereadsOptions;
+  /** Rows of the next turn of a shard that met a row which can't be read or kept; others take REREAD_ROWS. */
+  readonly #cautious = new Map<string, number>();
 
   constructor(options: RereadsOptions) {
     this.#options = options;
@@ -86,7 +88,10 @@ export class Rereads {
     }));
   }
 
-  /** One turn: up to 200 rows of the shard. */
+  /**
+   * One turn: up to 200 rows of the shard. A row that can't be read or kept exactly (an error of kind `row`) is isolated
+   * by halving the turn and then put off, so that it delays no other.
+   */
   async serve(tableName: string, shard: ShardId, read: ReadRows, signal: AbortSignal): Promise<ServedReads> {
     const { pool, doorOf } = this.#options;
     const action = `reading rows of ${tableName} again`;
@@ -97,11 +102,23 @@ export class Rereads {
       throw classifyPostgresError(error, action, true);
     }
     let healthy = true;
+    const name = `${shard.topic}/${shard.partition}`;
+    const limit = this.#cautious.get(name) ?? REREAD_ROWS;
     try {
-      return await this.#turn(client, doorOf(tableName), shard, read, signal);
-    } catch (error) {
+      const served = await this.#turn(client, doorOf(tableName), shard, read, limit, signal);
+      if (limit * 2 < REREAD_ROWS) this.#cautious.set(name, limit * 2);
+      else this.#cautious.delete(name);
+      return served;
+    } catch (thrown) {
       healthy = await rollback(client);
-      throw error instanceof LockstepError ? error : classifyPostgresError(error, action);
+      const error = thrown instanceof LockstepError ? thrown : classifyPostgresError(thrown, action);
+      if (!healthy || error.kind !== 'row') throw error;
+      if (limit > 1) {
+        this.#cautious.set(name, Math.floor(limit / 2));
+        return { ...NOTHING, more: true };
+      }
+      await this.#putOff(client, doorOf(tableName), shard);
+      throw error;
     } finally {
       client.release(!healthy);
     }
@@ -112,16 +129,14 @@ export class Rereads {
     table: TableDoor,
     shard: ShardId,
     read: ReadRows,
+    limit: number,
     signal: AbortSignal,
   ): Promise<ServedReads> {
     const { control, queue, clock } = this.#options;
     const { bound } = table;
     const { policy } = bound;
     if (policy === null) return NOTHING;
-    const [picked, drawn] = await pipeline(client, [
-      queue.pick(shard, bound.id, this.#nowUs(), REREAD_ROWS),
-      queue.draw(),
-    ]);
+    const [picked, drawn] = await pipeline(client, [queue.pick(shard, bound.id, this.#nowUs(), limit), queue.draw()]);
     const entries = queue.entries(picked?.rows ?? []);
     if (entries.length === 0) return NOTHING;
     const expansion = entries.find((entry) => entry.expansion !== null);
@@ -148,7 +163,23 @@ export class Rereads {
     const mode = wanted.some(({ trigger }) => trigger.foreign) ? 'exclusive' : 'shared';
     let outcome = await mergeUnder(client, mode, merge);
     if (outcome === 'needs-exclusive') outcome = await mergeUnder(client, 'exclusive', merge);
-    return { rows: wanted.length, readMs, more: wanted.length === REREAD_ROWS || outcome !== 'merged' };
+    return { rows: wanted.length, readMs, more: wanted.length === limit || outcome !== 'merged' };
+  }
+
+  /** Queues the first row that is due again, for later. */
+  async #putOff(client: PoolClient, { bound }: TableDoor, shard: ShardId): Promise<void> {
+    const { queue } = this.#options;
+    const [picked] = await pipeline(client, [queue.pick(shard, bound.id, this.#nowUs(), 1)]);
+    const entries = queue.entries(picked?.rows ?? []);
+    const owed = entries.map(({ rowKey: text, trigger }) => ({ key: rowKey(JSON.parse(text) as string[]), trigger }));
+    const attempts = Math.max(0, ...entries.map((entry) => entry.attempts));
+    const answers = await pipeline(client, [
+      { text: 'BEGIN' },
+      queue.remove(shard, bound.id, entries),
+      ...queue.add(shard, bound.id, owed, this.#nowUs() + retryAfterUs(attempts), { attempts: attempts + 1 }),
+      { text: 'COMMIT' },
+    ]);
+    checkCommitted(answers.at(-1));
   }
 
   async #rows({ name, text, values }: Statement, action: string): Promise<readonly (string | null)[][]> {
