@@ -1,0 +1,289 @@
+/** The laws of re-reads that a generated history seldom meets, each against the obvious version that breaks it. */
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import { rowKey, type Cell, type ChangeEvent, type RowKey } from '../../src/change/change-event.ts';
+import { hinted, type SourceRow } from '../../src/change/hint.ts';
+import type { CqlType } from '../../src/change/source-type.ts';
+import { rereadPolicy } from '../../src/catalog/reread-policy.ts';
+import type { Table } from '../../src/catalog/table.ts';
+import { LockstepError } from '../../src/shared/errors.ts';
+import { column, openDoorRig, scalar, tableOf, type DoorRig } from '../support/door-rig.ts';
+
+const SCHEMA = 'reread_laws';
+const setOfText: CqlType = { kind: 'set', element: scalar('text'), frozen: false };
+const rereads = { mode: 'apply', existenceChecks: true } as const;
+const regular = [column('a', 'regular', scalar('text'), 'text'), column('s', 'regular', setOfText, 'jsonb')];
+const plain = tableOf('l_plain', [column('k', 'partition', scalar('int'), 'integer'), ...regular], {
+  rereads,
+  usesTtl: true,
+});
+const clustered = tableOf(
+  'l_clustered',
+  [column('k', 'partition', scalar('int'), 'integer'), column('c', 'clustering', scalar('int'), 'integer'), ...regular],
+  { rereads },
+);
+const strict = tableOf(
+  'l_strict',
+  [
+    column('k', 'partition', scalar('int'), 'integer'),
+    column('a', 'regular', scalar('text'), 'text', { notNull: true }),
+    column('b', 'regular', scalar('text'), 'text'),
+  ],
+  { rereads },
+);
+
+let rig: DoorRig;
+const START_MS = 1_000_000_000_000;
+beforeAll(async () => {
+  rig = await openDoorRig(inject('postgresUrl'), [plain, clustered, strict], { schema: SCHEMA });
+});
+afterAll(() => rig.close());
+beforeEach(async () => {
+  rig.clock.set(START_MS);
+  for (const bound of rig.target.tables) await rig.pool.query(`TRUNCATE ${bound.target}`);
+  for (const control of ['graveyard', 'range_tombstones', 'queue']) {
+    await rig.pool.query(`TRUNCATE ${SCHEMA}._cdc_${control}`);
+  }
+});
+
+const one = rowKey(['1']);
+const live = (writeTime: bigint, value: string): Cell => ({ writeTime, value, expiry: null });
+const set = (...elements: string[]): string => JSON.stringify(elements);
+
+function hint(table: Table, change: ChangeEvent): ChangeEvent {
+  const policy = rereadPolicy(table);
+  if (policy === null) throw new Error('no policy');
+  return hinted(change, policy);
+}
+
+function write(
+  table: Table,
+  key: RowKey,
+  at: bigint,
+  cells: readonly (string | null | undefined)[],
+  insert = false,
+): ChangeEvent {
+  return hint(table, {
+    kind: 'write',
+    table: table.name,
+    key,
+    writeTime: at,
+    ambiguity: null,
+    marker: insert ? { writeTime: at, expiry: null } : null,
+    cells: cells.map((value) => (value === undefined ? null : { writeTime: at, value, expiry: null })),
+  });
+}
+
+const rowDelete = (table: Table, key: RowKey, at: bigint): ChangeEvent =>
+  hint(table, { kind: 'row-delete', table: table.name, key, writeTime: at, ambiguity: null });
+
+const apply = (table: Table, ...changes: ChangeEvent[]) => rig.apply(table, 0, changes);
+
+type Answer = SourceRow | ((key: RowKey) => SourceRow);
+
+/** One turn of the owner; the source answers every row the same, or by its key. */
+function serve(table: Table, answer: Answer, during: () => Promise<unknown> = () => Promise.resolve()) {
+  return rig.target.rereads.serve(
+    table.name,
+    { topic: table.topic, incarnation: 1, partition: 0 },
+    async (_, keys) => {
+      const rows = keys.map((key) => (typeof answer === 'function' ? answer(key) : answer));
+      await during();
+      return rows;
+    },
+    AbortSignal.timeout(60_000),
+  );
+}
+
+async function rows(table: Table): Promise<unknown[]> {
+  const names = [...table.partitionKey, ...table.clustering, ...table.regular].map(({ target }) => target);
+  const found = await rig.pool.query(`SELECT ${names.join(', ')} FROM ${table.targetTable} ORDER BY 1, 2`);
+  return found.rows;
+}
+
+const queued = async (): Promise<number> =>
+  Number((await rig.pool.query<{ count: string }>(`SELECT count(*) FROM ${SCHEMA}._cdc_queue`)).rows[0]?.count);
+
+describe('a multi-cell column', () => {
+  it('takes the later read though its write time fell', async () => {
+    await apply(plain, write(plain, one, 5000n, [undefined, set('x')]));
+    await serve(plain, { cells: [null, live(5000n, set('a', 'b'))] });
+    await apply(plain, write(plain, one, 4000n, [undefined, set('x')]));
+    await serve(plain, { cells: [null, live(3000n, set('b'))] });
+    expect(await rows(plain)).toEqual([{ k: '1', a: null, s: '["b"]' }]);
+  });
+
+  it('keeps its value while a newer change waits for its read', async () => {
+    await apply(plain, write(plain, one, 10n, ['x', set('x')], true));
+    await serve(plain, { cells: [live(10n, 'x'), live(10n, set('a'))] });
+    await apply(plain, write(plain, one, 20n, ['y', set('x')], true));
+    expect(await rows(plain)).toEqual([{ k: '1', a: 'y', s: '["a"]' }]);
+  });
+
+  it('is emptied by a null, because the change wrote it', async () => {
+    await apply(plain, write(plain, one, 10n, ['x', set('x')], true));
+    await serve(plain, { cells: [live(10n, 'x'), live(10n, set('a'))] });
+    await apply(plain, write(plain, one, 20n, [undefined, set('x')]));
+    await serve(plain, { cells: [live(10n, 'x'), null] });
+    expect(await rows(plain)).toEqual([{ k: '1', a: 'x', s: null }]);
+  });
+
+  it.each(['a row delete', 'a range delete'])(
+    'is read once more when %s below its newest time has come',
+    async (what) => {
+      const table = what === 'a row delete' ? plain : clustered;
+      const key = what === 'a row delete' ? one : rowKey(['1', '1']);
+      await apply(table, write(table, key, 30n, [undefined, set('x')]));
+      await serve(table, { cells: [null, live(30n, set('old', 'new'))] });
+      await apply(
+        table,
+        what === 'a row delete'
+          ? rowDelete(table, key, 20n)
+          : {
+              kind: 'range-delete',
+              table: table.name,
+              writeTime: 20n,
+              ambiguity: null,
+              partition: one,
+              start: { values: ['0'], inclusive: true },
+              end: { values: [], inclusive: true },
+            },
+      );
+      expect(await queued()).toBe(1);
+      // A range delete finds its rows first.
+      const answer: SourceRow = { cells: [null, live(30n, set('new'))] };
+      await serve(table, answer);
+      await serve(table, answer);
+      expect(await rows(table)).toMatchObject([{ s: '["new"]' }]);
+      expect(await queued()).toBe(0);
+    },
+  );
+});
+
+describe('a row that a read found', () => {
+  it('goes when its last cell goes and the source has no row any more', async () => {
+    await apply(plain, write(plain, one, 10n, ['x', set('x')]));
+    await serve(plain, { cells: [live(10n, 'x'), null] });
+    await apply(plain, write(plain, one, 20n, [null, undefined]));
+    expect(await rows(plain)).toHaveLength(1);
+    expect(await queued()).toBe(1);
+    await serve(plain, null);
+    expect(await rows(plain)).toEqual([]);
+  });
+
+  it('stays without a cell while the source has the row', async () => {
+    await apply(plain, write(plain, one, 10n, ['x', set('x')]));
+    await serve(plain, { cells: [live(10n, 'x'), null] });
+    await apply(plain, write(plain, one, 20n, [null, undefined]));
+    await serve(plain, { cells: [null, null] });
+    expect(await rows(plain)).toEqual([{ k: '1', a: null, s: null }]);
+    expect(await queued()).toBe(0);
+  });
+
+  it('is not brought back by a read that began before its delete', async () => {
+    await apply(plain, write(plain, one, 10n, ['x', set('x')], true));
+    await serve(plain, { cells: [live(10n, 'x'), live(10n, set('a'))] }, () =>
+      apply(plain, rowDelete(plain, one, 20n)),
+    );
+    expect(await rows(plain)).toEqual([]);
+  });
+
+  it('is not brought back by a read that missed a delete which the target knows, where deletes hide no inserts', async () => {
+    await apply(plain, rowDelete(plain, one, 20n), write(plain, one, 10n, [undefined, set('x')]));
+    await serve(plain, { cells: [live(10n, 'x'), live(10n, set('a'))] });
+    expect(await rows(plain)).toEqual([]);
+  });
+
+  it('is shown where a delete has swallowed its insert, also without any cell', async () => {
+    const key = rowKey(['1', '1']);
+    await apply(clustered, write(clustered, key, 10n, ['x'], true));
+    await apply(clustered, rowDelete(clustered, key, 20n));
+    expect(await rows(clustered)).toEqual([]);
+    await serve(clustered, { cells: [null, null] });
+    expect(await rows(clustered)).toEqual([{ k: '1', c: '1', a: null, s: null }]);
+    // The next delete is above the marker that was found.
+    await apply(clustered, rowDelete(clustered, key, 30n));
+    await serve(clustered, null);
+    expect(await rows(clustered)).toEqual([]);
+  });
+
+  it('whose marker expires at an unknown time is looked at again, and goes', async () => {
+    const touch = hint(plain, {
+      kind: 'write',
+      table: plain.name,
+      key: one,
+      writeTime: BigInt(START_MS) * 1000n,
+      ambiguity: 'marker-expiry-unknown',
+      marker: { writeTime: BigInt(START_MS) * 1000n, expiry: null },
+      cells: [null, null],
+    });
+    await apply(plain, touch);
+    expect(await rows(plain)).toEqual([]);
+    await serve(plain, { cells: [null, null] });
+    expect(await rows(plain)).toHaveLength(1);
+    rig.clock.set(START_MS + 5_000);
+    expect(await serve(plain, null)).toMatchObject({ rows: 1 });
+    expect(await rows(plain)).toEqual([]);
+    expect(await queued()).toBe(0);
+  });
+});
+
+describe('the queue', () => {
+  it('lets reads of one row coalesce', async () => {
+    await apply(plain, write(plain, one, 10n, [undefined, set('x')]));
+    rig.clock.set(START_MS + 1);
+    await apply(plain, write(plain, one, 20n, [undefined, set('x')]));
+    expect(await queued()).toBe(2);
+    expect(await serve(plain, { cells: [null, live(20n, set('a'))] })).toMatchObject({ rows: 1, more: false });
+    expect(await queued()).toBe(0);
+  });
+
+  it('keeps an entry that was extended while its read was under way', async () => {
+    await apply(plain, write(plain, one, 10n, [undefined, set('x')]));
+    // The clock stands still: the second change falls into the same entry.
+    const during = () => apply(plain, write(plain, one, 20n, [undefined, set('x')]));
+    await serve(plain, { cells: [null, live(10n, set('a'))] }, during);
+    expect(await queued()).toBe(1);
+    await serve(plain, { cells: [null, live(20n, set('a', 'b'))] });
+    expect(await rows(plain)).toMatchObject([{ s: '["a", "b"]' }]);
+    expect(await queued()).toBe(0);
+  });
+
+  it('fences a stale owner: what another one served meanwhile is not overwritten by an older read', async () => {
+    await apply(plain, write(plain, one, 10n, ['x', set('x')], true));
+    await serve(plain, null, () => serve(plain, { cells: [live(10n, 'x'), live(10n, set('a'))] }));
+    expect(await rows(plain)).toEqual([{ k: '1', a: 'x', s: '["a"]' }]);
+  });
+
+  it('is left as it was by a source that is down, and the stream goes on', async () => {
+    await apply(plain, write(plain, one, 10n, [undefined, set('x')]));
+    const down = new LockstepError('no host', { code: 'SOURCE_UNREACHABLE', kind: 'transient' });
+    await expect(serve(plain, null, () => Promise.reject(down))).rejects.toThrow('no host');
+    expect(await queued()).toBe(1);
+    expect(await apply(plain, write(plain, rowKey(['2']), 10n, ['y', undefined], true))).toMatchObject({
+      kind: 'committed',
+    });
+  });
+
+  it('puts off a row that can not be read and serves the others', async () => {
+    const keys = Array.from({ length: 9 }, (_, i) => rowKey([String(i)]));
+    await apply(plain, ...keys.map((key) => write(plain, key, 10n, [undefined, set('x')])));
+    const bad = new LockstepError('no value of its type', { code: 'SOURCE_VALUE', kind: 'row' });
+    const answer = (key: RowKey): SourceRow => {
+      if (key.text === keys[4]?.text) throw bad;
+      return { cells: [null, live(10n, set('a'))] };
+    };
+    let refused = 0;
+    for (let turn = 0; turn < 40; turn += 1) await serve(plain, answer).catch(() => (refused += 1));
+    expect(refused).toBe(1);
+    expect(await rows(plain)).toHaveLength(8);
+    expect(await queued()).toBe(1);
+  });
+
+  it('takes a row that the target can not hold yet to the source', async () => {
+    await apply(strict, write(strict, one, 10n, [undefined, 'b']));
+    expect(await rows(strict)).toEqual([]);
+    await serve(strict, { cells: [live(5n, 'a'), live(10n, 'b')] });
+    expect(await rows(strict)).toEqual([{ k: '1', a: 'a', b: 'b' }]);
+    expect(await queued()).toBe(0);
+  });
+});
