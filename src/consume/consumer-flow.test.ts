@@ -29,6 +29,16 @@ describe('duplicates', () => {
     expect(rig.target.deadLetters).toHaveLength(2);
   });
 
+  it('takes each copy of a hint: another replica tells of its write later, and the read must be later too', async () => {
+    rig = new ConsumerRig();
+    rig.kafka.append(TOPIC, 0, '~a', '~a');
+    sameChange();
+    await rig.assign();
+    await rig.poll();
+    expect(rig.target.batches[0]!.changes).toHaveLength(2);
+    expect(rig.counts.duplicates).toBe(0);
+  });
+
   it('recognises copies of a later batch only once the first has committed', async () => {
     rig = new ConsumerRig();
     rig.kafka.append(TOPIC, 0, 'a', 'a');

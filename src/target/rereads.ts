@@ -1,6 +1,6 @@
 import type { Pool, PoolClient } from 'pg';
 import { rowKey, type RowKey } from '../change/change-event.ts';
-import { EMPTY_TRIGGER, joinTriggers, type RowTrigger } from '../change/hint.ts';
+import { EMPTY_TRIGGER, joinTriggers, type RowTrigger, type SourceRow } from '../change/hint.ts';
 import { newestCovering, type RangeTombstone } from '../change/range-tombstone.ts';
 import { NEVER, type WriteTime } from '../change/write-time.ts';
 import type { Clock } from '../shared/clock.ts';
@@ -158,6 +158,7 @@ export class Rereads {
         kind: 'bug',
       });
     }
+    checkRepresentable(bound, wanted, rows);
     const sequence = BigInt(drawn?.rows[0]?.[0] ?? '0');
     const merge: Merge = { control, queue, clock, table, policy, shard, entries, wanted, rows, sequence };
     const mode = wanted.some(({ trigger }) => trigger.foreign) ? 'exclusive' : 'shared';
@@ -194,6 +195,25 @@ export class Rereads {
 
   #nowUs(): bigint {
     return BigInt(this.#options.clock.nowMs()) * 1000n;
+  }
+}
+
+/** "Exact or refused" for what was read, as for what a change carries. */
+function checkRepresentable(bound: BoundTable, wanted: readonly Wanted[], rows: readonly SourceRow[]): void {
+  for (const [i, { column, mapping }] of bound.regular.entries()) {
+    if (mapping.check === null) continue;
+    for (const [n, row] of rows.entries()) {
+      const value = row?.cells[i]?.value ?? null;
+      const problem = value === null ? null : mapping.check(value);
+      if (problem === null) continue;
+      throw new LockstepError(
+        `row ${wanted[n]?.key.text ?? ''} of ${bound.table.name}, ${column.name}: ${problem.message}`,
+        {
+          code: problem.code,
+          kind: 'row',
+        },
+      );
+    }
   }
 }
 

@@ -1,4 +1,9 @@
-/** What the envelope loses, end to end: the real connector, and the source asked again. PostgreSQL equals Cassandra. */
+/**
+ * What the envelope loses, end to end: the real connector, and the source asked again. PostgreSQL equals Cassandra.
+ *
+ * Non-frozen user-defined types are missing here: the agent (3.4.1.Final) gives up on the commit-log segment that holds
+ * such a write ("Unknown type", then "errored out"; seen), so that there is no event to begin with.
+ */
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,9 +22,8 @@ import { eventually } from '../support/service-stage.ts';
 const TABLES = ['people', 'lines', 'keys', 'plain_keys'] as const;
 const DDL = [
   `CREATE KEYSPACE amb WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}`,
-  `CREATE TYPE amb.address (street text, city text)`,
   `CREATE TABLE amb.people (id int PRIMARY KEY, name text, tags set<text>, notes list<text>, attrs map<text, int>,
-     home address, wait duration) WITH cdc = true`,
+     wait duration) WITH cdc = true`,
   `CREATE TABLE amb.lines (k int, c int, v text, tags set<text>, PRIMARY KEY (k, c)) WITH cdc = true`,
   `CREATE TABLE amb.keys (k int, c int, PRIMARY KEY (k, c)) WITH cdc = true`,
   `CREATE TABLE amb.plain_keys (k int PRIMARY KEY) WITH cdc = true`,
@@ -27,8 +31,8 @@ const DDL = [
 
 /** Each with a moment between them or not: reads coalesce differently. */
 const WRITES = [
-  `INSERT INTO amb.people (id, name, tags, notes, attrs, home, wait)
-     VALUES (1, 'a', {'x','y'}, ['n1','n2'], {'p': 1}, {street: 's', city: 'c'}, 1mo3d4ns)`,
+  `INSERT INTO amb.people (id, name, tags, notes, attrs, wait)
+     VALUES (1, 'a', {'x','y'}, ['n1','n2'], {'p': 1}, 1mo3d4ns)`,
   `UPDATE amb.people SET tags = tags + {'z'}, attrs['q'] = 2 WHERE id = 1`,
   `UPDATE amb.people SET tags = tags - {'x'}, notes[0] = 'first', wait = 2y1h WHERE id = 1`,
   `DELETE attrs['p'] FROM amb.people WHERE id = 1`,
@@ -73,7 +77,6 @@ let port: number;
 beforeAll(async () => {
   const dir = await mkdtemp(join(tmpdir(), 'lockstep-rereads-'));
   stack = await openStack({ provider: 'native', dir });
-  // The agent captures a table with a user-defined type only if the table is there when it starts.
   const endpoints = await stack.up({
     beforeAgent: async ({ cassandra: found }) => {
       const early = await connectSource(found);
@@ -121,7 +124,7 @@ const sorted = (value: unknown): unknown => {
 };
 
 async function cassandraRows(): Promise<unknown> {
-  const people = await source.execute('SELECT id, name, tags, notes, attrs, home, wait FROM amb.people');
+  const people = await source.execute('SELECT id, name, tags, notes, attrs, wait FROM amb.people');
   const lines = await source.execute('SELECT k, c, v, tags FROM amb.lines');
   const keys = await source.execute('SELECT k, c FROM amb.keys');
   const plain = await source.execute('SELECT k FROM amb.plain_keys');
@@ -130,7 +133,6 @@ async function cassandraRows(): Promise<unknown> {
       row.keys().map((name) => {
         const value = row.get(name) as unknown;
         if (name === 'wait') return [name, value instanceof cassandra.types.Duration ? value.toString() : null];
-        if (name === 'home') return [name, value === null ? null : { ...(value as object) }];
         const plainValue = sorted(value);
         return [name, plainValue];
       }),
@@ -143,11 +145,22 @@ async function postgresRows(): Promise<unknown> {
   const read = async (text: string) =>
     (await postgres.query<Record<string, unknown>>(text)).rows.map((row) => JSON.stringify(row)).sort();
   return {
-    people: await read('SELECT id, name, tags, notes, attrs, home, wait FROM people'),
+    people: await read('SELECT id, name, tags, notes, attrs, wait FROM people'),
     lines: await read('SELECT k, c, v, tags FROM lines'),
     keys: await read('SELECT k, c FROM keys'),
     plain: await read('SELECT k FROM plain_keys'),
   };
+}
+
+async function equal(): Promise<void> {
+  let difference: unknown;
+  await eventually('both sides to be equal', async () => {
+    const [left, right] = [await cassandraRows(), await postgresRows()];
+    difference = { left, right };
+    return JSON.stringify(left) === JSON.stringify(right) ? true : undefined;
+  }).catch((cause: unknown) => {
+    throw new Error(JSON.stringify(difference, null, 1), { cause });
+  });
 }
 
 it('PostgreSQL equals Cassandra, and nothing is dead-lettered', async () => {
@@ -157,14 +170,11 @@ it('PostgreSQL equals Cassandra, and nothing is dead-lettered', async () => {
   await eventually('the last write', async () =>
     (await postgres.query('SELECT 1 FROM people WHERE id = 99')).rowCount === 1 ? true : undefined,
   );
-  let difference: unknown;
-  await eventually('both sides to be equal', async () => {
-    const [left, right] = [await cassandraRows(), await postgresRows()];
-    difference = { left, right };
-    return JSON.stringify(left) === JSON.stringify(right) ? true : undefined;
-  }).catch((cause: unknown) => {
-    throw new Error(JSON.stringify(difference, null, 1), { cause });
-  });
+  await equal();
+  await eventually('the row to expire whose TTL no event told of', async () =>
+    (await source.execute('SELECT k FROM amb.lines WHERE k = 1 AND c = 3')).rowLength === 0 ? true : undefined,
+  );
+  await equal();
   expect((await postgres.query('SELECT code, reason FROM _cdc_dead_letters')).rows).toEqual([]);
   const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
   expect(metrics).toMatch(/cdc_rereads_total\{table="amb\.people"\} [1-9]/);

@@ -1,4 +1,4 @@
-/** A decoder of its own for consumer tests: `key=value` text; `!` is garbage, `?` is ambiguous. */
+/** A decoder of its own for consumer tests: `key=value` text; `!` is garbage, `?` is ambiguous, `~` is a hint. */
 import { rowKey } from '../../src/change/change-event.ts';
 import type { Decoded, Decoder, SourceRecord } from '../../src/decode/record.ts';
 
@@ -21,6 +21,7 @@ export const plainDecoder: Decoder = {
         key: rowKey([record.key?.toString() ?? '']),
         marker: null,
         cells: [{ writeTime: 1_700_000_000_000_000n, value: text, expiry: null }],
+        ...(text.startsWith('~') ? { hint: { columns: [0], marker: false } } : {}),
       },
     };
   },
