@@ -16,7 +16,7 @@ const MAX_KEY_COLUMNS = 31;
 /** PostgreSQL's 1600 columns less the bookkeeping. */
 const MAX_COLUMNS = 1590;
 
-const USUAL: ColumnMapping = { target: null, type: null, exclude: false, allowLoss: [] };
+const USUAL: ColumnMapping = { target: null, type: null, exclude: false, allowLoss: [], sensitive: false };
 
 /** Suffix of the table that holds static columns, keyed by the partition key. */
 export const STATIC_SUFFIX = '__static';

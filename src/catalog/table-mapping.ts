@@ -20,6 +20,7 @@ const columnMapping = z.strictObject({
     .array(z.enum(LOSSES))
     .default([])
     .describe('Losses that are allowed by name; a value that would lose anything else is refused.'),
+  sensitive: z.boolean().default(false).describe('Values are masked where dead letters are shown.'),
 });
 
 const cqlType = name.meta({ title: 'a CQL type', examples: ['uuid', 'frozen<list<int>>'] });

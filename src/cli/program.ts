@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { packageVersion } from '../operate/package-version.ts';
 import { demoCommand } from './commands/demo.ts';
+import { dlqCommand } from './commands/dlq.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { reconcileCommand } from './commands/reconcile.ts';
 import { runCommand } from './commands/run.ts';
@@ -21,6 +22,7 @@ export function createProgram(): Command {
     .addCommand(runCommand())
     .addCommand(doctorCommand())
     .addCommand(schemaCommand())
+    .addCommand(dlqCommand())
     .addCommand(reconcileCommand())
     .addCommand(stackCommand())
     .addCommand(demoCommand());

@@ -1,15 +1,13 @@
 import { hostname } from 'node:os';
 import type { Configuration } from '../config/index.ts';
 import { createConsumer, createKafkajsPort, type Consumer, type KafkaPort } from '../consume/index.ts';
-import type { Table } from '../catalog/table.ts';
 import { createDlqProducer, type DeadLetterSink } from '../deadletter/index.ts';
-import { createDebeziumCassandraDecoder } from '../decode/debezium-cassandra/index.ts';
-import { representableOnly } from '../decode/representable.ts';
 import { systemClock, type Clock } from '../shared/clock.ts';
 import { RowReader } from '../source/row-reader.ts';
 import { readSchema } from '../source/schema.ts';
 import { createPool, type ReadRows } from '../target/index.ts';
 import { closeAll } from './closing.ts';
+import { decoderOf } from './decoder-of.ts';
 import { createHttpServer } from './http/server.ts';
 import { healthRoutes } from './http/health-routes.ts';
 import { listen } from './http/listen.ts';
@@ -35,8 +33,6 @@ const readRowsOf =
   (reader: RowReader): ReadRows =>
   (table, keys, signal) =>
     reader.read(table, keys, signal);
-
-const decoderOf = (table: Table) => representableOnly(table, createDebeziumCassandraDecoder(table));
 
 export interface RunServiceOptions {
   readonly logger: Logger;

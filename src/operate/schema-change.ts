@@ -55,7 +55,7 @@ function stop(code: string, reason: string): SchemaVerdict {
 
 /** The mapping with columns left out. */
 export function ignoring(mapping: TableMapping, names: readonly string[]): TableMapping {
-  const leftOut: ColumnMapping = { target: null, type: null, exclude: true, allowLoss: [] };
+  const leftOut: ColumnMapping = { target: null, type: null, exclude: true, allowLoss: [], sensitive: false };
   const excluded = names.map((name): [string, ColumnMapping] => [name, leftOut]);
   return { ...mapping, columns: { ...mapping.columns, ...Object.fromEntries(excluded) } };
 }

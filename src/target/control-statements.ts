@@ -1,5 +1,6 @@
 import type { PartitionDelete, RangeDelete } from '../change/change-event.ts';
 import type { ApplyBatch, ShardId } from './batch.ts';
+import type { OutsideBatch } from './outside-door.ts';
 import type { BoundTable } from './bound-table.ts';
 import { packLedger } from './ledger.ts';
 import { bookkeepingOf } from './row-codec.ts';
@@ -156,8 +157,18 @@ export class ControlStatements {
     };
   }
 
-  expiryEntries(shard: ShardId, tableId: number, expiring: RowPlan['expiring']): Statement[] {
+  /**
+   * `unknown shard`: the record came through this shard once, but after growth another may carry the row. Such entries are
+   * dated before any growth, so that they are swept under the exclusive gate if there ever was one.
+   */
+  expiryEntries(
+    shard: ShardId,
+    tableId: number,
+    expiring: RowPlan['expiring'],
+    from: 'own shard' | 'unknown shard' = 'own shard',
+  ): Statement[] {
     if (expiring.length === 0) return [];
+    if (from === 'unknown shard') return [this.#oldExpiryEntries(shard, tableId, expiring)];
     return [
       {
         name: 'queue-expiry',
@@ -174,6 +185,23 @@ export class ControlStatements {
         ],
       },
     ];
+  }
+
+  #oldExpiryEntries(shard: ShardId, tableId: number, expiring: RowPlan['expiring']): Statement {
+    return {
+      text: `INSERT INTO ${this.#queue} (topic, incarnation, partition, kind, due_us, table_id, row_key, queued_at)
+             SELECT $1, $2, $3, 'expiry', due_us, $4, row_key, to_timestamp(0)
+             FROM unnest($5::bigint[], $6::text[]) AS n(due_us, row_key)
+             ON CONFLICT (topic, partition, incarnation, kind, due_us, table_id, row_key) DO UPDATE SET queued_at = to_timestamp(0)`,
+      values: [
+        shard.topic,
+        shard.incarnation,
+        shard.partition,
+        tableId,
+        numberArray(expiring.map((entry) => entry.dueUs)),
+        textArray(expiring.map((entry) => entry.key.text)),
+      ],
+    };
   }
 
   /** Which of some shards owe something by now: asked without a lock, so that tables without TTL pay nothing. */
@@ -265,6 +293,32 @@ export class ControlStatements {
         segment.maxId,
         segment.ids,
         segment.outcomes,
+      ],
+    };
+  }
+
+  /** The change IDs of a batch from beside the stream: no stretch of a log, so both offsets are the first record's. */
+  outsideSegment(batch: OutsideBatch, tableId: number): Statement {
+    const { shard, changes, origin } = batch;
+    const segment = packLedger({ changes, duplicates: [], deadLetters: [] });
+    const at = String(changes[0]?.offset ?? 0n);
+    return {
+      text: `INSERT INTO ${this.#ledger} (table_id, topic, incarnation, partition, from_offset, next_offset, records,
+               duplicates, skipped, processed, filtered, dead_lettered, min_id, max_id, ids, outcomes, origin)
+             VALUES ($1, $2, $3, $4, $5, $5, $6, 0, 0, $7, 0, 0, $8, $9, $10, $11, $12)`,
+      values: [
+        tableId,
+        shard.topic,
+        shard.incarnation,
+        shard.partition,
+        at,
+        changes.length,
+        segment.counts.processed,
+        segment.minId,
+        segment.maxId,
+        segment.ids,
+        segment.outcomes,
+        origin,
       ],
     };
   }

@@ -7,6 +7,7 @@ import { registerTables, type BoundTable } from './bound-table.ts';
 import { ControlStatements } from './control-statements.ts';
 import { clearDropped } from './dropped-columns.ts';
 import { PostgresDoor } from './door.ts';
+import { OutsideDoor } from './outside-door.ts';
 import { SWEEP_ROWS, sweepExpired } from './expiry-sweep.ts';
 import { dropLedgerPartitions, ensureLedgerPartitions, migrate } from './migrate.ts';
 import { classifyPostgresError } from './postgres-errors.ts';
@@ -34,6 +35,8 @@ export interface TargetOptions {
 /** The target side, ready for work: the door, the positions, and the upkeep that a shard's owner does. */
 export interface Target {
   readonly door: Door;
+  /** For writers beside the stream. */
+  readonly outside: OutsideDoor;
   readonly shards: PostgresShardStore;
   /** As bound now. */
   readonly tables: readonly BoundTable[];
@@ -78,6 +81,7 @@ export async function openTarget(options: TargetOptions): Promise<Target> {
     const door = new PostgresDoor({ pool, controlSchema, tables, clock });
     return {
       door,
+      outside: new OutsideDoor({ pool, controlSchema, tableOf: doorOf, clock }),
       rereads: new Rereads({ pool, control, queue, clock, doorOf }),
       shards: new PostgresShardStore(pool, controlSchema),
       get tables() {

@@ -15,7 +15,7 @@ export interface LedgerSegment {
 }
 
 /** Packs the outcomes of a batch. Hex throughout: PostgreSQL reads `\x…` and the sort needs no decoding. */
-export function packLedger(batch: ApplyBatch): LedgerSegment {
+export function packLedger(batch: Pick<ApplyBatch, 'changes' | 'duplicates' | 'deadLetters'>): LedgerSegment {
   const outcomes = new Map<ChangeId, Outcome>();
   const note = (id: ChangeId, outcome: Outcome): void => {
     const known = outcomes.get(id);

@@ -14,7 +14,7 @@ function saysNothing(change: ChangeEvent): boolean {
 }
 
 /** The changes as far as they are certain: hints of which nothing can be applied are left out. */
-export function certainOf(batch: ApplyBatch, { policy }: BoundTable): readonly ChangeEvent[] {
+export function certainOf(batch: Pick<ApplyBatch, 'changes'>, { policy }: BoundTable): readonly ChangeEvent[] {
   const changes = batch.changes.map((entry) => entry.change);
   if (policy === null) return changes;
   return changes.filter((change) => change.hint === undefined || !saysNothing(change));
@@ -27,7 +27,7 @@ function leavesReads(change: PartitionDelete | RangeDelete, policy: RereadPolicy
 /** The queue entries of a batch: its hints, its partition and range deletes, and what its merge asks for. */
 export function owedReads(
   queue: RereadQueue,
-  batch: ApplyBatch,
+  batch: Pick<ApplyBatch, 'changes' | 'shard'>,
   bound: BoundTable,
   merged: readonly OwedRead[],
   nowUs: bigint,

@@ -52,7 +52,7 @@ export async function readLedger(
   const { rows } = await client.query<SegmentRow>(
     `SELECT topic, incarnation, partition, from_offset::text, next_offset::text, records, duplicates, skipped, processed,
             filtered, dead_lettered, encode(ids, 'hex') AS ids, octet_length(outcomes) AS outcomes
-     FROM "${schema}"._cdc_ledger WHERE topic = ANY($1) ORDER BY topic, partition, incarnation, _cdc_ledger.from_offset`,
+     FROM "${schema}"._cdc_ledger WHERE topic = ANY($1) AND origin = 'stream' ORDER BY topic, partition, incarnation, _cdc_ledger.from_offset`,
     [topics],
   );
   return rows.map((row) => ({

@@ -1,0 +1,79 @@
+/** The filters of `lockstep dlq`, as options. */
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import { DEFAULT_CONFIGURATION_FILE } from '../../config/index.ts';
+import {
+  LETTER_STATUSES,
+  parseSourceOffsets,
+  type LetterFilter,
+  type LetterStatus,
+  type SourceOffsets,
+} from '../../deadletter/letter-filter.ts';
+
+export interface FilterOptions {
+  readonly config?: string;
+  readonly json?: true;
+  readonly table?: string;
+  readonly reason?: string;
+  readonly code?: string;
+  readonly status?: LetterStatus;
+  readonly from?: number;
+  readonly to?: number;
+  readonly sourceOffsets?: SourceOffsets;
+  readonly id?: bigint;
+}
+
+export function timeArgument(text: string): number {
+  const ms = Date.parse(text);
+  if (Number.isNaN(ms)) throw new InvalidArgumentError('expected a time such as 2026-11-27T14:00:00Z');
+  return ms;
+}
+
+export function countArgument(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('expected a whole number from 1');
+  return value;
+}
+
+export function idArgument(text: string): bigint {
+  if (!/^\d{1,18}$/.test(text)) throw new InvalidArgumentError('expected the number of a dead letter');
+  return BigInt(text);
+}
+
+function offsetsArgument(text: string): SourceOffsets {
+  const offsets = parseSourceOffsets(text);
+  if (offsets === null)
+    throw new InvalidArgumentError('expected TOPIC:PARTITION:FROM-TO, such as cass1.shop.orders:0:100-200');
+  return offsets;
+}
+
+export function addFilterOptions(command: Command): Command {
+  return command
+    .option('-c, --config <file>', `configuration file (default ${DEFAULT_CONFIGURATION_FILE})`)
+    .option('--table <keyspace.table>', 'letters of this table')
+    .option('--reason <text>', 'whose reason contains this text')
+    .option('--code <code>', 'with this code (docs/error-codes.md)')
+    .addOption(new Option('--status <status>', 'with this status').choices(LETTER_STATUSES))
+    .addOption(new Option('--from <time>', 'first failed at this time or later').argParser(timeArgument))
+    .addOption(new Option('--to <time>', 'first failed before this time').argParser(timeArgument))
+    .addOption(
+      new Option('--source-offsets <topic:partition:from-to>', 'records of this range, both ends included').argParser(
+        offsetsArgument,
+      ),
+    )
+    .addOption(new Option('--id <n>', 'this letter').argParser(idArgument))
+    .option('--json', 'print one JSON document');
+}
+
+export function filterOf(options: FilterOptions): LetterFilter {
+  const { table, reason, code, status, from, to, sourceOffsets, id } = options;
+  return {
+    ...(table === undefined ? {} : { table }),
+    ...(reason === undefined ? {} : { reason }),
+    ...(code === undefined ? {} : { code }),
+    ...(status === undefined ? {} : { status }),
+    ...(from === undefined ? {} : { fromMs: from }),
+    ...(to === undefined ? {} : { toMs: to }),
+    ...(sourceOffsets === undefined ? {} : { sourceOffsets }),
+    ...(id === undefined ? {} : { id }),
+  };
+}

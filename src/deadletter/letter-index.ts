@@ -1,0 +1,229 @@
+/** The index of dead letters in PostgreSQL: listing, counting, and what was tried with them. */
+import type { Pool } from 'pg';
+import type { ShardId } from '../target/batch.ts';
+import { classifyPostgresError } from '../target/index.ts';
+import { qualified } from '../target/sql-text.ts';
+import type { OutsideOutcome } from '../target/outside-door.ts';
+import { checkCommitted, pipeline, rollback, type Statement } from '../target/transaction.ts';
+import { letterConditions, type LetterFilter, type LetterStatus } from './letter-filter.ts';
+
+/** One dead letter, without its bytes. */
+export interface IndexedLetter {
+  readonly id: bigint;
+  readonly shard: ShardId;
+  readonly offset: bigint;
+  /** `keyspace.table`, or null where its table is not registered any more. */
+  readonly table: string | null;
+  readonly code: string;
+  readonly reason: string;
+  /** Where in the record, or ''. */
+  readonly path: string;
+  readonly changeId: string | null;
+  readonly rowKey: string | null;
+  readonly status: LetterStatus;
+  readonly attempts: number;
+  /** Of key and value: what a copy must have to count. */
+  readonly sha256: Buffer;
+  readonly valueBytes: number;
+  /** Kafka's time of the source record, ms. */
+  readonly recordMs: number;
+  readonly firstFailedMs: number;
+  readonly lastFailedMs: number;
+  readonly resolvedMs: number | null;
+}
+
+export interface LetterAttempt {
+  readonly atMs: number;
+  readonly jobId: string;
+  readonly outcome: OutsideOutcome | 'failed';
+  readonly code: string | null;
+  readonly reason: string | null;
+}
+
+/** Letters of one code and table, with the hours in which they failed first. */
+export interface LetterGroup {
+  readonly table: string | null;
+  readonly code: string;
+  readonly status: LetterStatus;
+  readonly count: number;
+  readonly firstMs: number;
+  readonly lastMs: number;
+  /** A letter to look at. */
+  readonly sampleId: bigint;
+  readonly sampleReason: string;
+}
+
+export interface LetterStats {
+  readonly total: number;
+  readonly groups: readonly LetterGroup[];
+  /** Letters by the hour of their first failure, oldest first. */
+  readonly hours: readonly { readonly hourMs: number; readonly count: number }[];
+}
+
+type Line = Readonly<Record<string, string | null>>;
+
+const ms = (column: string): string => `(extract(epoch FROM ${column}) * 1000)::bigint`;
+const COLUMNS = `d.id, d.topic, d.incarnation, d.partition, d."offset", t.source, d.code, d.reason, d.path, d.change_id,
+  d.row_key, d.status, d.attempts, d.sha256, d.value_bytes, d.record_ms, ${ms('d.first_failed_at')} AS first_ms,
+  ${ms('d.last_failed_at')} AS last_ms, ${ms('d.resolved_at')} AS resolved_ms`;
+const REASON_CHARS = 2_000;
+
+export class LetterIndex {
+  readonly #pool: Pool;
+  readonly #letters: string;
+  readonly #attempts: string;
+  readonly #from: string;
+
+  constructor(pool: Pool, controlSchema: string) {
+    this.#pool = pool;
+    this.#letters = qualified(controlSchema, '_cdc_dead_letters');
+    this.#attempts = qualified(controlSchema, '_cdc_dead_letter_attempts');
+    this.#from = `${this.#letters} AS d LEFT JOIN ${qualified(controlSchema, '_cdc_tables')} AS t ON t.topic = d.topic`;
+  }
+
+  /** Letters in the order of their IDs, those after `after`. */
+  async page(filter: LetterFilter, after: bigint, limit: number): Promise<readonly IndexedLetter[]> {
+    const { sql, values } = letterConditions(filter);
+    const lines = await this.#query(
+      `SELECT ${COLUMNS} FROM ${this.#from} WHERE ${sql} AND d.id > $${values.length + 1} ORDER BY d.id LIMIT ${limit}`,
+      [...values, String(after)],
+    );
+    return lines.map(letterFrom);
+  }
+
+  /** The newest letters first, for people. */
+  async newest(filter: LetterFilter, limit: number, offset: number): Promise<readonly IndexedLetter[]> {
+    const { sql, values } = letterConditions(filter);
+    const lines = await this.#query(
+      `SELECT ${COLUMNS} FROM ${this.#from} WHERE ${sql} ORDER BY d.id DESC LIMIT ${limit} OFFSET ${offset}`,
+      values,
+    );
+    return lines.map(letterFrom);
+  }
+
+  async count(filter: LetterFilter): Promise<number> {
+    const { sql, values } = letterConditions(filter);
+    const [line] = await this.#query(`SELECT count(*) AS n FROM ${this.#from} WHERE ${sql}`, values);
+    return Number(line?.['n'] ?? 0);
+  }
+
+  async stats(filter: LetterFilter): Promise<LetterStats> {
+    const { sql, values } = letterConditions(filter);
+    const groups = await this.#query(
+      `SELECT t.source, d.code, d.status, count(*) AS n, ${ms('min(d.first_failed_at)')} AS first_ms,
+         ${ms('max(d.first_failed_at)')} AS last_ms, max(d.id) AS sample,
+         (array_agg(d.reason ORDER BY d.id DESC))[1] AS reason
+       FROM ${this.#from} WHERE ${sql} GROUP BY 1, 2, 3 ORDER BY 4 DESC, 2`,
+      values,
+    );
+    const hours = await this.#query(
+      `SELECT ${ms("date_trunc('hour', d.first_failed_at)")} AS hour_ms, count(*) AS n
+       FROM ${this.#from} WHERE ${sql} GROUP BY 1 ORDER BY 1`,
+      values,
+    );
+    return {
+      total: groups.reduce((sum, line) => sum + Number(line['n']), 0),
+      groups: groups.map((line) => ({
+        table: line['source'] ?? null,
+        code: line['code'] ?? '',
+        status: line['status'] as LetterStatus,
+        count: Number(line['n']),
+        firstMs: Number(line['first_ms']),
+        lastMs: Number(line['last_ms']),
+        sampleId: BigInt(line['sample'] ?? '0'),
+        sampleReason: line['reason'] ?? '',
+      })),
+      hours: hours.map((line) => ({ hourMs: Number(line['hour_ms']), count: Number(line['n']) })),
+    };
+  }
+
+  async attempts(id: bigint): Promise<readonly LetterAttempt[]> {
+    const lines = await this.#query(
+      `SELECT ${ms('at')} AS at_ms, job_id, outcome, code, reason FROM ${this.#attempts} WHERE letter_id = $1 ORDER BY at`,
+      [String(id)],
+    );
+    return lines.map((line) => ({
+      atMs: Number(line['at_ms']),
+      jobId: line['job_id'] ?? '',
+      outcome: line['outcome'] as LetterAttempt['outcome'],
+      code: line['code'] ?? null,
+      reason: line['reason'] ?? null,
+    }));
+  }
+
+  /** Says that a letter has gone through the door; for the door's own transaction. */
+  redriven(id: bigint, jobId: string, outcome: OutsideOutcome): readonly Statement[] {
+    return [
+      {
+        text: `UPDATE ${this.#letters} SET status = 'redriven', attempts = attempts + 1, resolved_at = now() WHERE id = $1`,
+        values: [String(id)],
+      },
+      {
+        text: `INSERT INTO ${this.#attempts} (letter_id, job_id, outcome) VALUES ($1, $2, $3)`,
+        values: [String(id), jobId, outcome],
+      },
+    ];
+  }
+
+  /** A letter that failed again is the same letter with one more attempt; `move` commits with it. */
+  async failedAgain(id: bigint, jobId: string, code: string, reason: string, move: Statement): Promise<void> {
+    const text = reason.replaceAll('\0', '\\u0000').slice(0, REASON_CHARS);
+    await this.run([
+      {
+        text: `UPDATE ${this.#letters} SET attempts = attempts + 1, code = $2, reason = $3, last_failed_at = now() WHERE id = $1`,
+        values: [String(id), code, text],
+      },
+      {
+        text: `INSERT INTO ${this.#attempts} (letter_id, job_id, outcome, code, reason) VALUES ($1, $2, 'failed', $3, $4)`,
+        values: [String(id), jobId, code, text],
+      },
+      move,
+    ]);
+  }
+
+  /** Statements in one transaction of their own. */
+  async run(statements: readonly Statement[]): Promise<void> {
+    const client = await this.#pool.connect();
+    let healthy = true;
+    try {
+      const all = [{ text: 'BEGIN' }, ...statements, { text: 'COMMIT' }];
+      checkCommitted((await pipeline(client, all)).at(-1));
+    } catch (error) {
+      healthy = await rollback(client);
+      throw classifyPostgresError(error, 'writing the index of dead letters', true);
+    } finally {
+      client.release(!healthy);
+    }
+  }
+
+  async #query(text: string, values: readonly unknown[]): Promise<Line[]> {
+    try {
+      return (await this.#pool.query<Line>(text, [...values])).rows;
+    } catch (error) {
+      throw classifyPostgresError(error, 'reading or writing the index of dead letters', true);
+    }
+  }
+}
+
+function letterFrom(line: Line): IndexedLetter {
+  const number = (name: string): number => Number(line[name] ?? 0);
+  return {
+    id: BigInt(line['id'] ?? '0'),
+    shard: { topic: line['topic'] ?? '', incarnation: number('incarnation'), partition: number('partition') },
+    offset: BigInt(line['offset'] ?? '0'),
+    table: line['source'] ?? null,
+    code: line['code'] ?? '',
+    reason: line['reason'] ?? '',
+    path: line['path'] ?? '',
+    changeId: line['change_id']?.replaceAll('-', '') ?? null,
+    rowKey: line['row_key'] ?? null,
+    status: line['status'] as LetterStatus,
+    attempts: number('attempts'),
+    sha256: Buffer.from((line['sha256'] ?? '\\x').slice(2), 'hex'),
+    valueBytes: number('value_bytes'),
+    recordMs: number('record_ms'),
+    firstFailedMs: number('first_ms'),
+    lastFailedMs: number('last_ms'),
+    resolvedMs: line['resolved_ms'] == null ? null : number('resolved_ms'),
+  };
+}

@@ -1,0 +1,317 @@
+/**
+ * Redrive: dead letters through the door again, with their original versions, so that one that was set aside months ago
+ * can't replace anything newer. Letters go in the order of their IDs; the job's cursor moves in the transaction that did
+ * the work, so a killed runner's job goes on at the next letter. A letter that fails again is the same letter with one
+ * more attempt.
+ */
+import { randomUUID } from 'node:crypto';
+import { itemOf, type ChangeItem } from '../../consume/item.ts';
+import type { LetterFilter } from '../../deadletter/letter-filter.ts';
+import type { IndexedLetter, LetterIndex } from '../../deadletter/letter-index.ts';
+import type { Decoder, SourceRecord } from '../../decode/record.ts';
+import { LockstepError, messageOf } from '../../shared/errors.ts';
+import type { Job, JobStore } from '../../target/job-store.ts';
+import type { OutsideDoor, OutsideOutcome } from '../../target/outside-door.ts';
+import type { Statement } from '../../target/transaction.ts';
+import { filterDocument, filterFrom, type FilterDocument } from './filter-document.ts';
+
+export const REDRIVE = 'redrive';
+
+/** Letters read at a time: their records are in memory together. */
+const PAGE_LETTERS = 200;
+/** Letters in one transaction under the exclusive gate: ≤ 50 ms of holding it (DESIGN §5). */
+const BATCH_LETTERS = 50;
+/** Share of wall time that the gate is asked for or held. */
+const GATE_SHARE = 0.2;
+/** A busy gate is tried again after this long, doubled up to the next. */
+const BUSY_MIN_MS = 20;
+const BUSY_MAX_MS = 2_000;
+
+export interface RedriveRequest {
+  readonly filter: LetterFilter;
+  readonly dryRun: boolean;
+  /** Letters at most; null = all. */
+  readonly limit: number | null;
+  /** Letters a second at most; null = as the gate allows. */
+  readonly ratePerSecond: number | null;
+  readonly requestedBy: string;
+}
+
+/** Outcomes of letters; `failed` ones stay what they were, with one more attempt. */
+export type RedriveCounts = Record<OutsideOutcome | 'failed', number>;
+
+export interface RedriveProgress {
+  readonly jobId: string;
+  readonly dryRun: boolean;
+  readonly status: Job['status'];
+  readonly total: number;
+  readonly done: number;
+  readonly counts: RedriveCounts;
+  /** Failures by code. */
+  readonly failures: Readonly<Record<string, number>>;
+  readonly error: string | null;
+}
+
+export interface RedriveParts {
+  readonly index: LetterIndex;
+  readonly jobs: JobStore;
+  readonly door: OutsideDoor;
+  readonly read: (letters: readonly IndexedLetter[], signal: AbortSignal) => Promise<ReadonlyMap<bigint, SourceRecord>>;
+  /** The decoder of a table, or null where the configuration does not name it. */
+  readonly decoderOf: (table: string) => Decoder | null;
+  readonly elapsedMs: () => number;
+  readonly pause: (ms: number, signal: AbortSignal) => Promise<void>;
+}
+
+interface RedriveParameters {
+  readonly filter: FilterDocument;
+  readonly dry_run: boolean;
+  readonly limit: number | null;
+  readonly rate: number | null;
+}
+
+/** A letter whose change can be tried, or why not. */
+type Prepared =
+  | { readonly kind: 'change'; readonly letter: IndexedLetter; readonly item: ChangeItem }
+  | { readonly kind: 'failed'; readonly letter: IndexedLetter; readonly code: string; readonly reason: string };
+
+/** Begins a job: its row exists when this resolves, the work is done by `run`. */
+export async function beginRedrive(parts: RedriveParts, request: RedriveRequest): Promise<Job> {
+  const filter = openOnly(request.filter);
+  const matching = await parts.index.count(filter);
+  const parameters: RedriveParameters = {
+    filter: filterDocument(filter),
+    dry_run: request.dryRun,
+    limit: request.limit,
+    rate: request.ratePerSecond,
+  };
+  return parts.jobs.create({
+    id: randomUUID(),
+    kind: REDRIVE,
+    parameters,
+    total: request.limit === null ? matching : Math.min(matching, request.limit),
+    requestedBy: request.requestedBy,
+  });
+}
+
+/** What was redriven or dismissed is left alone unless it is asked for by status or by ID. */
+function openOnly(filter: LetterFilter): LetterFilter {
+  return filter.status === undefined && filter.id === undefined ? { ...filter, status: 'pending' } : filter;
+}
+
+/** Progress of a job as stored. */
+export function progressOf(job: Job): RedriveProgress {
+  const { dry_run: dryRun } = job.parameters as RedriveParameters;
+  const at = (name: string): number => job.counts[name] ?? 0;
+  const counts = {
+    applied: at('applied'),
+    superseded: at('superseded'),
+    queued: at('queued'),
+    failed: at('failed'),
+  };
+  const failures = Object.fromEntries(
+    Object.entries(job.counts).flatMap(([name, count]) =>
+      name.startsWith('failed:') ? [[name.slice('failed:'.length), count] as const] : [],
+    ),
+  );
+  const done = counts.applied + counts.superseded + counts.queued + counts.failed;
+  return { jobId: job.id, dryRun, status: job.status, total: job.total, done, counts, failures, error: job.error };
+}
+
+/** One run of a job, from its cursor to its end. */
+export class RedriveRun {
+  readonly #parts: RedriveParts;
+  readonly #job: Job;
+  readonly #parameters: RedriveParameters;
+  readonly #counts: Record<string, number>;
+  readonly #onProgress: (progress: RedriveProgress) => void;
+  #cursor: bigint;
+  #done: number;
+  /** When the next letter may go, by the rate. */
+  #nextMs: number;
+
+  constructor(parts: RedriveParts, job: Job, onProgress: (progress: RedriveProgress) => void) {
+    this.#parts = parts;
+    this.#job = job;
+    this.#parameters = job.parameters as RedriveParameters;
+    this.#counts = { ...job.counts };
+    this.#cursor = job.cursor;
+    this.#done = progressOf(job).done;
+    this.#onProgress = onProgress;
+    this.#nextMs = parts.elapsedMs();
+  }
+
+  /**
+   * Works until every letter was tried, the job is cancelled, or something other than a letter fails: then the job is
+   * FAILED with its reason and may be resumed. The signal ends it between two letters; the job can be resumed then too.
+   */
+  async run(signal: AbortSignal): Promise<RedriveProgress> {
+    const { jobs } = this.#parts;
+    const { id } = this.#job;
+    try {
+      const isWhole = await this.#letters(signal);
+      await jobs.finish(id, isWhole ? 'COMPLETED' : 'CANCELLED', null);
+    } catch (error) {
+      const reason = signal.aborted ? 'interrupted' : messageOf(error);
+      await jobs.finish(id, 'FAILED', reason);
+    }
+    const ended = await jobs.load(id);
+    const progress = progressOf(ended ?? this.#job);
+    this.#onProgress(progress);
+    return progress;
+  }
+
+  /** False where the job was cancelled. */
+  async #letters(signal: AbortSignal): Promise<boolean> {
+    const { index, jobs, read } = this.#parts;
+    const filter = filterFrom(this.#parameters.filter);
+    for (;;) {
+      signal.throwIfAborted();
+      if (!(await jobs.heartbeat(this.#job.id))) return false;
+      const left = this.#parameters.limit === null ? PAGE_LETTERS : this.#parameters.limit - this.#done;
+      const letters = await index.page(filter, this.#cursor, Math.max(0, Math.min(PAGE_LETTERS, left)));
+      if (letters.length === 0) return true;
+      const records = await read(letters, signal);
+      let batch: (Prepared & { kind: 'change' })[] = [];
+      for (const prepared of letters.map((letter) => this.#prepare(letter, records.get(letter.id)))) {
+        const fits =
+          prepared.kind === 'change' && (batch[0] === undefined || isSameShard(batch[0].letter, prepared.letter));
+        if (batch.length > 0 && (!fits || batch.length === BATCH_LETTERS)) {
+          await this.#apply(batch, signal);
+          batch = [];
+        }
+        if (prepared.kind === 'change') batch.push(prepared);
+        else await this.#fail(prepared.letter, prepared.code, prepared.reason);
+      }
+      if (batch.length > 0) await this.#apply(batch, signal);
+    }
+  }
+
+  #prepare(letter: IndexedLetter, record: SourceRecord | undefined): Prepared {
+    const failed = (code: string, reason: string): Prepared => ({ kind: 'failed', letter, code, reason });
+    if (record === undefined) {
+      return failed(
+        'BYTES_GONE',
+        'neither the DLQ topic nor the source topic has this record any more: compare the row with the source',
+      );
+    }
+    const decoder = letter.table === null ? null : this.#parts.decoderOf(letter.table);
+    if (decoder === null) {
+      return failed('TABLE_UNKNOWN', `the configuration has no table of topic ${letter.shard.topic}: add it to tables`);
+    }
+    const item = itemOf(record, decoder);
+    switch (item.kind) {
+      case 'change':
+        return { kind: 'change', letter, item };
+      case 'refused':
+        return failed(item.refusal.code, item.refusal.message);
+      case 'skipped':
+        return failed('NOT_A_CHANGE', 'the record is a Kafka tombstone: nothing to apply');
+    }
+  }
+
+  /** Several letters of one shard in one transaction; halved where one of them fails. */
+  async #apply(batch: readonly (Prepared & { kind: 'change' })[], signal: AbortSignal): Promise<void> {
+    const [first] = batch;
+    if (first === undefined) return;
+    await this.#waitForRate(batch.length, signal);
+    try {
+      await this.#throughDoor(first, batch, signal);
+    } catch (error) {
+      if (!(error instanceof LockstepError) || error.kind !== 'row') throw error;
+      if (batch.length === 1) {
+        await this.#fail(first.letter, error.code, messageOf(error));
+        return;
+      }
+      const middle = Math.ceil(batch.length / 2);
+      await this.#apply(batch.slice(0, middle), signal);
+      await this.#apply(batch.slice(middle), signal);
+    }
+  }
+
+  async #throughDoor(
+    first: Prepared & { kind: 'change' },
+    batch: readonly (Prepared & { kind: 'change' })[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { index, door, elapsedMs, pause } = this.#parts;
+    const { id } = this.#job;
+    const dryRun = this.#parameters.dry_run;
+    const cursor = batch.at(-1)?.letter.id ?? this.#cursor;
+    for (let busyMs = BUSY_MIN_MS; ; busyMs = Math.min(BUSY_MAX_MS, busyMs * 2)) {
+      const startedMs = elapsedMs();
+      try {
+        const outcomes = await door.apply({
+          shard: first.letter.shard,
+          table: first.letter.table ?? '',
+          origin: 'redrive',
+          changes: batch.map(({ item }) => ({ offset: item.record.offset, change: item.change, id: item.id })),
+          also: (found) => [
+            ...batch.flatMap(({ letter }, i) => index.redriven(letter.id, id, found[i] ?? 'applied')),
+            this.#advance(cursor, withOutcomes(this.#counts, found)),
+          ],
+          dryRun,
+        });
+        Object.assign(this.#counts, withOutcomes(this.#counts, outcomes));
+        await this.#moved(cursor, batch.length);
+        // The gate is asked for and held for a fifth of the time at most.
+        await pause((elapsedMs() - startedMs) * (1 / GATE_SHARE - 1), signal);
+        return;
+      } catch (error) {
+        if (!(error instanceof LockstepError) || error.kind !== 'transient') throw error;
+        signal.throwIfAborted();
+        await pause(busyMs, signal);
+        if (!(await this.#parts.jobs.heartbeat(id))) throw error;
+      }
+    }
+  }
+
+  #advance(cursor: bigint, counts: Readonly<Record<string, number>>): Statement {
+    return this.#parts.jobs.advance(this.#job.id, cursor, counts);
+  }
+
+  async #fail(letter: IndexedLetter, code: string, reason: string): Promise<void> {
+    const counts = this.#counts;
+    counts['failed'] = (counts['failed'] ?? 0) + 1;
+    counts[`failed:${code}`] = (counts[`failed:${code}`] ?? 0) + 1;
+    const move = this.#advance(letter.id, counts);
+    if (this.#parameters.dry_run) await this.#parts.index.run([move]);
+    else await this.#parts.index.failedAgain(letter.id, this.#job.id, code, reason, move);
+    await this.#moved(letter.id, 1, true);
+  }
+
+  /** A dry run commits nothing but how far it is. */
+  async #moved(cursor: bigint, letters: number, isStored = !this.#parameters.dry_run): Promise<void> {
+    this.#cursor = cursor;
+    this.#done += letters;
+    if (!isStored) await this.#parts.index.run([this.#advance(cursor, this.#counts)]);
+    this.#onProgress(progressOf({ ...this.#job, counts: this.#counts, status: 'RUNNING' }));
+  }
+
+  async #waitForRate(letters: number, signal: AbortSignal): Promise<void> {
+    const { rate } = this.#parameters;
+    if (rate === null) return;
+    const { elapsedMs, pause } = this.#parts;
+    const waitMs = this.#nextMs - elapsedMs();
+    if (waitMs > 0) await pause(waitMs, signal);
+    signal.throwIfAborted();
+    this.#nextMs = Math.max(this.#nextMs, elapsedMs()) + (letters / rate) * 1000;
+  }
+}
+
+function isSameShard(left: IndexedLetter, right: IndexedLetter): boolean {
+  return (
+    left.shard.topic === right.shard.topic &&
+    left.shard.incarnation === right.shard.incarnation &&
+    left.shard.partition === right.shard.partition
+  );
+}
+
+function withOutcomes(
+  counts: Readonly<Record<string, number>>,
+  outcomes: readonly OutsideOutcome[],
+): Record<string, number> {
+  const next = { ...counts };
+  for (const outcome of outcomes) next[outcome] = (next[outcome] ?? 0) + 1;
+  return next;
+}

@@ -1,0 +1,135 @@
+/** Long work that a person asked for, in `_cdc_jobs`: what it is, how far it is, whether somebody still works on it. */
+import type { Pool } from 'pg';
+import { LockstepError } from '../shared/errors.ts';
+import { classifyPostgresError } from './postgres-errors.ts';
+import { qualified } from './sql-text.ts';
+import type { Statement } from './transaction.ts';
+
+export type JobStatus = 'RUNNING' | 'COMPLETED' | 'FAILED' | 'CANCELLED';
+
+export interface Job {
+  readonly id: string;
+  readonly kind: string;
+  readonly parameters: unknown;
+  readonly status: JobStatus;
+  /** What is done: everything up to this position, in the order that the kind of job defines. */
+  readonly cursor: bigint;
+  readonly total: number;
+  readonly counts: Readonly<Record<string, number>>;
+  readonly error: string | null;
+  readonly requestedBy: string;
+  readonly startedMs: number;
+  readonly heartbeatMs: number;
+  readonly completedMs: number | null;
+}
+
+/** A runner that was not heard of for this long is gone, and its job may be taken over, seconds. */
+const SILENT_AFTER_S = 30;
+
+type Line = Readonly<Record<string, string | null>>;
+
+const ms = (column: string): string => `(extract(epoch FROM ${column}) * 1000)::bigint`;
+const COLUMNS = `id, kind, parameters, status, cursor, total, counts, error, requested_by, ${ms('started_at')} AS started_ms,
+  ${ms('heartbeat_at')} AS heartbeat_ms, ${ms('completed_at')} AS completed_ms`;
+
+export class JobStore {
+  readonly #pool: Pool;
+  readonly #jobs: string;
+
+  constructor(pool: Pool, controlSchema: string) {
+    this.#pool = pool;
+    this.#jobs = qualified(controlSchema, '_cdc_jobs');
+  }
+
+  async create(job: Pick<Job, 'id' | 'kind' | 'parameters' | 'total' | 'requestedBy'>): Promise<Job> {
+    const [line] = await this.#query(
+      `INSERT INTO ${this.#jobs} (id, kind, parameters, status, total, requested_by) VALUES ($1, $2, $3, 'RUNNING', $4, $5)
+       RETURNING ${COLUMNS}`,
+      [job.id, job.kind, JSON.stringify(job.parameters), job.total, job.requestedBy],
+    );
+    return jobFrom(line ?? {});
+  }
+
+  async load(id: string): Promise<Job | null> {
+    const [line] = await this.#query(`SELECT ${COLUMNS} FROM ${this.#jobs} WHERE id = $1`, [id]);
+    return line === undefined ? null : jobFrom(line);
+  }
+
+  /**
+   * Takes over a job whose runner is gone, or that had failed. Rejects with a `usage` error where there is no such job, it
+   * has ended, or somebody is at work on it.
+   */
+  async takeOver(id: string, kind: string): Promise<Job> {
+    const [line] = await this.#query(
+      `UPDATE ${this.#jobs} SET status = 'RUNNING', error = NULL, completed_at = NULL, heartbeat_at = now()
+       WHERE id = $1 AND kind = $2 AND (status = 'FAILED'
+         OR (status = 'RUNNING' AND heartbeat_at < now() - make_interval(secs => ${SILENT_AFTER_S})))
+       RETURNING ${COLUMNS}`,
+      [id, kind],
+    );
+    if (line !== undefined) return jobFrom(line);
+    const job = await this.load(id);
+    const found =
+      job === null
+        ? 'there is none'
+        : job.kind !== kind
+          ? `it is a ${job.kind} job`
+          : job.status === 'RUNNING'
+            ? `somebody works on it (heard ${new Date(job.heartbeatMs).toISOString()}; gone after ${SILENT_AFTER_S} s of silence)`
+            : `it is ${job.status}`;
+    throw new LockstepError(`job ${id} can not be resumed: ${found}`, {
+      code: 'JOB_NOT_RESUMABLE',
+      kind: 'usage',
+      remedy: 'name a job that was interrupted or has failed',
+    });
+  }
+
+  /** Moves a running job on; for the transaction that did the work. */
+  advance(id: string, cursor: bigint, counts: Readonly<Record<string, number>>): Statement {
+    return {
+      text: `UPDATE ${this.#jobs} SET cursor = $2, counts = $3, heartbeat_at = now() WHERE id = $1 AND status = 'RUNNING'`,
+      values: [id, String(cursor), JSON.stringify(counts)],
+    };
+  }
+
+  /** A sign of life. False where the job was cancelled meanwhile. */
+  async heartbeat(id: string): Promise<boolean> {
+    const lines = await this.#query(
+      `UPDATE ${this.#jobs} SET heartbeat_at = now() WHERE id = $1 AND status = 'RUNNING' RETURNING id`,
+      [id],
+    );
+    return lines.length > 0;
+  }
+
+  async finish(id: string, status: Exclude<JobStatus, 'RUNNING'>, error: string | null): Promise<void> {
+    await this.#query(
+      `UPDATE ${this.#jobs} SET status = $2, error = $3, completed_at = now() WHERE id = $1 AND status = 'RUNNING'`,
+      [id, status, error],
+    );
+  }
+
+  async #query(text: string, values: readonly unknown[]): Promise<Line[]> {
+    try {
+      return (await this.#pool.query<Line>(text, [...values])).rows;
+    } catch (error) {
+      throw classifyPostgresError(error, 'reading or writing jobs', true);
+    }
+  }
+}
+
+function jobFrom(line: Line): Job {
+  return {
+    id: line['id'] ?? '',
+    kind: line['kind'] ?? '',
+    parameters: JSON.parse(line['parameters'] ?? 'null') as unknown,
+    status: line['status'] as JobStatus,
+    cursor: BigInt(line['cursor'] ?? '0'),
+    total: Number(line['total']),
+    counts: JSON.parse(line['counts'] ?? '{}') as Record<string, number>,
+    error: line['error'] ?? null,
+    requestedBy: line['requested_by'] ?? '',
+    startedMs: Number(line['started_ms']),
+    heartbeatMs: Number(line['heartbeat_ms']),
+    completedMs: line['completed_ms'] == null ? null : Number(line['completed_ms']),
+  };
+}

@@ -1,0 +1,190 @@
+/**
+ * The door for writers beside the stream (DESIGN §5 "Locks"): redriven dead letters, replayed changes. The same merge as a
+ * batch of the stream, with two differences: there is no position to move, so there is no fence, and the table's gate is
+ * taken exclusively, because the row's own shard may be at work. Everything is in one transaction: rows, tombstones,
+ * ledger, and what the caller adds.
+ *
+ * It steps back where the gate is not to be had within a moment, so that the stream behind it does not wait.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import type { Pool, PoolClient } from 'pg';
+import { fold } from '../change/fold.ts';
+import { emptyRow, mergeRows, stateOf, type RowState } from '../change/row-state.ts';
+import type { Clock } from '../shared/clock.ts';
+import { LockstepError } from '../shared/errors.ts';
+import type { BatchChange, ShardId } from './batch.ts';
+import { checkGeneration } from './bound-table.ts';
+import { ControlStatements } from './control-statements.ts';
+import { withinHorizon } from './horizon.ts';
+import { asForeign, certainOf, owedReads } from './owed-reads.ts';
+import { classifyPostgresError } from './postgres-errors.ts';
+import { probesOf, readProbes, withImages } from './probes.ts';
+import { RereadQueue } from './reread-queue.ts';
+import { covered, planRows, withMemory, type KnownRow } from './row-plan.ts';
+import { rowWrites, type TableDoor } from './row-writes.ts';
+import { checkCommitted, gateStatement, pipeline, rollback, type Statement } from './transaction.ts';
+import { applyWideTombstones } from './wide-tombstones.ts';
+
+/** Longest wait for the gate, ms; shared requests queue behind a waiting exclusive one. */
+const GATE_TIMEOUT_MS = 50;
+
+/** What became of one change. `queued`: its meaning is read again from the source. */
+export type OutsideOutcome = 'applied' | 'superseded' | 'queued';
+
+export interface OutsideBatch {
+  /** The shard whose records these were. Its owner works off what they leave in the queue. */
+  readonly shard: ShardId;
+  readonly table: string;
+  readonly origin: 'redrive' | 'replay';
+  readonly changes: readonly BatchChange[];
+  /** Committed in the same transaction; told what became of each change, in their order. */
+  readonly also: (outcomes: readonly OutsideOutcome[]) => readonly Statement[];
+  /** Does everything and commits nothing. */
+  readonly dryRun: boolean;
+}
+
+export interface OutsideDoorOptions {
+  readonly pool: Pool;
+  readonly controlSchema: string;
+  /** The table as it is bound at this moment. */
+  readonly tableOf: (name: string) => TableDoor;
+  readonly clock: Clock;
+}
+
+/** What a row is before these changes: what the target shows and remembers, under its tombstones. */
+function stateBefore(table: TableDoor, row: KnownRow): RowState {
+  const { bound } = table;
+  const nothing = emptyRow(bound.regular.length);
+  const stored = row.image === 'unread' || row.image === null ? nothing : row.image;
+  const memory = withMemory(bound, { ...row, incoming: nothing });
+  return covered(bound, row, mergeRows(stored, memory, bound.valueOrders));
+}
+
+export class OutsideDoor {
+  readonly #options: OutsideDoorOptions;
+  readonly #control: ControlStatements;
+  readonly #rereads: RereadQueue;
+
+  constructor(options: OutsideDoorOptions) {
+    this.#options = options;
+    this.#control = new ControlStatements(options.controlSchema);
+    this.#rereads = new RereadQueue(options.controlSchema);
+  }
+
+  /**
+   * Applies the changes and resolves with what became of each, in their order. Rejects with a classified LockstepError and
+   * has then written nothing, except tombstones of partition and range deletes: `GATE_BUSY` (transient: ask again
+   * later), a row error (halve the batch), or what the stream's door rejects with.
+   */
+  async apply(batch: OutsideBatch): Promise<readonly OutsideOutcome[]> {
+    const { pool, clock } = this.#options;
+    const table = this.#options.tableOf(batch.table);
+    try {
+      const wide = fold(certainOf(batch, table.bound), table.bound.valueOrders).wide;
+      if (wide.length > 0 && !batch.dryRun) {
+        await applyWideTombstones(pool, this.#control, table, wide, clock, (owed, nowUs) =>
+          this.#rereads.add(batch.shard, table.bound.id, owed.map(asForeign), nowUs),
+        );
+      }
+      const client = await pool.connect();
+      let healthy = true;
+      try {
+        const outcomes = await this.#inTransaction(client, batch, table);
+        if (batch.dryRun) healthy = await rollback(client);
+        return outcomes;
+      } catch (error) {
+        healthy = await rollback(client);
+        throw error;
+      } finally {
+        client.release(!healthy);
+      }
+    } catch (error) {
+      throw gateBusy(error) ?? classifyPostgresError(error, `applying ${batch.origin} changes of ${batch.table}`);
+    }
+  }
+
+  async #inTransaction(client: PoolClient, batch: OutsideBatch, table: TableDoor): Promise<readonly OutsideOutcome[]> {
+    const { bound } = table;
+    const nowUs = BigInt(this.#options.clock.nowMs()) * 1000n;
+    await pipeline(client, [
+      { text: 'BEGIN' },
+      { text: `SET LOCAL lock_timeout = ${GATE_TIMEOUT_MS}` },
+      { name: 'gate-exclusive', text: gateStatement('exclusive'), values: [bound.id] },
+      { text: 'SET LOCAL lock_timeout = DEFAULT' },
+    ]);
+    const rows = [...fold(certainOf(batch, bound), bound.valueOrders).rows.values()];
+    const probes = probesOf(this.#control, table, rows, nowUs);
+    const [position, ...answers] = await pipeline(client, [
+      this.#control.lockPosition(batch.shard, bound.id),
+      ...probes.statements,
+    ]);
+    const [, , , purgedUntil = null, generation = null] = position?.rows[0] ?? [];
+    checkGeneration(bound, generation);
+    const probed = await readProbes(client, table, rows, probes, answers, nowUs);
+    // All images, whatever the upsert could decide alone: what becomes of each change has to be told.
+    const unread = probed.filter((row) => row.image === 'unread');
+    const read = new Map(
+      (unread.length === 0 ? [] : await withImages(client, table, unread)).map((row) => [row.key.text, row]),
+    );
+    let known: readonly KnownRow[] = probed.map((row) => read.get(row.key.text) ?? row);
+    if (purgedUntil !== null) {
+      known = await withinHorizon(client, table, known, { purgedUntil: BigInt(purgedUntil), nowUs });
+    }
+    const { outcomes, changed } = outcomesOf(table, batch.changes, known);
+    const plan = planRows(
+      bound,
+      known.filter((row) => changed.has(row.key.text)),
+      nowUs,
+    );
+    const statements: Statement[] = rowWrites(table, this.#control, plan);
+    statements.push(...this.#control.expiryEntries(batch.shard, bound.id, plan.expiring, 'unknown shard'));
+    statements.push(...owedReads(this.#rereads, batch, bound, plan.rereads.map(asForeign), nowUs));
+    statements.push(this.#control.outsideSegment(batch, bound.id), ...batch.also(outcomes));
+    if (batch.dryRun) {
+      // Constraints speak when the rows are written, deferred ones at the end.
+      await pipeline(client, [...statements, { text: 'SET CONSTRAINTS ALL IMMEDIATE' }]);
+      return outcomes;
+    }
+    checkCommitted((await pipeline(client, [...statements, { text: 'COMMIT' }])).at(-1));
+    return outcomes;
+  }
+}
+
+/** What becomes of each change, one after the other, and the rows in which anything changes. */
+function outcomesOf(
+  table: TableDoor,
+  changes: readonly BatchChange[],
+  known: readonly KnownRow[],
+): { readonly outcomes: readonly OutsideOutcome[]; readonly changed: ReadonlySet<string> } {
+  const { bound } = table;
+  const rows = new Map(known.map((row) => [row.key.text, { row, state: stateBefore(table, row) }]));
+  const changed = new Set<string>();
+  const outcomes = changes.map(({ change }): OutsideOutcome => {
+    const isQueued = bound.policy !== null && change.hint !== undefined;
+    // A wide tombstone is in force already or makes no difference to any row that is left.
+    if (change.kind === 'partition-delete' || change.kind === 'range-delete') return isQueued ? 'queued' : 'applied';
+    const entry = rows.get(change.key.text);
+    if (entry === undefined) return 'queued';
+    const after = covered(
+      bound,
+      entry.row,
+      mergeRows(entry.state, stateOf(change, bound.regular.length), bound.valueOrders),
+    );
+    const isSame = isDeepStrictEqual(after, entry.state);
+    entry.state = after;
+    if (!isSame) changed.add(change.key.text);
+    if (isQueued) return 'queued';
+    return isSame ? 'superseded' : 'applied';
+  });
+  return { outcomes, changed };
+}
+
+/** 55P03: the gate (or a row) was not to be had in time. */
+function gateBusy(error: unknown): LockstepError | null {
+  if ((error as { code?: unknown } | null)?.code !== '55P03') return null;
+  return new LockstepError('the stream holds the table: stepping back', {
+    code: 'GATE_BUSY',
+    kind: 'transient',
+    cause: error,
+  });
+}
