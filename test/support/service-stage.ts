@@ -2,7 +2,7 @@
  * `lockstep run` as operators run it — processes of their own, a configuration file, signals — over a real Kafka and
  * PostgreSQL of the native stack. No Cassandra: the table's schema is declared and its events are written by the test.
  */
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -170,6 +170,11 @@ export class ServiceStage {
   /** Write times go on from this moment, ms since the epoch. */
   writeFrom(ms: number): void {
     this.#writeTime = BigInt(ms) * 1000n;
+  }
+
+  /** Starts a command and leaves it running. */
+  begin(member: Member, ...args: readonly string[]): ChildProcess {
+    return spawn(process.execPath, [MAIN_FILE, ...args, '-c', member.configurationFile], { stdio: 'ignore' });
   }
 
   /** A command of the command line, with the configuration of a member. */

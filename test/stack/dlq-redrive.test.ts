@@ -1,0 +1,162 @@
+/** Dead letters from the first failure to the redrive, through the command line, on a real Kafka and PostgreSQL. */
+import { once } from 'node:events';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { eventually, ServiceStage, stageTable, type Member } from '../support/service-stage.ts';
+
+let stage: ServiceStage;
+beforeAll(async () => {
+  stage = await ServiceStage.open();
+});
+afterEach(() => stage.stopMembers());
+afterAll(() => stage.close());
+
+const ids = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
+
+interface Redriven {
+  readonly job_id: string;
+  readonly status: string;
+  readonly total: number;
+  readonly counts: Readonly<Record<string, number>>;
+  readonly failures: Readonly<Record<string, number>>;
+}
+
+async function redrive(
+  member: Member,
+  ...args: readonly string[]
+): Promise<Redriven & { readonly code: number | null }> {
+  const { code, stdout, stderr } = await stage.lockstep(member, 'dlq', 'redrive', '--json', ...args);
+  if (stdout === '') throw new Error(stderr);
+  return { code, ...(JSON.parse(stdout) as Redriven) };
+}
+
+async function letters(member: Member, ...args: readonly string[]) {
+  const { stdout } = await stage.lockstep(member, 'dlq', 'list', '--json', ...args);
+  return JSON.parse(stdout) as {
+    total: number;
+    records: { id: string; code: string; offset: string; status: string; attempts: number }[];
+  };
+}
+
+describe('dead letters', () => {
+  it('are listed, understood, predicted and redriven by range; a killed redrive goes on where it was', async () => {
+    const table = stageTable('redriven');
+    const { topic, targetTable } = table.table;
+    await stage.createTarget(table);
+    await stage.sql(`ALTER TABLE ${targetTable} ADD CONSTRAINT short CHECK (length(v) < 12)`);
+    await stage.createTopic(topic, 1);
+    const member = await stage.member([table], { deadLetter: { breaker: { maxRatio: 1, minRecords: 100_000 } } });
+    await member.service.start();
+    await member.service.waitUntilReady();
+
+    await stage.write(table, ids(0, 100), 'good');
+    // Offsets 100…139 break the rule; 140…144 are no events; two of the guilty rows are written again, well.
+    await stage.write(table, ids(200, 240), 'far-too-long');
+    await stage.producer.send({ topic, messages: ids(0, 5).map(() => ({ key: 'x', value: 'no json' })) });
+    await stage.write(table, [200, 201], 'newer');
+    await eventually('everything to be dealt with', async () => {
+      const { total } = await letters(member);
+      return total === 45 && (await stage.count(table, 'newer')) === 2 ? true : undefined;
+    });
+    expect(await stage.count(table, 'good')).toBe(100);
+
+    const byCode = Map.groupBy((await letters(member, '--limit', '1000')).records, ({ code }) => code);
+    expect(new Map([...byCode].map(([code, list]) => [code, list.length]))).toEqual(
+      new Map([
+        ['NOT_JSON', 5],
+        ['PG_23514', 40],
+      ]),
+    );
+    const [sample] = (await letters(member, '--code', 'PG_23514', '--limit', '1')).records;
+    const shown = await stage.lockstep(member, 'dlq', 'show', sample?.id ?? '', '--json');
+    expect(JSON.parse(shown.stdout)).toMatchObject({
+      code: 'PG_23514',
+      payload_encoding: 'json',
+      offset: sample?.offset,
+    });
+    const stats = JSON.parse((await stage.lockstep(member, 'dlq', 'stats', '--json')).stdout) as { total: number };
+    expect(stats.total).toBe(45);
+
+    const range = ['--source-offsets', `${topic}:0:100-139`];
+    const hopeless = await redrive(member, ...range, '--dry-run');
+    expect(hopeless).toMatchObject({
+      code: 1,
+      total: 40,
+      counts: { failed: 38, superseded: 2 },
+      failures: { PG_23514: 38 },
+    });
+    expect((await letters(member, '--status', 'redriven')).total).toBe(0);
+
+    await stage.sql(`ALTER TABLE ${targetTable} DROP CONSTRAINT short`);
+    const predicted = await redrive(member, ...range, '--dry-run');
+    expect(predicted).toMatchObject({
+      code: 0,
+      status: 'COMPLETED',
+      counts: { applied: 38, superseded: 2, failed: 0 },
+    });
+    expect(await stage.count(table, 'far-too-long')).toBe(0);
+
+    // Killed half-way: what committed stays, and nothing is done twice.
+    const killed = stage.begin(member, 'dlq', 'redrive', ...range, '--rate', '20');
+    const job = await eventually('a part to be redriven', async () => {
+      const [row] = await stage.sql<{ id: string; cursor: string }>(
+        `SELECT id, cursor FROM _cdc_jobs WHERE status = 'RUNNING' AND cursor > 0 ORDER BY started_at DESC LIMIT 1`,
+      );
+      return row;
+    });
+    const gone = once(killed, 'exit');
+    killed.kill('SIGKILL');
+    await gone;
+    const before = (await letters(member, '--status', 'redriven')).total;
+    // Nobody may take over a job that somebody works on.
+    expect((await stage.lockstep(member, 'dlq', 'redrive', '--resume', job.id)).code).toBe(2);
+    await stage.sql(`UPDATE _cdc_jobs SET heartbeat_at = now() - interval '1 minute' WHERE id = $1`, [job.id]);
+    const resumed = await redrive(member, '--resume', job.id);
+    expect(resumed).toMatchObject({
+      code: 0,
+      status: 'COMPLETED',
+      total: 40,
+      counts: { applied: 38, superseded: 2, failed: 0 },
+    });
+    expect(before).toBeLessThanOrEqual(40);
+    expect(await stage.count(table, 'far-too-long')).toBe(38);
+    expect(await stage.count(table, 'newer')).toBe(2);
+
+    const attempts = await stage.sql<{ n: string; letters: string }>(
+      'SELECT count(*) AS n, count(DISTINCT letter_id) AS letters FROM _cdc_dead_letter_attempts',
+    );
+    expect(attempts).toEqual([{ n: '40', letters: '40' }]);
+
+    // What fails again is the same letter with one more attempt.
+    expect(await redrive(member, '--code', 'NOT_JSON')).toMatchObject({ code: 1, counts: { failed: 5 } });
+    const again = await letters(member, '--code', 'NOT_JSON');
+    expect(again.records.map(({ attempts: tries, status }) => [tries, status])).toEqual(
+      ids(0, 5).map(() => [2, 'pending']),
+    );
+  });
+
+  it('whose bytes are gone everywhere are told of as such', async () => {
+    const table = stageTable('forgotten');
+    await stage.createTarget(table);
+    await stage.createTopic(table.table.topic, 1);
+    const member = await stage.member([table], { deadLetter: { topic: 'forgotten.dlq' } });
+    await member.service.start();
+    await member.service.waitUntilReady();
+    await stage.producer.send({ topic: table.table.topic, messages: [{ key: 'x', value: 'no json' }] });
+    await eventually('the letter', async () =>
+      (await letters(member, '--table', 'shop.forgotten')).total === 1 ? true : undefined,
+    );
+    // The DLQ topic has expired: the source topic still has the record.
+    const admin = stage.kafka.admin();
+    await admin.connect();
+    await admin.deleteTopicRecords({ topic: 'forgotten.dlq', partitions: await ends('forgotten.dlq') });
+    expect(await redrive(member, '--table', 'shop.forgotten')).toMatchObject({ failures: { NOT_JSON: 1 } });
+    await admin.deleteTopicRecords({ topic: table.table.topic, partitions: await ends(table.table.topic) });
+    expect(await redrive(member, '--table', 'shop.forgotten')).toMatchObject({ code: 1, failures: { BYTES_GONE: 1 } });
+    await admin.disconnect();
+
+    async function ends(of: string): Promise<{ partition: number; offset: string }[]> {
+      const offsets = await admin.fetchTopicOffsets(of);
+      return offsets.map(({ partition, high }) => ({ partition, offset: high }));
+    }
+  });
+});
