@@ -75,6 +75,15 @@ export async function lagBehind(postgres: pg.Pool, ranges: readonly LogRange[]):
   }, 0);
 }
 
+/** Rows that wait to be read again from Cassandra, but for those that are due when something expires. */
+async function queuedRereads(postgres: pg.Pool): Promise<number> {
+  const { rows } = await postgres.query<{ queued: number }>(
+    `SELECT count(*)::int AS queued FROM ${TARGET_SCHEMA}._cdc_queue
+     WHERE kind IN ('re-read', 'existence') AND NOT trigger @> '[{"later": true}]'`,
+  );
+  return rows[0]?.queued ?? 0;
+}
+
 /** Writes the markers, waits for them, then for log ends that stand still and positions that have reached them. */
 export async function drain(options: DrainOptions): Promise<DrainResult> {
   const { writer, kafka, postgres, topics, signal, onProgress } = options;
@@ -113,6 +122,18 @@ export async function drain(options: DrainOptions): Promise<DrainResult> {
     { limitMs: left(), everyMs: LOOK_EVERY_MS, signal },
   );
   if (!atRest) return lag > 0 ? `${lag} records were not applied` : 'records kept arriving';
+
+  onProgress('waiting for rows to be read again');
+  let queued = 0;
+  const settled = await waitFor(
+    async () => {
+      await options.assertServing();
+      queued = await queuedRereads(postgres);
+      return queued === 0;
+    },
+    { limitMs: left(), everyMs: LOOK_EVERY_MS, signal },
+  );
+  if (!settled) return `${queued} rows were not read again`;
 
   onProgress('waiting for the last short-lived rows to expire');
   const expired = writer.counts.lastExpiryMs + AFTER_EXPIRY_MS;

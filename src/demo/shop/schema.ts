@@ -6,7 +6,7 @@
  * | orders    | clustering columns in both directions, partial updates, row, range and partition deletes |
  * | sessions  | rows with TTL, some of which expire during the run; a clustering type whose order is not PostgreSQL's |
  * | products  | wide rows: every type that has an exact counterpart, at its extremes |
- * | customers | no clustering columns: updates that null cells, rows made by UPDATE alone, deletes |
+ * | customers | no clustering columns: updates that null cells, rows made by UPDATE alone, deletes; a set and a map whose elements are written one by one, which events tell only a part of |
  */
 
 /** Keyspace of the shop. */
@@ -59,6 +59,6 @@ export const SHOP_DDL: readonly string[] = [
   `CREATE TABLE IF NOT EXISTS ${KEYSPACE}.customers (
      id uuid PRIMARY KEY,
      email text, name text, phone text, city text, points bigint, newsletter boolean, credit decimal,
-     last_seen timestamp, referrer uuid, born date
+     last_seen timestamp, referrer uuid, born date, interests set<text>, labels map<text, int>
    ) WITH cdc = true`,
 ];

@@ -66,6 +66,21 @@ export function update(
   );
 }
 
+/** UPDATE by assignments as CQL writes them, one parameter each: `tags = tags + ?`. */
+export function alter(
+  table: string,
+  key: Readonly<Record<string, unknown>>,
+  changes: Readonly<Record<string, unknown>>,
+  using: { readonly timestampUs?: bigint } = {},
+): Write {
+  const { clause, params } = usingClause(using);
+  return single(`UPDATE ${table}${clause} SET ${Object.keys(changes).join(', ')} WHERE ${conditions(key)}`, [
+    ...params,
+    ...Object.values(changes),
+    ...Object.values(key),
+  ]);
+}
+
 /** DELETE where the columns have these values: a row, or the prefix of a key. */
 export function remove(
   table: string,
