@@ -35,7 +35,7 @@ afterAll(() => rig.close());
 const CONTROL = ['graveyard', 'range_tombstones', 'queue', 'ledger', 'dead_letters', 'gaps'];
 beforeEach(async () => {
   for (const table of tables) await rig.pool.query(`TRUNCATE ${table.targetTable}`);
-  for (const name of CONTROL) await rig.pool.query(`TRUNCATE ${SCHEMA}._cdc_${name}`);
+  for (const name of CONTROL) await rig.pool.query(`TRUNCATE ${SCHEMA}._cdc_${name} CASCADE`);
 });
 
 type Cells = Readonly<Record<string, string | null>>;
