@@ -3,9 +3,11 @@ import { packageVersion } from '../operate/package-version.ts';
 import { demoCommand } from './commands/demo.ts';
 import { dlqCommand } from './commands/dlq.ts';
 import { doctorCommand } from './commands/doctor.ts';
+import { ledgerCommand } from './commands/ledger.ts';
 import { reconcileCommand } from './commands/reconcile.ts';
 import { runCommand } from './commands/run.ts';
 import { schemaCommand } from './commands/schema.ts';
+import { shardsCommand } from './commands/shards.ts';
 import { stackCommand } from './commands/stack.ts';
 
 /** Ways of a command and all below it: errors are thrown, not exited on, and the way to help is shown. */
@@ -24,6 +26,8 @@ export function createProgram(): Command {
     .addCommand(schemaCommand())
     .addCommand(dlqCommand())
     .addCommand(reconcileCommand())
+    .addCommand(shardsCommand())
+    .addCommand(ledgerCommand())
     .addCommand(stackCommand())
     .addCommand(demoCommand());
   throwErrors(program);

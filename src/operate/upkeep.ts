@@ -4,6 +4,7 @@ import type { Configuration } from '../config/index.ts';
 import type { Consumer, KafkaPort } from '../consume/index.ts';
 import type { Clock } from '../shared/clock.ts';
 import { LockstepError, messageOf } from '../shared/errors.ts';
+import { ShardAdmin } from '../target/shard-admin.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
 import { UPKEEP_BACKOFF } from './backoff.ts';
@@ -13,6 +14,7 @@ import type { DependencyBoard } from './readiness.ts';
 import type { StalenessTracker } from './staleness.ts';
 import type { ReadRows } from '../target/index.ts';
 import { countRereads, serveRereads, type RereadBoard } from './rereading.ts';
+import { isStopped } from './shard-view.ts';
 import { repeating } from './repeating.ts';
 import type { Service } from './service.ts';
 import { clearDropped, followGrowth, keepLedger, purgeMemory, sweepExpired } from './target-upkeep.ts';
@@ -21,6 +23,8 @@ import { clearDropped, followGrowth, keepLedger, purgeMemory, sweepExpired } fro
 const CONTACT_EVERY_MS = 5_000;
 const CONTACT_TIMEOUT_MS = 8_000;
 const DEAD_LETTERS_EVERY_MS = 15_000;
+/** A person waits. */
+const REQUESTS_EVERY_MS = 1_000;
 
 /** The parts of a running service that are looked after. */
 export interface RunningParts {
@@ -90,6 +94,29 @@ export function watchCassandra(cassandra: Client, dependencies: DependencyBoard)
   });
 }
 
+/** Takes up what operators ask of this member's shards through the control tables (`lockstep shards resume`). */
+function takeRequests(
+  parts: RunningParts,
+  report: (what: string) => (error: unknown, failures: number) => void,
+): Service {
+  const { consumer, pool, configuration, logger } = parts;
+  const admin = new ShardAdmin(pool, configuration.target.postgres.controlSchema);
+  return repeating('shard-requests', {
+    everyMs: REQUESTS_EVERY_MS,
+    timeoutMs: CONTACT_TIMEOUT_MS,
+    work: async () => {
+      // A shard that works needs no request; asking only for stopped ones costs nothing while all is well.
+      const stopped = consumer.shards().filter(({ state }) => isStopped(state));
+      for (const shard of await admin.takeRequests(stopped)) {
+        logger.info(shard, 'asked to go on');
+        consumer.resume(shard);
+      }
+    },
+    backoff: UPKEEP_BACKOFF,
+    onError: report('looking for requests of operators'),
+  });
+}
+
 /** What must be done again and again: expiry, ledger, purge, growth, the gauge of pending dead letters. */
 export function upkeepOf(parts: RunningParts): readonly Service[] {
   const { pool, metrics, logger, configuration } = parts;
@@ -107,6 +134,7 @@ export function upkeepOf(parts: RunningParts): readonly Service[] {
     purgeMemory(parts, report),
     clearDropped(parts, report),
     followGrowth(parts, report),
+    takeRequests(parts, report),
     ...(parts.readRows === null ? [] : [serveRereads(parts, parts.readRows, report), countRereads(parts, report)]),
     repeating('count-dead-letters', {
       everyMs: DEAD_LETTERS_EVERY_MS,
