@@ -9,6 +9,8 @@ import { createPool, type ReadRows } from '../target/index.ts';
 import { closeAll } from './closing.ts';
 import { decoderOf } from './decoder-of.ts';
 import { createHttpServer } from './http/server.ts';
+import { dlqRoutes } from './http/dlq-routes.ts';
+import { reconciliationRoutes } from './http/reconciliation-routes.ts';
 import { healthRoutes } from './http/health-routes.ts';
 import { listen } from './http/listen.ts';
 import { statusRoutes } from './http/status-routes.ts';
@@ -16,6 +18,7 @@ import { verifyDelivery } from './delivery-windows.ts';
 import { kafkaClientOf } from './kafka-client.ts';
 import type { Logger } from './logger.ts';
 import { createMetrics } from './metrics.ts';
+import { Operations } from './operations.ts';
 import { prepare, type Prepared } from './preparation.ts';
 import { DependencyBoard, type DependencyName } from './readiness.ts';
 import { RereadBoard } from './rereading.ts';
@@ -73,13 +76,19 @@ export async function runService(configuration: Configuration, options: RunServi
   });
   const app = createHttpServer({
     tokens: configuration.api.tokens,
-    routes: [healthRoutes(() => view.readiness(), metrics), statusRoutes(view)],
+    routes: [
+      healthRoutes(() => view.readiness(), metrics),
+      statusRoutes(view, () => operations),
+      dlqRoutes(() => operations),
+      reconciliationRoutes(() => operations),
+    ],
     logger,
   });
   // What has to be closed at the end, whatever of it came about.
   let prepared: Prepared | null = null;
   let deadLetters: DeadLetterSink | null = null;
   let port: KafkaPort | null = null;
+  let operations: Operations | null = null;
   const ended = new AbortController();
   const running = AbortSignal.any([signal, ended.signal]);
   const background: Promise<void>[] = [];
@@ -154,6 +163,7 @@ export async function runService(configuration: Configuration, options: RunServi
         metrics.stream.schemaIgnoredColumns.set({ table }, columns);
       },
     });
+    operations = new Operations({ configuration, prepared, pool, kafka, logger, signal: running });
     view.started(consumer, target.shards);
     const parts: RunningParts = {
       configuration,
@@ -191,6 +201,7 @@ export async function runService(configuration: Configuration, options: RunServi
     await closeAll(
       [
         ['background work', () => Promise.all(background)],
+        ['redrives', () => operations?.close()],
         ['dead letters', () => deadLetters?.close()],
         ['Kafka', () => port?.close()],
         ['Cassandra', () => prepared?.cassandra?.shutdown()],

@@ -64,6 +64,15 @@ function codeOf(state: string | undefined): string {
 }
 
 /**
+ * PostgreSQL's DETAIL without values: reasons are logged and shown to people who may not see them, and the record itself
+ * has them (`lockstep dlq show`). A failing row is left out, of keys the columns stay.
+ */
+function detailOf({ detail }: PostgresFault): string {
+  if (detail === undefined || detail.startsWith('Failing row contains')) return '';
+  return `; ${detail.replace(/^Key \((.*?)\)=\(.*\) /s, 'Key ($1) ')}`;
+}
+
+/**
  * Turns whatever `pg` threw into a LockstepError whose kind decides what happens next. By SQLSTATE and socket code, never
  * by message text. `control` = the statement touched only `_cdc_*`: its integrity errors are faults of the place, not of a row.
  */
@@ -84,13 +93,10 @@ export function classifyPostgresError(error: unknown, action: string, control = 
   if (control && kind === 'row') kind = 'batch';
   const where = [fault.table, fault.column, fault.constraint].filter((part) => part !== undefined).join('.');
   const remedy = state === undefined ? undefined : REMEDY[state];
-  return new LockstepError(
-    `${action}: ${messageOf(error)}${where === '' ? '' : ` (${where})`}${fault.detail === undefined ? '' : `; ${fault.detail}`}`,
-    {
-      code: codeOf(state),
-      kind,
-      cause: error,
-      ...(remedy === undefined ? {} : { remedy }),
-    },
-  );
+  return new LockstepError(`${action}: ${messageOf(error)}${where === '' ? '' : ` (${where})`}${detailOf(fault)}`, {
+    code: codeOf(state),
+    kind,
+    cause: error,
+    ...(remedy === undefined ? {} : { remedy }),
+  });
 }

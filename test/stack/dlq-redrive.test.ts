@@ -12,6 +12,11 @@ afterAll(() => stage.close());
 
 const ids = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
 
+const TOKENS = [
+  { name: 'reader', token: 'reader-token-0123456789abcdef', scopes: ['read'] },
+  { name: 'operator', token: 'operator-token-0123456789abcdef', scopes: ['read', 'operate'] },
+];
+
 interface Redriven {
   readonly job_id: string;
   readonly status: string;
@@ -44,7 +49,11 @@ describe('dead letters', () => {
     await stage.createTarget(table);
     await stage.sql(`ALTER TABLE ${targetTable} ADD CONSTRAINT short CHECK (length(v) < 12)`);
     await stage.createTopic(topic, 1);
-    const member = await stage.member([table], { deadLetter: { breaker: { maxRatio: 1, minRecords: 100_000 } } });
+    const member = await stage.member([table], {
+      deadLetter: { breaker: { maxRatio: 1, minRecords: 100_000 } },
+      tables: [{ ...table.mapping, columns: { v: { sensitive: true } } }],
+      api: { tokens: TOKENS },
+    });
     await member.service.start();
     await member.service.waitUntilReady();
 
@@ -125,6 +134,28 @@ describe('dead letters', () => {
       'SELECT count(*) AS n, count(DISTINCT letter_id) AS letters FROM _cdc_dead_letter_attempts',
     );
     expect(attempts).toEqual([{ n: '40', letters: '40' }]);
+
+    // The same over HTTP: masked for those who only look, and a job that is followed.
+    const one = await stage.http(member, 'reader', `/dlq/records/${sample?.id ?? ''}`);
+    expect(one).toMatchObject({ status: 200, body: { status: 'redriven', history: [{ job_id: job.id }] } });
+    expect(JSON.stringify(one.body)).not.toContain('far-too-long-2');
+    expect(JSON.stringify((await stage.http(member, 'operator', `/dlq/records/${sample?.id ?? ''}`)).body)).toContain(
+      'far-too-long',
+    );
+    const filter = `?source_offsets=${topic}:0:100-139&status=redriven&limit=1`;
+    expect(await stage.http(member, 'reader', `/dlq/records${filter}`)).toMatchObject({
+      status: 200,
+      body: { total: 40, limit: 1 },
+    });
+    expect((await stage.http(member, 'reader', '/dlq/redrive', { filter: {} })).status).toBe(403);
+    const begun = await stage.http(member, 'operator', '/dlq/redrive', { filter: { code: 'NOT_JSON' }, dry_run: true });
+    expect(begun).toMatchObject({ status: 202, body: { status: 'RUNNING', total: 5, dry_run: true } });
+    const { job_id: jobId } = begun.body as { job_id: string };
+    const ended = await eventually('the job to end', async () => {
+      const { body } = await stage.http(member, 'reader', `/jobs/${jobId}`);
+      return (body as { status: string }).status === 'RUNNING' ? undefined : body;
+    });
+    expect(ended).toMatchObject({ status: 'COMPLETED', counts: { failed: 5 }, failures: { NOT_JSON: 5 } });
 
     // What fails again is the same letter with one more attempt.
     expect(await redrive(member, '--code', 'NOT_JSON')).toMatchObject({ code: 1, counts: { failed: 5 } });

@@ -73,6 +73,7 @@ export function stageTable(name: string): StageTable {
 export interface Member {
   readonly service: LockstepService;
   readonly configurationFile: string;
+  readonly apiPort: number;
   ready(): Promise<ReadyAnswer>;
 }
 
@@ -172,6 +173,17 @@ export class ServiceStage {
     this.#writeTime = BigInt(ms) * 1000n;
   }
 
+  /** A request to a member's API with the token `<name>-token-0123456789abcdef`; with a body it is a POST. */
+  async http(member: Member, name: string, path: string, body?: unknown): Promise<{ status: number; body: unknown }> {
+    const headers = { authorization: `Bearer ${name}-token-0123456789abcdef`, 'content-type': 'application/json' };
+    const response = await fetch(`http://127.0.0.1:${member.apiPort}${path}`, {
+      headers,
+      signal: AbortSignal.timeout(30_000),
+      ...(body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) }),
+    });
+    return { status: response.status, body: await response.json() };
+  }
+
   /** Starts a command and leaves it running. */
   begin(member: Member, ...args: readonly string[]): ChildProcess {
     return spawn(process.execPath, [MAIN_FILE, ...args, '-c', member.configurationFile], { stdio: 'ignore' });
@@ -208,14 +220,15 @@ export class ServiceStage {
         kafka: { brokers: this.#stack.endpoints().kafka.brokers, groupId: 'stage', sessionTimeout: '6s' },
         target: { postgres: { url: this.#stack.endpoints().postgres.url } },
         tables: tables.map(({ mapping }) => mapping),
-        api: { host: '127.0.0.1', port: apiPort },
         ...more,
+        api: { host: '127.0.0.1', port: apiPort, ...(more['api'] as object | undefined) },
       }),
     );
     const service = new LockstepService({ configurationFile, logFile: join(this.#dir, `${name}.log`), apiPort });
     const member: Member = {
       service,
       configurationFile,
+      apiPort,
       async ready() {
         const response = await fetch(`http://127.0.0.1:${apiPort}/health/ready`, {
           signal: AbortSignal.timeout(2_000),

@@ -1,6 +1,5 @@
 import CliTable from 'cli-table3';
 import { Command, Option } from 'commander';
-import type { TableMapping } from '../../catalog/table-mapping.ts';
 import { DEFAULT_CONFIGURATION_FILE, loadConfiguration, type Configuration } from '../../config/index.ts';
 import type { IndexedLetter, LetterIndex, LetterStats } from '../../deadletter/letter-index.ts';
 import { LockstepError } from '../../shared/errors.ts';
@@ -117,12 +116,6 @@ export function dlqStatsCommand(): Command {
   );
 }
 
-/** Columns of a table whose values are masked. */
-function sensitiveColumns(mappings: readonly TableMapping[], table: string | null): ReadonlySet<string> {
-  const mapping = mappings.find(({ source }) => source === table);
-  return new Set(Object.entries(mapping?.columns ?? {}).flatMap(([name, column]) => (column.sensitive ? [name] : [])));
-}
-
 interface ShowOptions {
   readonly config?: string;
   readonly json?: true;
@@ -142,13 +135,14 @@ async function show(id: bigint, options: ShowOptions): Promise<void> {
     const { kafkaClientOf } = await import('../../operate/kafka-client.ts');
     const { createLogger } = await import('../../operate/logger.ts');
     const { LetterBytes } = await import('../../consume/letter-bytes.ts');
+    const { sensitiveColumnsOf } = await import('../../operate/operations.ts');
     const { payloadOf } = await import('../../operate/redrive/payload.ts');
     const { attemptDocument, letterDocument } = await import('../../operate/redrive/letter-document.ts');
     const kafka = kafkaClientOf(configuration.kafka, createLogger({ level: 'error' }));
     const bytes = new LetterBytes(kafka, configuration.deadLetter.topic);
     const record = (await bytes.read([letter], AbortSignal.timeout(60_000))).get(letter.id) ?? null;
     const sensitive =
-      options.unmask === true ? new Set<string>() : sensitiveColumns(configuration.tables, letter.table);
+      options.unmask === true ? new Set<string>() : sensitiveColumnsOf(configuration.tables, letter.table);
     const payload = record === null ? null : payloadOf(record.value, letter.path, sensitive);
     const attempts = await index.attempts(letter.id);
     if (options.json === true) {

@@ -1,6 +1,7 @@
 import CliTable from 'cli-table3';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { DEFAULT_CONFIGURATION_FILE, loadConfiguration } from '../../config/index.ts';
+import { windowDocument } from '../../operate/window-document.ts';
 import { createPool } from '../../target/index.ts';
 import { WindowStore, type WindowRow } from '../../target/window-store.ts';
 import { EXIT } from '../exit-code.ts';
@@ -27,28 +28,6 @@ function wholeNumber(text: string): number {
   const value = Number(text);
   if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('expected a whole number from 1');
   return value;
-}
-
-/** A window as machines read it: the fields of `GET /reconciliation/windows`. */
-function windowDocument(row: WindowRow): Record<string, unknown> {
-  return {
-    table: row.table,
-    start: new Date(row.startMs).toISOString(),
-    end: new Date(row.endMs).toISOString(),
-    verdict: row.verdict,
-    reason: row.reason,
-    changelog: row.changelog,
-    processed: row.processed,
-    filtered: row.filtered,
-    dead_lettered: row.deadLettered,
-    missing: row.missing,
-    unexpected: row.unexpected,
-    late: row.late,
-    replayed: row.replayed,
-    reopened: row.reopened,
-    rounds: row.rounds,
-    verified_at: row.verifiedAt.toISOString(),
-  };
 }
 
 function print(rows: readonly WindowRow[]): void {

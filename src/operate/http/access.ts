@@ -36,10 +36,10 @@ export class AccessControl {
   }
 
   /**
-   * The caller behind an `Authorization` header that may use `scope`.
-   * @throws {HttpProblem} 401 without a known token, 403 without the scope.
+   * The caller behind an `Authorization` header.
+   * @throws {HttpProblem} 401 without a known token.
    */
-  require(scope: Scope, authorization: string | undefined): Caller {
+  identify(authorization: string | undefined): Caller {
     const remedy = 'Send "Authorization: Bearer TOKEN" with a token of api.tokens in the configuration.';
     const given = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
     if (given === undefined) throw new HttpProblem(401, 'UNAUTHENTICATED', 'This needs a bearer token.', remedy);
@@ -47,6 +47,15 @@ export class AccessControl {
     let caller: Caller | undefined;
     for (const token of this.#tokens) if (timingSafeEqual(token.digest, givenDigest)) caller = token.caller;
     if (caller === undefined) throw new HttpProblem(401, 'UNAUTHENTICATED', 'The bearer token is not known.', remedy);
+    return caller;
+  }
+
+  /**
+   * The caller behind an `Authorization` header that may use `scope`.
+   * @throws {HttpProblem} 401 without a known token, 403 without the scope.
+   */
+  require(scope: Scope, authorization: string | undefined): Caller {
+    const caller = this.identify(authorization);
     if (!caller.scopes.has(scope)) {
       throw new HttpProblem(
         403,

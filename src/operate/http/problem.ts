@@ -6,6 +6,13 @@ export interface Problem {
   readonly detail: string;
   readonly code: string;
   readonly remedy?: string;
+  /** What is wrong with the request, place by place (JSON pointers). */
+  readonly errors?: readonly FieldError[];
+}
+
+export interface FieldError {
+  readonly pointer: string;
+  readonly detail: string;
 }
 
 /** Media type of problem documents. */
@@ -30,13 +37,15 @@ export class HttpProblem extends Error {
   readonly status: number;
   readonly code: string;
   readonly remedy: string | undefined;
+  readonly errors: readonly FieldError[];
 
-  constructor(status: number, code: string, detail: string, remedy?: string) {
+  constructor(status: number, code: string, detail: string, remedy?: string, errors: readonly FieldError[] = []) {
     super(detail);
     this.name = 'HttpProblem';
     this.status = status;
     this.code = code;
     this.remedy = remedy;
+    this.errors = errors;
   }
 }
 
@@ -49,5 +58,6 @@ export function problemDocument(problem: HttpProblem): Problem {
     detail: problem.message,
     code: problem.code,
     ...(problem.remedy === undefined ? {} : { remedy: problem.remedy }),
+    ...(problem.errors.length === 0 ? {} : { errors: problem.errors }),
   };
 }

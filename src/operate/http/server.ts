@@ -1,5 +1,14 @@
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
+import {
+  hasZodFastifySchemaValidationErrors,
+  jsonSchemaTransform,
+  serializerCompiler,
+  validatorCompiler,
+} from 'fastify-type-provider-zod';
 import { messageOf } from '../../shared/errors.ts';
+import { packageVersion } from '../package-version.ts';
 import type { Logger } from '../logger.ts';
 import { AccessControl, type AccessToken, type Caller, type Scope } from './access.ts';
 import { HttpProblem, PROBLEM_TYPE, problemDocument } from './problem.ts';
@@ -24,11 +33,24 @@ export interface HttpServerOptions {
 /** What a thrown thing answers: our own problems as they are, fastify's by their status, anything else as 500. */
 function asProblem(error: unknown): HttpProblem {
   if (error instanceof HttpProblem) return error;
+  if (hasZodFastifySchemaValidationErrors(error)) {
+    const errors = error.validation.map(({ instancePath, message }) => ({
+      pointer: instancePath === '' ? '/' : instancePath,
+      detail: message ?? 'not as the contract says',
+    }));
+    const detail = errors.map(({ pointer, detail: what }) => `${pointer}: ${what}`).join('; ');
+    return new HttpProblem(400, 'INVALID_REQUEST', detail, '/openapi.json has the contract, /docs shows it.', errors);
+  }
   const { statusCode } = error as { statusCode?: unknown };
   if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500) {
     return new HttpProblem(statusCode, 'BAD_REQUEST', messageOf(error));
   }
   return new HttpProblem(500, 'INTERNAL', 'The request failed here.', 'The log of the service has the reason.');
+}
+
+/** For routes that need what is not there yet. */
+export function notStarted(): never {
+  throw new HttpProblem(503, 'STARTING', 'The service is still starting.', '/health/ready says what it waits for.');
 }
 
 /** The HTTP server without a socket: `listen` gives it one, tests call `inject`. */
@@ -57,6 +79,31 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
     logger.debug({ ...fields, ms: Math.round(reply.elapsedTime) }, 'request');
   });
   const guard: Guard = (scope, request) => access.require(scope, request.headers.authorization);
-  for (const addRoutes of options.routes) addRoutes(app, guard);
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+  // The document is made from the routes' own schemas, so contract and code can't drift. It needs no token: a page in a
+  // browser could not send one, and it says nothing about this installation.
+  void app.register(swagger, {
+    openapi: {
+      info: {
+        title: 'Lockstep',
+        version: packageVersion(),
+        description: 'Operating a Lockstep service. Errors are RFC 9457 problem documents.',
+      },
+      components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } },
+    },
+    transform: jsonSchemaTransform,
+  });
+  void app.register(swaggerUi, { routePrefix: '/docs', uiConfig: { docExpansion: 'list' } });
+  void app.register((instance, _options, done) => {
+    // Before anything is made of a request: a stranger learns nothing of what is wrong with it.
+    instance.addHook('onRequest', (request, _reply, next) => {
+      if (request.routeOptions.schema?.security !== undefined) access.identify(request.headers.authorization);
+      next();
+    });
+    for (const addRoutes of options.routes) addRoutes(instance, guard);
+    instance.get('/openapi.json', { schema: { hide: true } }, async (_request, reply) => reply.send(app.swagger()));
+    done();
+  });
   return app;
 }

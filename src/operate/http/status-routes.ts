@@ -1,7 +1,11 @@
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import { z } from 'zod';
 import { messageOf } from '../../shared/errors.ts';
+import type { Operations } from '../operations.ts';
 import type { ShardView } from '../shard-view.ts';
+import { bigintText, problems, security, time } from './contract.ts';
 import { HttpProblem } from './problem.ts';
-import type { RouteGroup } from './server.ts';
+import { notStarted, type RouteGroup } from './server.ts';
 
 /** One table in `/status`. */
 export interface TableStatus {
@@ -39,33 +43,110 @@ export interface StatusSource {
   shards(): Promise<readonly ShardView[] | null>;
 }
 
-/** `/status` and `/shards`, scope `read`. */
-export function statusRoutes(source: StatusSource): RouteGroup {
-  return (app, guard) => {
-    app.get('/status', async (request, reply) => {
-      guard('read', request);
-      return reply.send(source.status());
-    });
+const dependency = z.object({ state: z.string(), reason: z.string().nullable() });
 
-    app.get('/shards', async (request, reply) => {
-      guard('read', request);
-      const shards = await source.shards().catch((error: unknown) => {
-        throw new HttpProblem(
-          503,
-          'POSITIONS_UNREADABLE',
-          messageOf(error),
-          'Positions are in PostgreSQL: see /health/ready.',
-        );
-      });
-      if (shards === null) {
-        throw new HttpProblem(
-          503,
-          'STARTING',
-          'The service is still starting.',
-          '/health/ready says what it waits for.',
-        );
-      }
-      return reply.send({ shards });
-    });
+const statusDocument = z.object({
+  status: z.enum(['starting', 'running', 'stopping']),
+  version: z.string(),
+  member: z.string(),
+  started_at: time,
+  uptime_seconds: z.number(),
+  group: z.object({ id: z.string(), state: z.string() }),
+  dependencies: z.record(z.string(), dependency),
+  tables: z.array(
+    z.object({
+      table: z.string(),
+      topic: z.string(),
+      target: z.string(),
+      shards: z.number(),
+      stopped_shards: z.number(),
+      backlog: z.string(),
+      staleness_seconds: z.number(),
+      rereads_queued: z.number(),
+      reread_oldest_seconds: z.number(),
+    }),
+  ),
+});
+
+const shardDocument = z.object({
+  topic: z.string(),
+  partition: z.number(),
+  incarnation: z.number(),
+  table: z.string().nullable(),
+  state: z.string(),
+  reason: z.string().nullable(),
+  next_offset: bigintText,
+  log_end: bigintText.nullable(),
+  lag: bigintText.nullable(),
+  owner: z.string().nullable(),
+  epoch: bigintText,
+  here: z.boolean().describe('Whether this member works on it; only then are log end, lag and reason known here.'),
+});
+
+const shardParams = z.object({ topic: z.string(), partition: z.coerce.number().int().min(0) });
+
+/** `/status` and `/shards`, scope `read`; resuming a stopped shard, scope `operate`. */
+export function statusRoutes(source: StatusSource, operations: () => Operations | null = () => null): RouteGroup {
+  return (plain, guard) => {
+    const app = plain.withTypeProvider<ZodTypeProvider>();
+    app.get(
+      '/status',
+      {
+        schema: {
+          summary: 'What this member does',
+          tags: ['status'],
+          security,
+          response: { 200: statusDocument, ...problems },
+        },
+      },
+      async (request) => {
+        guard('read', request);
+        return source.status() as z.output<typeof statusDocument>;
+      },
+    );
+
+    app.get(
+      '/shards',
+      {
+        schema: {
+          summary: 'Positions, owners and states of all shards',
+          tags: ['status'],
+          security,
+          response: { 200: z.object({ shards: z.array(shardDocument) }), ...problems },
+        },
+      },
+      async (request) => {
+        guard('read', request);
+        const shards = await source.shards().catch((error: unknown) => {
+          throw new HttpProblem(
+            503,
+            'POSITIONS_UNREADABLE',
+            messageOf(error),
+            'Positions are in PostgreSQL: see /health/ready.',
+          );
+        });
+        return { shards: [...(shards ?? notStarted())] };
+      },
+    );
+
+    app.post(
+      '/shards/:topic/:partition/resume',
+      {
+        schema: {
+          summary: 'Ask the owner of a stopped shard to try again now',
+          tags: ['status'],
+          security,
+          params: shardParams,
+          response: { 202: z.object({ topic: z.string(), partition: z.number() }), ...problems },
+        },
+      },
+      async (request, reply) => {
+        guard('operate', request);
+        const { topic, partition } = request.params;
+        const asked = await (operations() ?? notStarted()).shards.requestResume(topic, partition);
+        if (asked === 0) throw new HttpProblem(404, 'SHARD_UNKNOWN', `There is no shard ${topic}/${partition}.`);
+        return reply.code(202).send({ topic, partition });
+      },
+    );
   };
 }

@@ -26,9 +26,14 @@ export const filterSchema = z.strictObject({
 
 export type FilterDocument = z.input<typeof filterSchema>;
 
-/** The filter of a document that `filterDocument` made or the schema let pass. */
+/** The filter of a document that `filterDocument` made. */
 export function filterFrom(document: unknown): LetterFilter {
-  const { from, to, source_offsets: sourceOffsets, table, reason, code, status, id } = filterSchema.parse(document);
+  return filterOf(filterSchema.parse(document));
+}
+
+/** The filter that the schema has read out of a request. */
+export function filterOf(parsed: z.output<typeof filterSchema>): LetterFilter {
+  const { from, to, source_offsets: sourceOffsets, table, reason, code, status, id } = parsed;
   return {
     ...(table === undefined ? {} : { table }),
     ...(reason === undefined ? {} : { reason }),

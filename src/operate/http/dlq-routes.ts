@@ -1,0 +1,252 @@
+import { z } from 'zod';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import { LETTER_STATUSES } from '../../deadletter/letter-filter.ts';
+import { filterOf, filterSchema } from '../redrive/filter-document.ts';
+import { attemptDocument, letterDocument, statsDocument } from '../redrive/letter-document.ts';
+import { payloadOf } from '../redrive/payload.ts';
+import { progressOf, type RedriveProgress } from '../redrive/redrive-job.ts';
+import type { Operations } from '../operations.ts';
+import { bigintText, page, problems, security, time } from './contract.ts';
+import { HttpProblem } from './problem.ts';
+import { notStarted, type RouteGroup } from './server.ts';
+
+const letter = z.object({
+  id: bigintText,
+  table: z.string().nullable(),
+  topic: z.string(),
+  incarnation: z.number().int(),
+  partition: z.number().int(),
+  offset: bigintText,
+  code: z.string(),
+  reason: z.string(),
+  path: z.string(),
+  change_id: z.string().nullable(),
+  row_key: z.string().nullable(),
+  status: z.enum(LETTER_STATUSES),
+  attempts: z.number().int(),
+  value_bytes: z.number().int(),
+  record_time: time,
+  first_failed_at: time,
+  last_failed_at: time,
+  resolved_at: time.nullable(),
+});
+
+const attempt = z.object({
+  at: time,
+  job_id: z.string(),
+  outcome: z.enum(['applied', 'superseded', 'queued', 'failed']),
+  code: z.string().nullable(),
+  reason: z.string().nullable(),
+});
+
+const letterWithRecord = letter.extend({
+  payload: z.string().nullable().describe('JSON text, or base64; null where the record is gone.'),
+  payload_encoding: z.enum(['json', 'base64', 'null']).nullable(),
+  cause: z.string().nullable().describe('The value at `path`, as JSON text.'),
+  history: z.array(attempt),
+});
+
+const stats = z.object({
+  total: z.number().int(),
+  groups: z.array(
+    z.object({
+      table: z.string().nullable(),
+      code: z.string(),
+      status: z.enum(LETTER_STATUSES),
+      count: z.number().int(),
+      first_failed_at: time,
+      last_failed_at: time,
+      sample_id: bigintText,
+      sample_reason: z.string(),
+    }),
+  ),
+  hours: z.array(z.object({ hour: time, count: z.number().int() })),
+});
+
+const job = z.object({
+  job_id: z.string(),
+  kind: z.string(),
+  status: z.enum(['RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED']),
+  dry_run: z.boolean(),
+  total: z.number().int(),
+  done: z.number().int(),
+  counts: z.record(z.string(), z.number().int()),
+  failures: z.record(z.string(), z.number().int()),
+  error: z.string().nullable(),
+});
+
+function jobDocument(progress: RedriveProgress): z.output<typeof job> {
+  const { jobId, dryRun, status, total, done, counts, failures, error } = progress;
+  return {
+    job_id: jobId,
+    kind: 'redrive',
+    status,
+    dry_run: dryRun,
+    total,
+    done,
+    counts,
+    failures: { ...failures },
+    error,
+  };
+}
+
+const redriveBody = z.strictObject({
+  filter: filterSchema
+    .prefault({})
+    .describe('Which letters; as in the query of GET /dlq/records. Pending ones by default.'),
+  dry_run: z.boolean().default(false).describe('Tell what would happen; write nothing.'),
+  rate: z.number().int().min(1).nullable().default(null).describe('Letters a second at most.'),
+  limit: z.number().int().min(1).nullable().default(null).describe('Letters at most.'),
+});
+
+const RECORD_LIMIT_MS = 60_000;
+const idParam = z.object({ id: z.string().regex(/^\d{1,18}$/) });
+const jobParam = z.object({ id: z.uuid() });
+
+/** Dead letters and the jobs that redrive them. */
+export function dlqRoutes(source: () => Operations | null): RouteGroup {
+  const operations = (): Operations => source() ?? notStarted();
+  return (plain, guard) => {
+    const app = plain.withTypeProvider<ZodTypeProvider>();
+
+    app.get(
+      '/dlq/records',
+      {
+        schema: {
+          summary: 'The newest dead letters',
+          tags: ['dead letters'],
+          security,
+          querystring: filterSchema.extend(page),
+          response: {
+            200: z.object({ records: z.array(letter), total: z.number(), limit: z.number(), offset: z.number() }),
+            ...problems,
+          },
+        },
+      },
+      async (request) => {
+        guard('read', request);
+        const { limit, offset, ...rest } = request.query;
+        const filter = filterOf(rest);
+        const { letters } = operations();
+        const [records, total] = [await letters.newest(filter, limit, offset), await letters.count(filter)];
+        return { records: records.map(letterDocument) as z.output<typeof letter>[], total, limit, offset };
+      },
+    );
+
+    app.get(
+      '/dlq/stats',
+      {
+        schema: {
+          summary: 'Dead letters by table, code and hour',
+          tags: ['dead letters'],
+          security,
+          querystring: filterSchema,
+          response: { 200: stats, ...problems },
+        },
+      },
+      async (request) => {
+        guard('read', request);
+        return statsDocument(await operations().letters.stats(filterOf(request.query))) as z.output<typeof stats>;
+      },
+    );
+
+    app.get(
+      '/dlq/records/:id',
+      {
+        schema: {
+          summary: 'One dead letter with its record and its history',
+          description: 'Columns that are marked as sensitive are masked unless the token has the scope `operate`.',
+          tags: ['dead letters'],
+          security,
+          params: idParam,
+          response: { 200: letterWithRecord, ...problems },
+        },
+      },
+      async (request) => {
+        const caller = guard('read', request);
+        const { letters, bytes } = operations();
+        const [found] = await letters.page({ id: BigInt(request.params.id) }, 0n, 1);
+        if (found === undefined) {
+          throw new HttpProblem(404, 'LETTER_UNKNOWN', `There is no dead letter ${request.params.id}.`);
+        }
+        const record = (await bytes.read([found], AbortSignal.timeout(RECORD_LIMIT_MS))).get(found.id) ?? null;
+        const sensitive = caller.scopes.has('operate') ? new Set<string>() : operations().sensitiveColumns(found.table);
+        const payload = record === null ? null : payloadOf(record.value, found.path, sensitive);
+        const history = await letters.attempts(found.id);
+        return {
+          ...(letterDocument(found) as z.output<typeof letter>),
+          payload: payload?.text ?? null,
+          payload_encoding: payload?.encoding ?? null,
+          cause: payload?.cause ?? null,
+          history: history.map(attemptDocument) as z.output<typeof attempt>[],
+        };
+      },
+    );
+
+    app.post(
+      '/dlq/redrive',
+      {
+        schema: {
+          summary: 'Send dead letters through the door again',
+          tags: ['dead letters'],
+          security,
+          body: redriveBody,
+          response: { 202: job, ...problems },
+        },
+      },
+      async (request, reply) => {
+        const caller = guard('operate', request);
+        const { filter, dry_run: dryRun, rate, limit } = request.body;
+        const progress = await operations().redrive({
+          filter: filterOf(filter),
+          dryRun,
+          limit,
+          ratePerSecond: rate,
+          requestedBy: caller.name,
+        });
+        return reply.code(202).send(jobDocument(progress));
+      },
+    );
+
+    app.get(
+      '/jobs/:id',
+      {
+        schema: {
+          summary: 'Progress of a job',
+          tags: ['jobs'],
+          security,
+          params: jobParam,
+          response: { 200: job, ...problems },
+        },
+      },
+      async (request) => {
+        guard('read', request);
+        const found = await operations().jobs.load(request.params.id);
+        if (found === null) throw new HttpProblem(404, 'JOB_UNKNOWN', `There is no job ${request.params.id}.`);
+        return jobDocument(progressOf(found));
+      },
+    );
+
+    app.post(
+      '/jobs/:id/cancel',
+      {
+        schema: {
+          summary: 'End a job',
+          tags: ['jobs'],
+          security,
+          params: jobParam,
+          response: { 200: job, ...problems },
+        },
+      },
+      async (request) => {
+        guard('operate', request);
+        const { jobs } = operations();
+        await jobs.finish(request.params.id, 'CANCELLED', null);
+        const found = await jobs.load(request.params.id);
+        if (found === null) throw new HttpProblem(404, 'JOB_UNKNOWN', `There is no job ${request.params.id}.`);
+        if (found.status !== 'CANCELLED') throw new HttpProblem(409, 'JOB_ENDED', `The job is ${found.status}.`);
+        return jobDocument(progressOf(found));
+      },
+    );
+  };
+}

@@ -1,0 +1,98 @@
+/** What operators ask of a running service beyond looking at it: dead letters, redrives, windows, stopped shards. */
+import type { Kafka } from 'kafkajs';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Pool } from 'pg';
+import type { TableMapping } from '../catalog/table-mapping.ts';
+import type { Configuration } from '../config/index.ts';
+import { LetterBytes } from '../consume/letter-bytes.ts';
+import { LetterIndex } from '../deadletter/letter-index.ts';
+import { JobStore } from '../target/job-store.ts';
+import { ShardAdmin } from '../target/shard-admin.ts';
+import { WindowStore } from '../target/window-store.ts';
+import { decoderOf } from './decoder-of.ts';
+import type { Logger } from './logger.ts';
+import type { Prepared } from './preparation.ts';
+import { beginRedrive, progressOf, RedriveRun, type RedriveParts, type RedriveRequest } from './redrive/redrive-job.ts';
+import type { RedriveProgress } from './redrive/redrive-job.ts';
+
+export interface OperationsOptions {
+  readonly configuration: Configuration;
+  readonly prepared: Prepared;
+  readonly pool: Pool;
+  readonly kafka: Kafka;
+  readonly logger: Logger;
+  /** Ends redrives between two letters; they can be resumed. */
+  readonly signal: AbortSignal;
+}
+
+export class Operations {
+  readonly letters: LetterIndex;
+  readonly bytes: LetterBytes;
+  readonly jobs: JobStore;
+  readonly windows: WindowStore;
+  readonly shards: ShardAdmin;
+  readonly #options: OperationsOptions;
+  readonly #running = new Set<Promise<unknown>>();
+
+  constructor(options: OperationsOptions) {
+    const { pool, kafka, configuration } = options;
+    const { controlSchema } = configuration.target.postgres;
+    this.#options = options;
+    this.letters = new LetterIndex(pool, controlSchema);
+    this.bytes = new LetterBytes(kafka, configuration.deadLetter.topic);
+    this.jobs = new JobStore(pool, controlSchema);
+    this.windows = new WindowStore(pool, controlSchema);
+    this.shards = new ShardAdmin(pool, controlSchema);
+  }
+
+  /** Columns of a table whose values are masked. */
+  sensitiveColumns(table: string | null): ReadonlySet<string> {
+    return sensitiveColumnsOf(this.#options.configuration.tables, table);
+  }
+
+  /** Begins a redrive and works on it in the background. */
+  async redrive(request: RedriveRequest): Promise<RedriveProgress> {
+    const { signal, logger } = this.#options;
+    const parts = this.#redriveParts();
+    const job = await beginRedrive(parts, request);
+    const run = new RedriveRun(parts, job, () => undefined)
+      .run(signal)
+      .then(
+        ({ status, counts, error }) => {
+          logger.info({ job: job.id, status, ...counts, error }, 'redrive ended');
+        },
+        (error: unknown) => {
+          // The job's own row could not be written: it counts as silent and can be resumed.
+          logger.error({ job: job.id, err: error }, 'redrive lost its database');
+        },
+      )
+      .finally(() => this.#running.delete(run));
+    this.#running.add(run);
+    return progressOf(job);
+  }
+
+  /** Resolves when what runs has ended; the signal has been aborted before. */
+  async close(): Promise<void> {
+    await Promise.allSettled(this.#running);
+  }
+
+  #redriveParts(): RedriveParts {
+    const { prepared } = this.#options;
+    const decoders = new Map(prepared.target.tables.map(({ table }) => [table.name, decoderOf(table)]));
+    return {
+      index: this.letters,
+      jobs: this.jobs,
+      door: prepared.target.outside,
+      read: (letters, signal) => this.bytes.read(letters, signal),
+      decoderOf: (table) => decoders.get(table) ?? null,
+      elapsedMs: () => performance.now(),
+      pause: (ms, signal) => delay(ms, undefined, { signal }).catch(() => undefined),
+    };
+  }
+}
+
+/** Columns of a table that the configuration marks as sensitive. */
+export function sensitiveColumnsOf(mappings: readonly TableMapping[], table: string | null): ReadonlySet<string> {
+  const mapping = mappings.find(({ source }) => source === table);
+  return new Set(Object.entries(mapping?.columns ?? {}).flatMap(([name, column]) => (column.sensitive ? [name] : [])));
+}
