@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { format, resolveConfig } from 'prettier';
 import { configurationReference, publishedSchema } from '../src/config/reference.ts';
 import { METRIC_SECTIONS } from '../src/operate/metric-definitions.ts';
+import { errorCodesPage } from './error-codes.ts';
 import { metricReference } from '../src/operate/metric-reference.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -12,5 +13,6 @@ const schemaFile = join(root, 'lockstep.schema.json');
 const style = await resolveConfig(schemaFile);
 
 writeFileSync(join(root, 'docs', 'configuration.md'), configurationReference());
+writeFileSync(join(root, 'docs', 'error-codes.md'), errorCodesPage(root));
 writeFileSync(join(root, 'docs', 'metrics.md'), metricReference(METRIC_SECTIONS));
 writeFileSync(schemaFile, await format(JSON.stringify(publishedSchema()), { ...style, parser: 'json' }));

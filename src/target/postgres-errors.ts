@@ -22,7 +22,7 @@ const CONNECTION_CODES = new Set([
 ]);
 
 /** Exact SQLSTATEs that differ from their class (DESIGN §5, "Errors"). */
-const BY_STATE: Readonly<Record<string, ErrorKind>> = {
+export const BY_STATE: Readonly<Record<string, ErrorKind>> = {
   '40001': 'transient', // serialization_failure
   '40P01': 'transient', // deadlock_detected
   '55P03': 'transient', // lock_not_available (lock_timeout)
@@ -38,14 +38,14 @@ const BY_STATE: Readonly<Record<string, ErrorKind>> = {
 };
 
 /** SQLSTATE classes. What is in neither table is `batch`: nothing is dead-lettered by guess. */
-const BY_CLASS: Readonly<Record<string, ErrorKind>> = {
+export const BY_CLASS: Readonly<Record<string, ErrorKind>> = {
   '08': 'transient', // connection exceptions
   '57': 'transient', // operator intervention: shutting down, starting up
   '22': 'row', // data exceptions
   '23': 'row', // integrity constraint violations
 };
 
-const REMEDY: Readonly<Record<string, string>> = {
+export const REMEDY: Readonly<Record<string, string>> = {
   '42P01': 'create the target table: `lockstep schema apply`',
   '42703': 'add the column to the target: `lockstep schema plan` shows the statement',
   '42501': 'grant the privilege; `lockstep doctor` lists what is missing',
