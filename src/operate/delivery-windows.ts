@@ -6,12 +6,16 @@ import { unprovenReason, type BarrierFacts } from '../reconcile/delivery/barrier
 import type { Changelog } from '../reconcile/delivery/changelog.ts';
 import { kafkaChangelog } from '../reconcile/delivery/kafka-changelog.ts';
 import { sourceChangelog } from '../reconcile/delivery/source-changelog.ts';
+import { replayRecords } from '../reconcile/delivery/replay-records.ts';
+import type { Replay } from '../reconcile/delivery/verify-windows.ts';
 import { verifyDueWindows, type WindowObserver, type WindowRounds } from '../reconcile/delivery/verify-due-windows.ts';
 import { LockstepError } from '../shared/errors.ts';
+import { PacedDoor } from '../target/paced-door.ts';
 import { LedgerReader } from '../target/ledger-reader.ts';
 import { queuedBefore } from '../target/queued-work.ts';
 import { WindowStore } from '../target/window-store.ts';
 import { UPKEEP_BACKOFF } from './backoff.ts';
+import { decoderOf } from './decoder-of.ts';
 import { repeating } from './repeating.ts';
 import type { Service } from './service.ts';
 import type { RunningParts } from './upkeep.ts';
@@ -94,6 +98,27 @@ function observerOf({ metrics, logger }: RunningParts): WindowObserver {
   };
 }
 
+/** Missed changes go through the outside door at its pace. */
+function replayOf({ prepared, logger, metrics }: RunningParts): Replay {
+  const { target } = prepared;
+  const door = new PacedDoor(target.outside, {
+    elapsedMs: () => performance.now(),
+    pause: (ms, signal) => delay(ms, undefined, { signal }).catch(() => undefined),
+  });
+  return replayRecords({
+    door,
+    decoderOf: (table) => {
+      const bound = target.tables.find((each) => each.table.name === table);
+      return bound === undefined ? null : decoderOf(bound.table);
+    },
+    shardsOf: async (topic) => (await target.shards.list(topic)).map(({ shard }) => shard),
+    onFailure: (table, { record, id }, reason) => {
+      metrics.reconciliation.replayed.inc({ table, outcome: 'failed' });
+      logger.error({ table, offset: String(record.offset), id, reason }, 'a missed change can not be applied');
+    },
+  });
+}
+
 /**
  * Verifies the delivery windows of the tables whose first shard this member owns, so that members share them. Null where
  * windows are switched off.
@@ -107,7 +132,7 @@ export function verifyDelivery(parts: RunningParts, kafka: Kafka): Service | nul
   const rounds: WindowRounds = {
     store: new WindowStore(pool, controlSchema),
     schedule: { sizeMs: windows.size, horizonsMs: windows.horizons },
-    verifier: { changelog, ledger: new LedgerReader(pool, controlSchema), replay: null },
+    verifier: { changelog, ledger: new LedgerReader(pool, controlSchema), replay: replayOf(parts) },
     clock,
     observer: observerOf(parts),
     unproven: async (table, horizon, signal) => {

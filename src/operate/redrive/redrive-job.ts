@@ -12,6 +12,7 @@ import type { Decoder, SourceRecord } from '../../decode/record.ts';
 import { LockstepError, messageOf } from '../../shared/errors.ts';
 import type { Job, JobStore } from '../../target/job-store.ts';
 import type { OutsideDoor, OutsideOutcome } from '../../target/outside-door.ts';
+import { PacedDoor, type Pacing } from '../../target/paced-door.ts';
 import type { Statement } from '../../target/transaction.ts';
 import { filterDocument, filterFrom, type FilterDocument } from './filter-document.ts';
 
@@ -21,12 +22,6 @@ export const REDRIVE = 'redrive';
 const PAGE_LETTERS = 200;
 /** Letters in one transaction under the exclusive gate: ≤ 50 ms of holding it (DESIGN §5). */
 const BATCH_LETTERS = 50;
-/** Share of wall time that the gate is asked for or held. */
-const GATE_SHARE = 0.2;
-/** A busy gate is tried again after this long, doubled up to the next. */
-const BUSY_MIN_MS = 20;
-const BUSY_MAX_MS = 2_000;
-
 export interface RedriveRequest {
   readonly filter: LetterFilter;
   readonly dryRun: boolean;
@@ -52,15 +47,13 @@ export interface RedriveProgress {
   readonly error: string | null;
 }
 
-export interface RedriveParts {
+export interface RedriveParts extends Pacing {
   readonly index: LetterIndex;
   readonly jobs: JobStore;
   readonly door: OutsideDoor;
   readonly read: (letters: readonly IndexedLetter[], signal: AbortSignal) => Promise<ReadonlyMap<bigint, SourceRecord>>;
   /** The decoder of a table, or null where the configuration does not name it. */
   readonly decoderOf: (table: string) => Decoder | null;
-  readonly elapsedMs: () => number;
-  readonly pause: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
 interface RedriveParameters {
@@ -124,6 +117,7 @@ export class RedriveRun {
   readonly #job: Job;
   readonly #parameters: RedriveParameters;
   readonly #counts: Record<string, number>;
+  readonly #door: PacedDoor;
   readonly #onProgress: (progress: RedriveProgress) => void;
   #cursor: bigint;
   #done: number;
@@ -132,6 +126,7 @@ export class RedriveRun {
 
   constructor(parts: RedriveParts, job: Job, onProgress: (progress: RedriveProgress) => void) {
     this.#parts = parts;
+    this.#door = new PacedDoor(parts.door, parts);
     this.#job = job;
     this.#parameters = job.parameters as RedriveParameters;
     this.#counts = { ...job.counts };
@@ -234,36 +229,26 @@ export class RedriveRun {
     batch: readonly (Prepared & { kind: 'change' })[],
     signal: AbortSignal,
   ): Promise<void> {
-    const { index, door, elapsedMs, pause } = this.#parts;
+    const { index, jobs } = this.#parts;
     const { id } = this.#job;
-    const dryRun = this.#parameters.dry_run;
     const cursor = batch.at(-1)?.letter.id ?? this.#cursor;
-    for (let busyMs = BUSY_MIN_MS; ; busyMs = Math.min(BUSY_MAX_MS, busyMs * 2)) {
-      const startedMs = elapsedMs();
-      try {
-        const outcomes = await door.apply({
-          shard: first.letter.shard,
-          table: first.letter.table ?? '',
-          origin: 'redrive',
-          changes: batch.map(({ item }) => ({ offset: item.record.offset, change: item.change, id: item.id })),
-          also: (found) => [
-            ...batch.flatMap(({ letter }, i) => index.redriven(letter.id, id, found[i] ?? 'applied')),
-            this.#advance(cursor, withOutcomes(this.#counts, found)),
-          ],
-          dryRun,
-        });
-        Object.assign(this.#counts, withOutcomes(this.#counts, outcomes));
-        await this.#moved(cursor, batch.length);
-        // The gate is asked for and held for a fifth of the time at most.
-        await pause((elapsedMs() - startedMs) * (1 / GATE_SHARE - 1), signal);
-        return;
-      } catch (error) {
-        if (!(error instanceof LockstepError) || error.kind !== 'transient') throw error;
-        signal.throwIfAborted();
-        await pause(busyMs, signal);
-        if (!(await this.#parts.jobs.heartbeat(id))) throw error;
-      }
-    }
+    const outcomes = await this.#door.apply(
+      {
+        shard: first.letter.shard,
+        table: first.letter.table ?? '',
+        origin: 'redrive',
+        changes: batch.map(({ item }) => ({ offset: item.record.offset, change: item.change, id: item.id })),
+        also: (found) => [
+          ...batch.flatMap(({ letter }, i) => index.redriven(letter.id, id, found[i] ?? 'applied')),
+          this.#advance(cursor, withOutcomes(this.#counts, found)),
+        ],
+        dryRun: this.#parameters.dry_run,
+      },
+      signal,
+      () => jobs.heartbeat(id),
+    );
+    Object.assign(this.#counts, withOutcomes(this.#counts, outcomes));
+    await this.#moved(cursor, batch.length);
   }
 
   #advance(cursor: bigint, counts: Readonly<Record<string, number>>): Statement {
