@@ -23,6 +23,11 @@ export interface LetterFilter {
   readonly id?: bigint;
 }
 
+/** A filter of what is given; what is undefined is left out. */
+export function letterFilter(parts: { readonly [K in keyof LetterFilter]: LetterFilter[K] | undefined }): LetterFilter {
+  return Object.fromEntries(Object.entries(parts).filter(([, value]) => value !== undefined)) as LetterFilter;
+}
+
 const SOURCE_OFFSETS = /^([a-zA-Z0-9._-]{1,249}):(\d{1,9}):(\d{1,19})-(\d{1,19})$/;
 
 /** Parses `TOPIC:PARTITION:FROM-TO`; null where the text is none, or ends before it begins. */

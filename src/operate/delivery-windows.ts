@@ -18,7 +18,7 @@ import { UPKEEP_BACKOFF } from './backoff.ts';
 import { decoderOf } from './decoder-of.ts';
 import { repeating } from './repeating.ts';
 import type { Service } from './service.ts';
-import type { RunningParts } from './upkeep.ts';
+import type { RunningParts } from './running-parts.ts';
 
 /** Windows come of age one by one; looking for them costs one small query a table. */
 const ROUND_EVERY_MS = 15_000;

@@ -4,8 +4,7 @@ import type { ReadRows } from '../target/index.ts';
 import { UPKEEP_BACKOFF } from './backoff.ts';
 import { repeating } from './repeating.ts';
 import type { Service } from './service.ts';
-import { ownShards, type OwnShard, type Report } from './target-upkeep.ts';
-import type { RunningParts } from './upkeep.ts';
+import { ownShards, type OwnShard, type Report, type RunningParts } from './running-parts.ts';
 
 /** How often this member asks which of its shards owe a read: one statement for all of them. */
 const REREAD_EVERY_MS = 200;
@@ -15,19 +14,6 @@ const REREAD_TIMEOUT_MS = 60_000;
 const READ_TIMEOUT_MS = 15_000;
 const DEPTH_EVERY_MS = 2_000;
 const DEPTH_TIMEOUT_MS = 8_000;
-
-/** What waits for the source, as it was last counted: for `/status`. */
-export class RereadBoard {
-  #depths: ReadonlyMap<string, { readonly rows: number; readonly oldestMs: number }> = new Map();
-
-  set(depths: ReadonlyMap<string, { readonly rows: number; readonly oldestMs: number }>): void {
-    this.#depths = depths;
-  }
-
-  of(table: string): { readonly rows: number; readonly oldestMs: number | null } {
-    return this.#depths.get(table) ?? { rows: 0, oldestMs: null };
-  }
-}
 
 /**
  * Works off the re-reads of this member's shards, some shards beside one another, at no more than the configured rate. A

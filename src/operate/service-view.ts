@@ -5,7 +5,7 @@ import type { PostgresShardStore } from '../target/postgres-shard-store.ts';
 import type { StatusDocument, StatusSource, TableStatus } from './http/status-routes.ts';
 import { packageVersion } from './package-version.ts';
 import { readinessOf, type DependencyBoard, type Readiness } from './readiness.ts';
-import type { RereadBoard } from './rereading.ts';
+import type { RereadBoard } from './reread-board.ts';
 import { backlogOf, isStopped, shardReadiness, shardView, type ShardView } from './shard-view.ts';
 import type { StalenessTracker } from './staleness.ts';
 

@@ -5,10 +5,7 @@ import { UPKEEP_BACKOFF } from './backoff.ts';
 import { repeating } from './repeating.ts';
 import type { Service } from './service.ts';
 import { isStopped } from './shard-view.ts';
-import type { RunningParts } from './upkeep.ts';
-
-/** What is told of upkeep that failed; it is tried again by itself. */
-export type Report = (what: string) => (error: unknown, failures: number) => void;
+import { ownShards, type Report, type RunningParts } from './running-parts.ts';
 
 /**
  * How often this member asks which of its shards owe an expiry: one statement for all of them. With the work itself a
@@ -31,16 +28,6 @@ const PURGE_TIMEOUT_MS = 6 * PURGE_EVERY_MS;
 const PAUSE_PER_HELD = 4;
 /** Between two pages in which nothing was purged. */
 const PAGE_PAUSE_MS = 20;
-
-export type OwnShard = ShardId & { readonly table: string };
-
-/** The shards that this member works on and that are not stopped, each with its table. */
-export function ownShards({ consumer }: RunningParts): readonly OwnShard[] {
-  return consumer
-    .shards()
-    .filter(({ state }) => !isStopped(state) && state !== 'loading')
-    .map(({ table, topic, incarnation, partition }) => ({ table, topic, incarnation, partition }));
-}
 
 /** Takes expired values out of sight, shards beside one another, until nothing is due. */
 export function sweepExpired(parts: RunningParts, report: Report): Service {

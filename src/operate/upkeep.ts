@@ -1,19 +1,12 @@
 import type { Client } from 'cassandra-driver';
 import type { Pool } from 'pg';
-import type { Configuration } from '../config/index.ts';
-import type { Consumer, KafkaPort } from '../consume/index.ts';
-import type { Clock } from '../shared/clock.ts';
 import { LockstepError, messageOf } from '../shared/errors.ts';
 import { ShardAdmin } from '../target/shard-admin.ts';
-import type { Logger } from './logger.ts';
-import type { Metrics } from './metrics.ts';
 import { UPKEEP_BACKOFF } from './backoff.ts';
 import { pendingDeadLetters } from './pending-dead-letters.ts';
-import type { Prepared } from './preparation.ts';
 import type { DependencyBoard } from './readiness.ts';
-import type { StalenessTracker } from './staleness.ts';
-import type { ReadRows } from '../target/index.ts';
-import { countRereads, serveRereads, type RereadBoard } from './rereading.ts';
+import { countRereads, serveRereads } from './rereading.ts';
+import type { Report, RunningParts } from './running-parts.ts';
 import { isStopped } from './shard-view.ts';
 import { repeating } from './repeating.ts';
 import type { Service } from './service.ts';
@@ -25,23 +18,6 @@ const CONTACT_TIMEOUT_MS = 8_000;
 const DEAD_LETTERS_EVERY_MS = 15_000;
 /** A person waits. */
 const REQUESTS_EVERY_MS = 1_000;
-
-/** The parts of a running service that are looked after. */
-export interface RunningParts {
-  readonly configuration: Configuration;
-  readonly prepared: Prepared;
-  readonly consumer: Consumer;
-  readonly port: KafkaPort;
-  readonly pool: Pool;
-  readonly metrics: Metrics;
-  readonly dependencies: DependencyBoard;
-  readonly staleness: StalenessTracker;
-  readonly rereadBoard: RereadBoard;
-  /** Null where no source is configured. */
-  readonly readRows: ReadRows | null;
-  readonly clock: Clock;
-  readonly logger: Logger;
-}
 
 /** Asks PostgreSQL for a sign of life. */
 export function watchPostgres(pool: Pool, dependencies: DependencyBoard): Service {
@@ -95,10 +71,7 @@ export function watchCassandra(cassandra: Client, dependencies: DependencyBoard)
 }
 
 /** Takes up what operators ask of this member's shards through the control tables (`lockstep shards resume`). */
-function takeRequests(
-  parts: RunningParts,
-  report: (what: string) => (error: unknown, failures: number) => void,
-): Service {
+function takeRequests(parts: RunningParts, report: Report): Service {
   const { consumer, pool, configuration, logger } = parts;
   const admin = new ShardAdmin(pool, configuration.target.postgres.controlSchema);
   return repeating('shard-requests', {

@@ -3,6 +3,7 @@ import { InvalidArgumentError, Option, type Command } from 'commander';
 import { DEFAULT_CONFIGURATION_FILE } from '../../config/index.ts';
 import {
   LETTER_STATUSES,
+  letterFilter,
   parseSourceOffsets,
   type LetterFilter,
   type LetterStatus,
@@ -66,14 +67,5 @@ export function addFilterOptions(command: Command): Command {
 
 export function filterOf(options: FilterOptions): LetterFilter {
   const { table, reason, code, status, from, to, sourceOffsets, id } = options;
-  return {
-    ...(table === undefined ? {} : { table }),
-    ...(reason === undefined ? {} : { reason }),
-    ...(code === undefined ? {} : { code }),
-    ...(status === undefined ? {} : { status }),
-    ...(from === undefined ? {} : { fromMs: from }),
-    ...(to === undefined ? {} : { toMs: to }),
-    ...(sourceOffsets === undefined ? {} : { sourceOffsets }),
-    ...(id === undefined ? {} : { id }),
-  };
+  return letterFilter({ table, reason, code, status, fromMs: from, toMs: to, sourceOffsets, id });
 }

@@ -1,6 +1,11 @@
 /** A filter of dead letters as JSON: in a job's parameters, and in requests over HTTP. */
 import { z } from 'zod';
-import { LETTER_STATUSES, parseSourceOffsets, type LetterFilter } from '../../deadletter/letter-filter.ts';
+import {
+  LETTER_STATUSES,
+  letterFilter,
+  parseSourceOffsets,
+  type LetterFilter,
+} from '../../deadletter/letter-filter.ts';
 
 const time = z.iso.datetime({ offset: true }).transform((text) => Date.parse(text));
 
@@ -34,16 +39,7 @@ export function filterFrom(document: unknown): LetterFilter {
 /** The filter that the schema has read out of a request. */
 export function filterOf(parsed: z.output<typeof filterSchema>): LetterFilter {
   const { from, to, source_offsets: sourceOffsets, table, reason, code, status, id } = parsed;
-  return {
-    ...(table === undefined ? {} : { table }),
-    ...(reason === undefined ? {} : { reason }),
-    ...(code === undefined ? {} : { code }),
-    ...(status === undefined ? {} : { status }),
-    ...(from === undefined ? {} : { fromMs: from }),
-    ...(to === undefined ? {} : { toMs: to }),
-    ...(sourceOffsets === undefined ? {} : { sourceOffsets }),
-    ...(id === undefined ? {} : { id }),
-  };
+  return letterFilter({ table, reason, code, status, fromMs: from, toMs: to, sourceOffsets, id });
 }
 
 export function filterDocument(filter: LetterFilter): FilterDocument {
