@@ -25,7 +25,7 @@ export interface LetterFilter {
 
 /** A filter of what is given; what is undefined is left out. */
 export function letterFilter(parts: { readonly [K in keyof LetterFilter]: LetterFilter[K] | undefined }): LetterFilter {
-  return Object.fromEntries(Object.entries(parts).filter(([, value]) => value !== undefined)) as LetterFilter;
+  return Object.fromEntries(Object.entries(parts).filter(([, value]) => value !== undefined));
 }
 
 const SOURCE_OFFSETS = /^([a-zA-Z0-9._-]{1,249}):(\d{1,9}):(\d{1,19})-(\d{1,19})$/;

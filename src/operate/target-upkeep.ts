@@ -4,7 +4,6 @@ import { PURGE_START, type PurgeCursor } from '../target/index.ts';
 import { UPKEEP_BACKOFF } from './backoff.ts';
 import { repeating } from './repeating.ts';
 import type { Service } from './service.ts';
-import { isStopped } from './shard-view.ts';
 import { ownShards, type Report, type RunningParts } from './running-parts.ts';
 
 /**
