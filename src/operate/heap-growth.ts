@@ -5,7 +5,7 @@ import { setFlagsFromString } from 'node:v8';
  * a machine with much memory, because it optimises for one process alone. `npm run bench:apply` on 2 cores, resident
  * memory / CPU per 1M changes: 300 % (default) 510 MB / 18 s, 130 % 408 MB / 17 s, 80 % 396 MB / 20 s, 25 % 275 MB / 31 s.
  */
-const GROWTH_PERCENT = 35;
+const GROWTH_PERCENT = 50;
 
 /**
  * Bounds the memory of the service without a limit that could end it (`--max-old-space-size` would). The flag is read
