@@ -108,6 +108,9 @@ it('ends right although keys change shards, and writers share the table again af
     await port.close();
   });
 
+  // A topic grows only in the eyes of who knew it smaller: the shards are taken on before anything is sent.
+  await vi.waitFor(async () => expect(await target.shards.list(topic)).toHaveLength(2), { timeout: 60_000 });
+
   // Producers go on with the metadata that they have: the old one knows 2 partitions, those made later know 5.
   const old = await producer();
   let young: Producer | null = null;
