@@ -170,6 +170,11 @@ const deadLetter = z
       .meta({ title: 'a Kafka topic name' })
       .default('lockstep.dlq')
       .describe('Topic that keeps the bytes of records that were given up on.'),
+    waitForOthers: duration
+      .prefault('10m')
+      .describe(
+        'How long a record that another row may mend (a foreign key, a second unique index, an incomplete row) is tried again by itself before it counts as a dead letter.',
+      ),
     breaker: z
       .strictObject({
         maxRatio: z.number().gt(0).max(1).default(0.5).describe('Share of dead letters above which a shard stops.'),

@@ -2,6 +2,7 @@
 import type { Fingerprint } from '../change/change-id.ts';
 import type { DeadLetter } from '../deadletter/dead-letter.ts';
 import { hashOfRecord } from '../deadletter/record-hash.ts';
+import { waitsForAnother } from '../deadletter/waiting-codes.ts';
 import type { ApplyBatch, BatchChange, DeadLetterEntry, RecordMark, ShardId } from '../target/batch.ts';
 import { unreachable } from '../shared/assert.ts';
 import { rowKeyOf } from './item.ts';
@@ -44,6 +45,7 @@ function letterOf(item: RefusedItem, context: BatchContext): DeadLetter {
     message: refusal.message,
     path: refusal.path,
     stage: item.stage === 'decode' ? 'VALUE_CONVERTER' : 'TASK_PUT',
+    isWaiting: item.stage === 'apply' && waitsForAnother(refusal.code),
     changeId: item.id,
     rowKey: change === null ? null : rowKeyOf(change),
     attempts: failure.attempts,
@@ -61,7 +63,7 @@ function entryOf(letter: DeadLetter): DeadLetterEntry {
     path: letter.path,
     changeId: letter.changeId,
     rowKey: letter.rowKey,
-    status: 'pending',
+    status: letter.isWaiting ? 'waiting' : 'pending',
     timestampMs: record.timestampMs,
     sha256: hashOfRecord(record.key, record.value),
     valueBytes: record.value?.length ?? 0,

@@ -5,6 +5,7 @@
  */
 import type { DeadLetter } from '../deadletter/dead-letter.ts';
 import type { DeadLetterSink } from '../deadletter/dlq-producer.ts';
+import { waitsForAnother } from '../deadletter/waiting-codes.ts';
 import type { Clock } from '../shared/clock.ts';
 import { unreachable } from '../shared/assert.ts';
 import { LockstepError, messageOf } from '../shared/errors.ts';
@@ -53,6 +54,10 @@ export interface BatchApplierOptions {
 
 /** The code by which the door reports SQLSTATE 57014 under statement_timeout; retried, but not for ever as a whole. */
 const STATEMENT_TIMEOUT = 'STATEMENT_TIMEOUT';
+/** deadlock_detected: with another table's writers, over a second unique index or a foreign key. */
+const DEADLOCK = 'PG_40P01';
+/** After so many in a row the batch goes alone (DESIGN §5 "Locks"). */
+const DEADLOCKS_BEFORE_ALONE = 2;
 
 function stopFor(error: LockstepError): Stop {
   const remedy = error.remedy === undefined ? '' : ` ${error.remedy}`;
@@ -72,6 +77,8 @@ export class BatchApplier {
   /** First failure and attempts of records that are being isolated. */
   readonly #failures = new Map<bigint, { attempts: number; firstMs: number }>();
   #counts = noCounts;
+  /** What the open breaker says; null while it is closed. */
+  #open: Stop | null = null;
 
   constructor(options: BatchApplierOptions) {
     this.#options = options;
@@ -80,6 +87,7 @@ export class BatchApplier {
   /** Forgets the breaker's past: an operator says that the cause is gone. */
   resetBreaker(): void {
     this.#counts = noCounts;
+    this.#open = null;
   }
 
   /** The position jumped: what failed before may never come again. The breaker's counts are about the topic and stay. */
@@ -89,6 +97,10 @@ export class BatchApplier {
 
   /** Never rejects. The signal ends the pauses between attempts; a transaction in flight is waited for. */
   async apply(shard: ShardId, stretch: Stretch, signal: AbortSignal): Promise<ApplyOutcome> {
+    if (this.#open !== null) {
+      if (await this.#stillFails(shard, stretch, signal)) return { kind: 'stopped', stop: this.#open };
+      this.resetBreaker();
+    }
     const attempt = await this.#attempt(shard, stretch, signal);
     if (attempt.kind !== 'halve') return attempt;
     const parts = halves(stretch);
@@ -122,14 +134,18 @@ export class BatchApplier {
   async #attempt(shard: ShardId, stretch: Stretch, signal: AbortSignal): Promise<Attempt> {
     const { limits, observer, timers, onTrouble } = this.#options;
     const prepared = this.#prepare(shard, stretch);
-    const size = { records: stretch.items.length, deadLetters: prepared.letters.length };
+    // What waits for another row has not failed yet.
+    const failed = prepared.letters.filter(({ isWaiting }) => !isWaiting);
+    const size = { records: stretch.items.length, deadLetters: failed.length };
     if (breakerOpens(this.#counts, size, this.#options.breaker)) {
-      return { kind: 'stopped', stop: this.#breakerStop(prepared.letters) };
+      this.#open = this.#breakerStop(failed);
+      return { kind: 'stopped', stop: this.#open };
     }
     let timeouts = 0;
+    let deadlocks = 0;
     for (let attempt = 0; ; attempt += 1) {
       try {
-        return await this.#once(prepared, size);
+        return await this.#once(prepared, size, deadlocks >= DEADLOCKS_BEFORE_ALONE);
       } catch (thrown) {
         const error = asLockstepError(thrown);
         switch (error.kind) {
@@ -150,6 +166,7 @@ export class BatchApplier {
         }
         observer.retried(error.code);
         onTrouble(`${error.code}: ${messageOf(error)}`);
+        deadlocks = error.code === DEADLOCK ? deadlocks + 1 : 0;
         timeouts += error.code === STATEMENT_TIMEOUT ? 1 : 0;
         if (timeouts >= limits.timeoutsBeforeBisection) return { kind: 'halve', error };
       }
@@ -159,11 +176,15 @@ export class BatchApplier {
     }
   }
 
-  async #once(prepared: PreparedBatch, size: { records: number; deadLetters: number }): Promise<ApplyOutcome> {
+  async #once(
+    prepared: PreparedBatch,
+    size: { records: number; deadLetters: number },
+    alone: boolean,
+  ): Promise<ApplyOutcome> {
     const { door, deadLetters, timers, onCommitted, onTrouble, recent, breaker } = this.#options;
     if (prepared.letters.length > 0) await deadLetters.put(prepared.letters);
     const startedMs = timers.elapsedMs();
-    const result = await door.apply(prepared.batch);
+    const result = await door.apply(prepared.batch, alone ? { alone } : {});
     if (result.kind === 'fenced') return { kind: 'fenced' };
     deadLetters.forget(prepared.letters);
     for (const item of prepared.applied) recent.add(item.fingerprint);
@@ -172,6 +193,33 @@ export class BatchApplier {
     onTrouble(null);
     onCommitted({ prepared, stats: result.stats, seconds: (timers.elapsedMs() - startedMs) / 1000 });
     return { kind: 'committed' };
+  }
+
+  /**
+   * Half-open: whether the records at the position still fail, found out without committing or producing anything, so
+   * that asking every probe costs no dead letter. Each change is tried alone. What can't be found out still fails.
+   */
+  async #stillFails(shard: ShardId, stretch: Stretch, signal: AbortSignal): Promise<boolean> {
+    const { door, breaker } = this.#options;
+    const sample = stretch.items.slice(0, breaker.minRecords);
+    const enough = breaker.maxRatio * sample.length;
+    let failing = 0;
+    for (const item of sample) {
+      if (signal.aborted) return true;
+      if (item.kind === 'refused') failing += 1;
+      if (item.kind === 'change') {
+        const { batch } = this.#prepare(shard, { ...stretch, items: [item] });
+        try {
+          if ((await door.apply(batch, { trial: true })).kind === 'fenced') return false;
+        } catch (thrown) {
+          const error = asLockstepError(thrown);
+          if (error.kind !== 'row') return true;
+          if (!waitsForAnother(error.code)) failing += 1;
+        }
+      }
+      if (failing > 0 && failing >= enough) return true;
+    }
+    return false;
   }
 
   #prepare(shard: ShardId, stretch: Stretch): PreparedBatch {

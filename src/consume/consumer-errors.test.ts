@@ -162,4 +162,64 @@ describe('dead letters', () => {
     expect(rig.state).toBe('DEAD_LETTER_BREAKER_OPEN');
     expect(rig.produced.length).toBeLessThan(20);
   });
+
+  it('half-open: goes on by itself when the cause is gone, and asking costs no dead letter', async () => {
+    rig = new ConsumerRig({ probeMs: 30_000 });
+    rig.kafka.append(TOPIC, 0, ...values(500));
+    await rig.assign();
+    let broken = true;
+    rig.target.before = (batch) => {
+      // One record is poison whatever happens: the one that the shard stands at.
+      if (batch.changes.some(({ offset }) => broken || offset === rig.next)) throw failure('row', 'CHECK_VIOLATION');
+    };
+    await rig.poll();
+    expect(rig.state).toBe('DEAD_LETTER_BREAKER_OPEN');
+    const [produced, next] = [rig.produced.length, rig.next];
+    for (let probe = 0; probe < 5; probe += 1) {
+      await rig.timers.advance(30_000);
+      await rig.poll();
+      expect(rig.state).toBe('DEAD_LETTER_BREAKER_OPEN');
+    }
+    expect([rig.produced.length, rig.next]).toEqual([produced, next]);
+
+    broken = false;
+    const poison = next;
+    rig.target.before = (batch) => {
+      if (batch.changes.some(({ offset }) => offset === poison)) throw failure('row', 'CHECK_VIOLATION');
+    };
+    await rig.timers.advance(30_000);
+    await rig.poll();
+    expect(rig.state).toBe('running');
+    expect(rig.next).toBe(500n);
+    expect(rig.produced).toHaveLength(produced + 1);
+  });
+
+  it('what waits for another row opens no breaker and counts as no dead letter', async () => {
+    rig = new ConsumerRig();
+    rig.kafka.append(TOPIC, 0, ...values(200));
+    await rig.assign();
+    rig.target.before = (batch) => {
+      if (batch.changes.length > 0) throw failure('row', 'PG_23503');
+    };
+    await rig.poll();
+    expect(rig.next).toBe(200n);
+    expect(rig.target.deadLetters.map(({ status }) => status)).toEqual(Array.from({ length: 200 }, () => 'waiting'));
+    expect(rig.produced).toHaveLength(200);
+    expect(rig.counts.deadLetters).toBe(0);
+  });
+
+  it('a batch that met others in two deadlocks in a row goes alone', async () => {
+    rig = new ConsumerRig();
+    rig.kafka.append(TOPIC, 0, ...values(3));
+    await rig.assign();
+    const alone: boolean[] = [];
+    rig.target.before = (_batch, manner) => {
+      alone.push(manner.alone === true);
+      if (manner.alone !== true) throw failure('transient', 'PG_40P01');
+    };
+    await rig.poll();
+    for (let i = 0; i < 5; i += 1) await rig.timers.advance(20_000);
+    expect(alone).toEqual([false, false, true]);
+    expect(rig.next).toBe(3n);
+  });
 });

@@ -52,8 +52,12 @@ export function itemOf(record: SourceRecord, decoder: Decoder): Item {
     switch (decoded.kind) {
       case 'skipped':
         return { kind: 'skipped', record, bytes };
-      case 'refused':
-        return { kind: 'refused', record, bytes, refusal: decoded.refusal, stage: 'decode', change: null, id: null };
+      case 'refused': {
+        const { refusal, change = null, contents = null } = decoded;
+        // With its ID the ledger accounts for it: a window that misses the change would cry for nothing.
+        const id = change === null ? null : identify(change, contents).id;
+        return { kind: 'refused', record, bytes, refusal, stage: 'decode', change, id };
+      }
       case 'change': {
         const { change } = decoded;
         const { id, fingerprint } = identify(change, decoded.contents);

@@ -216,13 +216,15 @@ export class ShardWorker {
     observer.changes(this.#table, 'processed', batch.changes.length);
     observer.superseded(this.#table, stats.superseded);
     if (batch.duplicates.length > 0) observer.duplicates(this.#table, batch.duplicates.length);
-    if (letters.length > 0) observer.changes(this.#table, 'dead_lettered', letters.length);
-    for (const letter of letters) {
-      observer.deadLettered(this.#table, letter.code, 1);
-      this.#log.warn(
-        { offset: String(letter.record.offset), code: letter.code, reason: letter.message },
-        'dead letter',
-      );
+    for (const { record, code, message: reason, isWaiting } of letters) {
+      const what = { offset: String(record.offset), code, reason };
+      if (isWaiting) {
+        this.#log.info(what, 'waits for another row');
+        continue;
+      }
+      observer.changes(this.#table, 'dead_lettered', 1);
+      observer.deadLettered(this.#table, code, 1);
+      this.#log.warn(what, 'dead letter');
     }
     if (this.#logEnd !== null) this.noteLogEnd(this.#logEnd);
     const newest = prepared.applied.at(-1);

@@ -14,6 +14,7 @@ function letter(record: Pick<DeadLetter['record'], 'key' | 'value' | 'headers'>)
     code: 'VALUE_OUT_OF_RANGE',
     message: 'after.total is too large',
     path: 'after.total',
+    isWaiting: false,
     stage: 'TASK_PUT',
     changeId: 'ab',
     rowKey: '["1"]',

@@ -21,6 +21,8 @@ export interface DeadLetter {
   /** Where in the record, or ''. */
   readonly path: string;
   readonly stage: DeadLetterStage;
+  /** Tried again by itself for a while, because another row may mend it. */
+  readonly isWaiting: boolean;
   readonly changeId: string | null;
   readonly rowKey: string | null;
   /** How often it was tried, this time included. */

@@ -34,7 +34,8 @@ export interface IndexedLetter {
 
 export interface LetterAttempt {
   readonly atMs: number;
-  readonly jobId: string;
+  /** Null where it was tried by itself. */
+  readonly jobId: string | null;
   readonly outcome: OutsideOutcome | 'failed';
   readonly code: string | null;
   readonly reason: string | null;
@@ -144,7 +145,7 @@ export class LetterIndex {
     );
     return lines.map((line) => ({
       atMs: Number(line['at_ms']),
-      jobId: line['job_id'] ?? '',
+      jobId: line['job_id'] ?? null,
       outcome: line['outcome'] as LetterAttempt['outcome'],
       code: line['code'] ?? null,
       reason: line['reason'] ?? null,
@@ -152,7 +153,7 @@ export class LetterIndex {
   }
 
   /** Says that a letter has gone through the door; for the door's own transaction. */
-  redriven(id: bigint, jobId: string, outcome: OutsideOutcome): readonly Statement[] {
+  redriven(id: bigint, jobId: string | null, outcome: OutsideOutcome): readonly Statement[] {
     return [
       {
         text: `UPDATE ${this.#letters} SET status = 'redriven', attempts = attempts + 1, resolved_at = now() WHERE id = $1`,
@@ -167,7 +168,7 @@ export class LetterIndex {
 
   /** A letter that failed again is the same letter with one more attempt; `move` commits with it. */
   async failedAgain(id: bigint, jobId: string, code: string, reason: string, move: Statement): Promise<void> {
-    const text = reason.replaceAll('\0', '\\u0000').slice(0, REASON_CHARS);
+    const text = storable(reason);
     await this.run([
       {
         text: `UPDATE ${this.#letters} SET attempts = attempts + 1, code = $2, reason = $3, last_failed_at = now() WHERE id = $1`,
@@ -179,6 +180,35 @@ export class LetterIndex {
       },
       move,
     ]);
+  }
+
+  /** Letters of a shard that wait for another row and are due, oldest first. */
+  async dueWaiting(shard: ShardId, limit: number): Promise<readonly IndexedLetter[]> {
+    const lines = await this.#query(
+      `SELECT ${COLUMNS} FROM ${this.#from} WHERE d.status = 'waiting' AND d.topic = $1 AND d.incarnation = $2
+         AND d.partition = $3 AND coalesce(d.next_try_at, d.first_failed_at + interval '1 second') <= now()
+       ORDER BY d.id LIMIT ${limit}`,
+      [shard.topic, shard.incarnation, shard.partition],
+    );
+    return lines.map(letterFrom);
+  }
+
+  /**
+   * A waiting letter failed again. It waits on — for half its age, a second at least and a minute at most — until its
+   * time is over or it fails for a reason that waiting does not mend: then it is pending.
+   *
+   * @param mayWaitMs how long after the first failure it may still wait; 0 = no more.
+   * @returns true where it is pending now.
+   */
+  async waitedInVain(id: bigint, code: string, reason: string, mayWaitMs: number): Promise<boolean> {
+    const [line] = await this.#query(
+      `UPDATE ${this.#letters} AS d SET attempts = attempts + 1, code = $2, reason = $3, last_failed_at = now(),
+         status = CASE WHEN now() - d.first_failed_at < $4::float8 * interval '1 millisecond' THEN 'waiting' ELSE 'pending' END,
+         next_try_at = now() + greatest(interval '1 second', least(interval '1 minute', (now() - d.first_failed_at) / 2))
+       WHERE id = $1 AND status = 'waiting' RETURNING d.status`,
+      [String(id), code, storable(reason), mayWaitMs],
+    );
+    return line?.['status'] === 'pending';
   }
 
   /** Statements in one transaction of their own. */
@@ -203,6 +233,11 @@ export class LetterIndex {
       throw classifyPostgresError(error, 'reading or writing the index of dead letters', true);
     }
   }
+}
+
+/** A reason as a text that PostgreSQL takes, of bounded length. */
+function storable(reason: string): string {
+  return reason.replaceAll('\0', '\\u0000').slice(0, REASON_CHARS);
 }
 
 function letterFrom(line: Line): IndexedLetter {

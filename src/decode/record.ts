@@ -24,7 +24,13 @@ export interface Refusal {
 export type Decoded =
   /** `contents`: see `identify` of src/change/change-id.ts; null where the decoder has no such text. */
   | { readonly kind: 'change'; readonly change: ChangeEvent; readonly contents: string | null }
-  | { readonly kind: 'refused'; readonly refusal: Refusal }
+  /** `change`: where the record could be read, but what it says may not be applied; it has its change ID. */
+  | {
+      readonly kind: 'refused';
+      readonly refusal: Refusal;
+      readonly change?: ChangeEvent;
+      readonly contents?: string | null;
+    }
   /** Nothing to apply and nothing wrong: a Kafka tombstone. Counted. */
   | { readonly kind: 'skipped'; readonly reason: 'kafka-tombstone' };
 

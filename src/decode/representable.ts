@@ -72,7 +72,7 @@ export function representableOnly(table: Table, decoder: Decoder): Decoder {
       // What is ambiguous and can't be read again is set aside as a whole, with its own reason.
       if (change.ambiguity !== null && change.hint === undefined) return decoded;
       const refusal = problemOf(change);
-      if (refusal !== null) return { kind: 'refused', refusal };
+      if (refusal !== null) return { kind: 'refused', refusal, change, contents: decoded.contents };
       return change === decoded.change ? decoded : { ...decoded, change };
     },
   };

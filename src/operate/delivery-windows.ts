@@ -1,7 +1,6 @@
 /** Delivery windows as a service of a running member: puts the verifier together and keeps verifying what is due. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Kafka } from 'kafkajs';
-import { createDebeziumCassandraDecoder } from '../decode/debezium-cassandra/index.ts';
 import { unprovenReason, type BarrierFacts } from '../reconcile/delivery/barrier.ts';
 import type { Changelog } from '../reconcile/delivery/changelog.ts';
 import { kafkaChangelog } from '../reconcile/delivery/kafka-changelog.ts';
@@ -58,19 +57,20 @@ async function barrierReason(parts: RunningParts, table: string, signal: AbortSi
 
 function changelogOf(parts: RunningParts, kafka: Kafka): Changelog | null {
   const { windows } = parts.configuration.reconciliation;
-  const { tables, cassandra } = parts.prepared;
+  const { target, cassandra } = parts.prepared;
   switch (windows.changelog) {
     case 'off':
       return null;
     case 'cassandra':
       return cassandra === null ? null : sourceChangelog(cassandra);
     case 'kafka': {
-      const topics = new Map(
-        tables.map((table) => [table.name, { topic: table.topic, decoder: createDebeziumCassandraDecoder(table) }]),
-      );
       return kafkaChangelog({
         kafka,
-        topicOf: (table) => topics.get(table) ?? null,
+        // The table as it is bound now: its columns may have changed since the start.
+        topicOf: (name) => {
+          const bound = target.tables.find(({ table }) => table.name === name);
+          return bound === undefined ? null : { topic: bound.table.topic, decoder: decoderOf(bound.table) };
+        },
         skewMs: windows.skew,
         latenessMs: (windows.horizons.at(-1) ?? 0) + windows.skew,
       });

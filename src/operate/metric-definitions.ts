@@ -87,6 +87,12 @@ export const STREAM_METRICS = {
     help: 'Dead letters in the index that are neither redriven nor dismissed.',
     labels: ['table'],
   },
+  deadLettersWaiting: {
+    type: 'gauge',
+    name: 'cdc_dead_letters_waiting',
+    help: 'Records that another row may mend and that are tried again by themselves; no dead letters yet.',
+    labels: ['table'],
+  },
   duplicates: {
     type: 'counter',
     name: 'cdc_duplicates_total',

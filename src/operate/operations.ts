@@ -1,6 +1,5 @@
 /** What operators ask of a running service beyond looking at it: dead letters, redrives, windows, stopped shards. */
 import type { Kafka } from 'kafkajs';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import type { TableMapping } from '../catalog/table-mapping.ts';
 import type { Configuration } from '../config/index.ts';
@@ -9,11 +8,11 @@ import { LetterIndex } from '../deadletter/letter-index.ts';
 import { JobStore } from '../target/job-store.ts';
 import { ShardAdmin } from '../target/shard-admin.ts';
 import { WindowStore } from '../target/window-store.ts';
-import { decoderOf } from './decoder-of.ts';
 import type { Logger } from './logger.ts';
 import type { Prepared } from './preparation.ts';
-import { beginRedrive, progressOf, RedriveRun, type RedriveParts, type RedriveRequest } from './redrive/redrive-job.ts';
+import { beginRedrive, progressOf, RedriveRun, type RedriveRequest } from './redrive/redrive-job.ts';
 import type { RedriveProgress } from './redrive/redrive-job.ts';
+import { redriveParts } from './redrive/redrive-parts.ts';
 
 export interface OperationsOptions {
   readonly configuration: Configuration;
@@ -52,8 +51,9 @@ export class Operations {
 
   /** Begins a redrive and works on it in the background. */
   async redrive(request: RedriveRequest): Promise<RedriveProgress> {
-    const { signal, logger } = this.#options;
-    const parts = this.#redriveParts();
+    const { signal, logger, pool, prepared, configuration } = this.#options;
+    const { controlSchema } = configuration.target.postgres;
+    const parts = redriveParts(pool, controlSchema, prepared.target, this.bytes);
     const job = await beginRedrive(parts, request);
     const run = new RedriveRun(parts, job, () => undefined)
       .run(signal)
@@ -74,20 +74,6 @@ export class Operations {
   /** Resolves when what runs has ended; the signal has been aborted before. */
   async close(): Promise<void> {
     await Promise.allSettled(this.#running);
-  }
-
-  #redriveParts(): RedriveParts {
-    const { prepared } = this.#options;
-    const decoders = new Map(prepared.target.tables.map(({ table }) => [table.name, decoderOf(table)]));
-    return {
-      index: this.letters,
-      jobs: this.jobs,
-      door: prepared.target.outside,
-      read: (letters, signal) => this.bytes.read(letters, signal),
-      decoderOf: (table) => decoders.get(table) ?? null,
-      elapsedMs: () => performance.now(),
-      pause: (ms, signal) => delay(ms, undefined, { signal }).catch(() => undefined),
-    };
   }
 }
 

@@ -180,7 +180,7 @@ export async function runService(configuration: Configuration, options: RunServi
       clock,
       logger,
     };
-    start(watchKafka(parts), watch, ...upkeepOf(parts));
+    start(watchKafka(parts), watch, ...upkeepOf(parts, kafka));
     const delivery = verifyDelivery(parts, kafka);
     if (delivery !== null) start(delivery);
     if (prepared.cassandra !== null) start(watchCassandra(prepared.cassandra, dependencies));

@@ -1,15 +1,17 @@
 import type { Client } from 'cassandra-driver';
+import type { Kafka } from 'kafkajs';
 import type { Pool } from 'pg';
 import { LockstepError, messageOf } from '../shared/errors.ts';
 import { ShardAdmin } from '../target/shard-admin.ts';
 import { UPKEEP_BACKOFF } from './backoff.ts';
-import { pendingDeadLetters } from './pending-dead-letters.ts';
+import { openDeadLetters } from './open-dead-letters.ts';
 import type { DependencyBoard } from './readiness.ts';
 import { countRereads, serveRereads } from './rereading.ts';
 import type { Report, RunningParts } from './running-parts.ts';
 import { isStopped } from './shard-view.ts';
 import { repeating } from './repeating.ts';
 import type { Service } from './service.ts';
+import { redriveWaiting } from './waiting-upkeep.ts';
 import { clearDropped, followGrowth, keepLedger, purgeMemory, sweepExpired } from './target-upkeep.ts';
 
 /** Contact with each system: soon enough for readiness, rare enough to cost nothing. */
@@ -91,15 +93,18 @@ function takeRequests(parts: RunningParts, report: Report): Service {
 }
 
 /** What must be done again and again: expiry, ledger, purge, growth, the gauge of pending dead letters. */
-export function upkeepOf(parts: RunningParts): readonly Service[] {
+export function upkeepOf(parts: RunningParts, kafka: Kafka): readonly Service[] {
   const { pool, metrics, logger, configuration } = parts;
   const report = (what: string) => (error: unknown, failures: number) => {
     metrics.stream.retries.inc({ kind: error instanceof LockstepError ? error.code : 'UPKEEP' });
     logger[failures === 1 ? 'warn' : 'debug']({ err: error, failures }, `${what} failed, retrying`);
   };
   const countDeadLetters = async () => {
-    const pending = await pendingDeadLetters(pool, configuration.target.postgres.controlSchema);
-    for (const [table, count] of pending) metrics.stream.deadLettersPending.set({ table }, count);
+    const open = await openDeadLetters(pool, configuration.target.postgres.controlSchema);
+    for (const [table, count] of open) {
+      metrics.stream.deadLettersPending.set({ table }, count.pending);
+      metrics.stream.deadLettersWaiting.set({ table }, count.waiting);
+    }
   };
   return [
     sweepExpired(parts, report),
@@ -108,6 +113,7 @@ export function upkeepOf(parts: RunningParts): readonly Service[] {
     clearDropped(parts, report),
     followGrowth(parts, report),
     takeRequests(parts, report),
+    redriveWaiting(parts, kafka, report),
     ...(parts.readRows === null ? [] : [serveRereads(parts, parts.readRows, report), countRereads(parts, report)]),
     repeating('count-dead-letters', {
       everyMs: DEAD_LETTERS_EVERY_MS,

@@ -83,7 +83,7 @@ function rowFrom(table: string, line: ChangelogLine): ChangelogRow {
     throw new LockstepError(`the changelog of ${table} has an entry that is none: ${line.kind} ${line.row_key}`, {
       code: 'CHANGELOG_ENTRY',
       kind: 'batch',
-      remedy: 'write entries with the helper of lockstep/changelog only; delete the row if it was written by hand',
+      remedy: 'write entries as docs/changelog-table.md says; delete the row if it was written by hand',
     });
   }
   return { id: line.change_id.toString('hex'), kind: line.kind as ChangeKind, key };
@@ -148,7 +148,7 @@ async function readPage(
     throw new LockstepError(`reading the changelog of ${table}: ${messageOf(cause)}`, {
       code: 'CHANGELOG_UNREADABLE',
       kind: 'transient',
-      remedy: `create the table (lockstep schema plan shows it) and grant SELECT on ${changelogTable(keyspace)}`,
+      remedy: `create the table as docs/changelog-table.md says, and grant SELECT on ${changelogTable(keyspace)}`,
       cause,
     });
   }

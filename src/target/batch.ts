@@ -86,5 +86,13 @@ export type ApplyResult =
  * where the answer to COMMIT was lost: then a second `apply` of the same batch is answered `fenced`.
  */
 export interface Door {
-  apply(batch: ApplyBatch): Promise<ApplyResult>;
+  apply(batch: ApplyBatch, manner?: ApplyManner): Promise<ApplyResult>;
+}
+
+/** How a batch is applied; what is not said is the ordinary way. */
+export interface ApplyManner {
+  /** Under the exclusive gate: for a batch that met the others of its table in deadlocks (DESIGN §5 "Locks"). */
+  readonly alone?: boolean;
+  /** Does everything and commits nothing; tombstones of partition and range deletes are not even tried. */
+  readonly trial?: boolean;
 }

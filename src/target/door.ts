@@ -2,7 +2,7 @@ import type { Pool, PoolClient } from 'pg';
 import { fold, type Fold } from '../change/fold.ts';
 import type { Clock } from '../shared/clock.ts';
 import { LockstepError } from '../shared/errors.ts';
-import type { ApplyBatch, ApplyResult, Door } from './batch.ts';
+import type { ApplyBatch, ApplyManner, ApplyResult, Door } from './batch.ts';
 import { checkGeneration, type BoundTable } from './bound-table.ts';
 import { ControlStatements } from './control-statements.ts';
 import { withinHorizon } from './horizon.ts';
@@ -60,7 +60,7 @@ export class PostgresDoor implements Door {
     this.#tables.set(table.bound.table.name, table);
   }
 
-  async apply(batch: ApplyBatch): Promise<ApplyResult> {
+  async apply(batch: ApplyBatch, manner: ApplyManner = {}): Promise<ApplyResult> {
     const table = this.#tables.get(batch.table);
     if (table === undefined) {
       throw new LockstepError(`no table ${batch.table} is bound to this door`, {
@@ -71,14 +71,14 @@ export class PostgresDoor implements Door {
     const certain = certainOf(batch, table.bound);
     const folded = fold(certain, table.bound.valueOrders);
     try {
-      if (folded.wide.length > 0) {
+      if (folded.wide.length > 0 && manner.trial !== true) {
         await applyWideTombstones(this.#pool, this.#control, table, folded.wide, this.#clock, (owed, nowUs) =>
           this.#rereads.add(batch.shard, table.bound.id, owed.map(asForeign), nowUs),
         );
       }
-      const result = await this.#transaction(batch, table, folded);
+      const result = await this.#transaction(batch, table, folded, manner);
       // The topic turned out to be growing: the same batch again, alone.
-      return result === 'growing' ? await this.#alone(batch, table, folded) : result;
+      return result === 'growing' ? await this.#alone(batch, table, folded, manner) : result;
     } catch (error) {
       throw classifyPostgresError(
         error,
@@ -87,18 +87,23 @@ export class PostgresDoor implements Door {
     }
   }
 
-  async #alone(batch: ApplyBatch, table: TableDoor, folded: Fold): Promise<ApplyResult> {
-    const result = await this.#transaction(batch, table, folded);
+  async #alone(batch: ApplyBatch, table: TableDoor, folded: Fold, manner: ApplyManner): Promise<ApplyResult> {
+    const result = await this.#transaction(batch, table, folded, { ...manner, alone: true });
     if (result !== 'growing') return result;
     throw new LockstepError('the exclusive gate was not taken', { code: 'BUG_GATE', kind: 'bug' });
   }
 
-  async #transaction(batch: ApplyBatch, table: TableDoor, folded: Fold): Promise<ApplyResult | 'growing'> {
+  async #transaction(
+    batch: ApplyBatch,
+    table: TableDoor,
+    folded: Fold,
+    manner: ApplyManner,
+  ): Promise<ApplyResult | 'growing'> {
     const client = await this.#pool.connect();
     let healthy = true;
     try {
-      const result = await this.#inTransaction(client, batch, table, folded);
-      if (result === 'growing' || result.kind === 'fenced') healthy = await rollback(client);
+      const result = await this.#inTransaction(client, batch, table, folded, manner);
+      if (result === 'growing' || result.kind === 'fenced' || manner.trial === true) healthy = await rollback(client);
       return result;
     } catch (error) {
       healthy = await rollback(client);
@@ -113,11 +118,12 @@ export class PostgresDoor implements Door {
     batch: ApplyBatch,
     table: TableDoor,
     folded: Fold,
+    manner: ApplyManner,
   ): Promise<ApplyResult | 'growing'> {
     const nowUs = BigInt(this.#clock.nowMs()) * 1000n;
     const rows = [...folded.rows.values()];
     const probes = probesOf(this.#control, table, rows, nowUs);
-    const mode = this.#growing.has(batch.table) ? 'exclusive' : 'shared';
+    const mode = manner.alone === true || this.#growing.has(batch.table) ? 'exclusive' : 'shared';
     const [, , position, ...answers] = await pipeline(client, [
       { text: 'BEGIN' },
       { name: `gate-${mode}`, text: gateStatement(mode), values: [table.bound.id] },
@@ -138,12 +144,18 @@ export class PostgresDoor implements Door {
         ? read
         : await withinHorizon(client, table, read, { purgedUntil: BigInt(purgedUntil), nowUs });
     const plan = planRows(table.bound, known, nowUs);
-    const superseded = await this.#write(client, batch, table, plan);
+    const superseded = await this.#write(client, batch, table, plan, manner);
     return { kind: 'committed', stats: { rows: rows.length, superseded: superseded + plan.superseded } };
   }
 
   /** The second round trip. Returns how many upserted rows changed nothing. */
-  async #write(client: PoolClient, batch: ApplyBatch, table: TableDoor, plan: RowPlan): Promise<number> {
+  async #write(
+    client: PoolClient,
+    batch: ApplyBatch,
+    table: TableDoor,
+    plan: RowPlan,
+    manner: ApplyManner,
+  ): Promise<number> {
     const statements: Statement[] = rowWrites(table, this.#control, plan);
     const upsertAt = statements.findIndex((statement) => statement.text === table.statements.upsert);
     statements.push(...this.#control.expiryEntries(batch.shard, table.bound.id, plan.expiring));
@@ -153,9 +165,12 @@ export class PostgresDoor implements Door {
     }
     statements.push(this.#control.ledgerSegment(batch, table.bound.id));
     statements.push(...this.#control.deadLetters(batch, table.bound.id));
-    statements.push(this.#control.movePosition(batch), { text: 'COMMIT' });
+    statements.push(this.#control.movePosition(batch));
+    // A trial hears deferred constraints too, and is then rolled back by whoever holds the connection.
+    const isTrial = manner.trial === true;
+    statements.push({ text: isTrial ? 'SET CONSTRAINTS ALL IMMEDIATE' : 'COMMIT' });
     const results = await pipeline(client, statements);
-    checkCommitted(results.at(-1));
+    if (!isTrial) checkCommitted(results.at(-1));
     return upsertAt === -1 ? 0 : plan.upserts.length - (results[upsertAt]?.rowCount ?? 0);
   }
 }

@@ -1,5 +1,7 @@
 /** Dead letters from the first failure to the redrive, through the command line, on a real Kafka and PostgreSQL. */
 import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { eventually, ServiceStage, stageTable, type Member } from '../support/service-stage.ts';
 
@@ -189,5 +191,75 @@ describe('dead letters', () => {
       const offsets = await admin.fetchTopicOffsets(of);
       return offsets.map(({ partition, high }) => ({ partition, offset: high }));
     }
+  });
+});
+
+describe('a record that another row may mend', () => {
+  it('waits, is applied by itself when that row is there, and never counted', async () => {
+    const table = stageTable('child');
+    const { topic, targetTable } = table.table;
+    await stage.createTarget(table);
+    await stage.sql('CREATE TABLE parent (name text PRIMARY KEY)');
+    await stage.sql(`ALTER TABLE ${targetTable} ADD FOREIGN KEY (v) REFERENCES parent (name)`);
+    await stage.createTopic(topic, 1);
+    const member = await stage.member([table], { deadLetter: { waitForOthers: '1m' } });
+    await member.service.start();
+    await member.service.waitUntilReady();
+    await stage.write(table, ids(0, 3), 'early');
+    await eventually('the children to wait', async () =>
+      (await letters(member, '--table', table.table.name, '--status', 'waiting')).total === 3 ? true : undefined,
+    );
+    // Its time is over long before the parent of the third would come.
+    await stage.sql(
+      `UPDATE _cdc_dead_letters SET first_failed_at = now() - interval '1 hour' WHERE topic = $1 AND "offset" = 2`,
+      [topic],
+    );
+    await stage.sql(`INSERT INTO parent VALUES ('early-0'), ('early-1')`);
+    await eventually('two children', async () => ((await stage.count(table, 'early')) === 2 ? true : undefined));
+    const ended = await eventually('the third to be given up', async () => {
+      const { records } = await letters(member, '--table', table.table.name);
+      return records.some(({ status }) => status === 'waiting') ? undefined : records;
+    });
+    expect(ended.map(({ offset, status, code }) => [offset, status, code])).toEqual([
+      ['2', 'pending', 'PG_23503'],
+      ['1', 'redriven', 'PG_23503'],
+      ['0', 'redriven', 'PG_23503'],
+    ]);
+    const metrics = await (await fetch(`http://127.0.0.1:${member.apiPort}/metrics`)).text();
+    expect(metrics).toContain(`cdc_dead_letters_total{table="${table.table.name}",reason="PG_23503"} 1`);
+  });
+});
+
+describe('a letter corrected by hand', () => {
+  it('goes through with its original version; who, why, before and after are in the audit log', async () => {
+    const table = stageTable('corrected');
+    const { topic, targetTable } = table.table;
+    await stage.createTarget(table);
+    await stage.sql(`ALTER TABLE ${targetTable} ADD CONSTRAINT brief CHECK (length(v) < 12)`);
+    await stage.createTopic(topic, 1);
+    const member = await stage.member([table]);
+    await member.service.start();
+    await member.service.waitUntilReady();
+    await stage.write(table, [1], 'far-too-long');
+    const [letter] = await eventually('the letter', async () => {
+      const { records } = await letters(member, '--table', table.table.name);
+      return records.length === 1 ? records : undefined;
+    });
+    const id = letter?.id ?? '';
+    const patch = join(dirname(member.configurationFile), 'patch.json');
+    await writeFile(patch, JSON.stringify({ 'after.v.value': 'short-1' }));
+    const without = await stage.lockstep(member, 'dlq', 'redrive', '--id', id, '--patch', patch);
+    expect(without).toMatchObject({ code: 2 });
+    expect(without.stderr).toContain('PATCH_INVALID');
+
+    const why = ['--patch', patch, '--why', 'agreed with the owner'];
+    expect(await redrive(member, '--id', id, ...why, '--dry-run')).toMatchObject({ code: 0, counts: { applied: 1 } });
+    expect(await stage.sql('SELECT * FROM _cdc_audit_log')).toEqual([]);
+    expect(await redrive(member, '--id', id, ...why)).toMatchObject({ code: 0, counts: { applied: 1 } });
+    expect(await stage.sql(`SELECT v FROM ${targetTable}`)).toEqual([{ v: 'short-1' }]);
+    const [entry] = await stage.sql<Record<string, unknown>>('SELECT * FROM _cdc_audit_log');
+    expect(entry).toMatchObject({ action: 'CUSTOM_FIX', reason: 'agreed with the owner', outcome: 'applied' });
+    expect(JSON.stringify(entry?.['before'])).toContain('far-too-long');
+    expect(JSON.stringify(entry?.['after'])).toContain('short-1');
   });
 });

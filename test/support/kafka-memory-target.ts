@@ -2,7 +2,7 @@
  * A door and a shard store in memory, atomic like the real ones, with faults on demand. `rows` is what the target holds:
  * every change's text by record offset, so that a hole or a double shows.
  */
-import type { ApplyBatch, ApplyResult, DeadLetterEntry, Door } from '../../src/target/batch.ts';
+import type { ApplyBatch, ApplyManner, ApplyResult, DeadLetterEntry, Door } from '../../src/target/batch.ts';
 import type { Gap, ShardPosition, ShardStore } from '../../src/target/shard-store.ts';
 
 interface Shelf {
@@ -22,7 +22,7 @@ export class MemoryTarget implements Door, ShardStore {
   duplicates = 0;
   keepBatches = true;
   /** Called before the position is compared; throws to refuse the batch. */
-  before: (batch: ApplyBatch) => Promise<void> | void = () => undefined;
+  before: (batch: ApplyBatch, manner: ApplyManner) => Promise<void> | void = () => undefined;
   /** Called after the commit; throws to lose the answer. */
   after: (batch: ApplyBatch) => Promise<void> | void = () => undefined;
 
@@ -53,11 +53,12 @@ export class MemoryTarget implements Door, ShardStore {
     this.shelves.set(key, { position: { ...before, ...change }, state: change.state ?? before.state });
   }
 
-  async apply(batch: ApplyBatch): Promise<ApplyResult> {
-    await this.before(batch);
+  async apply(batch: ApplyBatch, manner: ApplyManner = {}): Promise<ApplyResult> {
+    await this.before(batch, manner);
     const { topic, partition } = batch.shard;
     const shelf = this.shelf(topic, partition);
     if (shelf.position.next !== batch.from) return { kind: 'fenced', storedNext: shelf.position.next };
+    if (manner.trial === true) return { kind: 'committed', stats: { rows: 0, superseded: 0 } };
     shelf.position = {
       ...shelf.position,
       next: batch.next,

@@ -1,8 +1,11 @@
+import { readFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
+import { text } from 'node:stream/consumers';
 import { Command, Option } from 'commander';
 import { loadConfiguration } from '../../config/index.ts';
 import { createLogger } from '../../operate/logger.ts';
 import type { RedriveProgress } from '../../operate/redrive/redrive-job.ts';
+import { LockstepError, messageOf } from '../../shared/errors.ts';
 import { EXIT } from '../exit-code.ts';
 import { addFilterOptions, countArgument, filterOf, type FilterOptions } from './letter-options.ts';
 
@@ -11,6 +14,8 @@ interface RedriveOptions extends FilterOptions {
   readonly rate?: number;
   readonly limit?: number;
   readonly resume?: string;
+  readonly patch?: string;
+  readonly why?: string;
 }
 
 /** Plain lines come this often where nobody looks at a terminal. */
@@ -30,9 +35,9 @@ function progressPrinter(): (progress: RedriveProgress) => void {
     const now = performance.now();
     if (!ended && now - lastMs < (process.stderr.isTTY ? 100 : LINE_EVERY_MS)) return;
     lastMs = now;
-    const text = progressText(progress);
-    if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}${ended ? '\n' : ''}`);
-    else process.stderr.write(`${text}\n`);
+    const line = progressText(progress);
+    if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${line}${ended ? '\n' : ''}`);
+    else process.stderr.write(`${line}\n`);
   };
 }
 
@@ -49,6 +54,18 @@ function printReport(progress: RedriveProgress): void {
     ...(progress.error === null ? [] : [progress.error, `go on with: lockstep dlq redrive --resume ${progress.jobId}`]),
   ];
   process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+async function readPatch(file: string): Promise<string> {
+  try {
+    return file === '-' ? await text(process.stdin) : await readFile(file, 'utf8');
+  } catch (cause) {
+    throw new LockstepError(`the patch ${file} can't be read: ${messageOf(cause)}`, {
+      code: 'PATCH_INVALID',
+      kind: 'usage',
+      cause,
+    });
+  }
 }
 
 async function redrive(options: RedriveOptions): Promise<void> {
@@ -70,6 +87,8 @@ async function redrive(options: RedriveOptions): Promise<void> {
             dryRun: options.dryRun === true,
             limit: options.limit ?? null,
             ratePerSecond: options.rate ?? null,
+            correction:
+              options.patch === undefined ? null : { patch: await readPatch(options.patch), why: options.why ?? '' },
             requestedBy: userInfo().username,
           })
         : await open.parts.jobs.takeOver(options.resume, REDRIVE);
@@ -93,6 +112,11 @@ export function dlqRedriveCommand(): Command {
     .option('--dry-run', 'tell what would happen; write nothing')
     .addOption(new Option('--rate <n>', 'letters a second at most').argParser(countArgument))
     .addOption(new Option('--limit <n>', 'letters at most').argParser(countArgument))
+    .option(
+      '--patch <file>',
+      'a corrected value for the letter of --id: a JSON object from path to value, - for standard input',
+    )
+    .option('--why <text>', 'with --patch: why; kept in the audit log')
     .option('--resume <job>', 'go on with a job that was interrupted or failed')
     .action(redrive);
 }

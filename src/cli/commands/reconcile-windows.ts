@@ -1,10 +1,11 @@
 import CliTable from 'cli-table3';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { DEFAULT_CONFIGURATION_FILE, loadConfiguration } from '../../config/index.ts';
 import { windowDocument } from '../../operate/window-document.ts';
 import { createPool } from '../../target/index.ts';
 import { WindowStore, type WindowRow } from '../../target/window-store.ts';
 import { EXIT } from '../exit-code.ts';
+import { countArgument, timeArgument } from './letter-options.ts';
 
 interface WindowsOptions {
   readonly config?: string;
@@ -17,18 +18,6 @@ interface WindowsOptions {
 }
 
 const DEFAULT_LIMIT = 100;
-
-function time(text: string): number {
-  const ms = Date.parse(text);
-  if (Number.isNaN(ms)) throw new InvalidArgumentError('expected a time such as 2026-11-27T14:00:00Z');
-  return ms;
-}
-
-function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('expected a whole number from 1');
-  return value;
-}
 
 function print(rows: readonly WindowRow[]): void {
   const table = new CliTable({
@@ -93,10 +82,10 @@ export function reconcileWindowsCommand(): Command {
     .description('delivery windows: does the ledger hold every change of the changelog?')
     .option('-c, --config <file>', `configuration file (default ${DEFAULT_CONFIGURATION_FILE})`)
     .option('--table <keyspace.table>', 'only windows of this table')
-    .addOption(new Option('--from <time>', 'windows that end after this time').argParser(time))
-    .addOption(new Option('--to <time>', 'windows that begin before this time').argParser(time))
+    .addOption(new Option('--from <time>', 'windows that end after this time').argParser(timeArgument))
+    .addOption(new Option('--to <time>', 'windows that begin before this time').argParser(timeArgument))
     .addOption(new Option('--verdict <verdict>', 'only these').choices(['PASS', 'DRIFT', 'INCONCLUSIVE']))
-    .addOption(new Option('--limit <n>', 'newest windows at most').argParser(wholeNumber).default(DEFAULT_LIMIT))
+    .addOption(new Option('--limit <n>', 'newest windows at most').argParser(countArgument).default(DEFAULT_LIMIT))
     .option('--json', 'print one JSON document')
     .action(run);
 }

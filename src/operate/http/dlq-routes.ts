@@ -33,7 +33,7 @@ const letter = z.object({
 
 const attempt = z.object({
   at: time,
-  job_id: z.string(),
+  job_id: z.string().nullable().describe('Null where it was tried by itself.'),
   outcome: z.enum(['applied', 'superseded', 'queued', 'failed']),
   code: z.string().nullable(),
   reason: z.string().nullable(),
@@ -97,6 +97,17 @@ const redriveBody = z.strictObject({
   dry_run: z.boolean().default(false).describe('Tell what would happen; write nothing.'),
   rate: z.number().int().min(1).nullable().default(null).describe('Letters a second at most.'),
   limit: z.number().int().min(1).nullable().default(null).describe('Letters at most.'),
+  correction: z
+    .strictObject({
+      patch: z
+        .string()
+        .min(1)
+        .describe('JSON text of an object from path to value; the numbers in it keep all their digits.'),
+      why: z.string().min(1).max(1_000).describe('Kept in the audit log.'),
+    })
+    .nullable()
+    .default(null)
+    .describe('A corrected value for one letter, which filter.id names.'),
 });
 
 const RECORD_LIMIT_MS = 60_000;
@@ -196,11 +207,12 @@ export function dlqRoutes(source: () => Operations | null): RouteGroup {
       },
       async (request, reply) => {
         const caller = guard('operate', request);
-        const { filter, dry_run: dryRun, rate, limit } = request.body;
+        const { filter, dry_run: dryRun, rate, limit, correction } = request.body;
         const progress = await operations().redrive({
           filter: filterOf(filter),
           dryRun,
           limit,
+          correction,
           ratePerSecond: rate,
           requestedBy: caller.name,
         });

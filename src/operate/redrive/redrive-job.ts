@@ -5,15 +5,17 @@
  * more attempt.
  */
 import { randomUUID } from 'node:crypto';
-import { itemOf, type ChangeItem } from '../../consume/item.ts';
 import type { LetterFilter } from '../../deadletter/letter-filter.ts';
 import type { IndexedLetter, LetterIndex } from '../../deadletter/letter-index.ts';
 import type { Decoder, SourceRecord } from '../../decode/record.ts';
 import { LockstepError, messageOf } from '../../shared/errors.ts';
+import type { AuditEntry } from '../../target/audit-log.ts';
 import type { Job, JobStore } from '../../target/job-store.ts';
 import type { OutsideDoor, OutsideOutcome } from '../../target/outside-door.ts';
 import { PacedDoor, type Pacing } from '../../target/paced-door.ts';
 import type { Statement } from '../../target/transaction.ts';
+import { auditImage, parsePatch, patched } from './patch.ts';
+import { preparedLetter, type LetterChange } from './prepared-letter.ts';
 import { filterDocument, filterFrom, type FilterDocument } from './filter-document.ts';
 
 export const REDRIVE = 'redrive';
@@ -30,6 +32,15 @@ export interface RedriveRequest {
   /** Letters a second at most; null = as the gate allows. */
   readonly ratePerSecond: number | null;
   readonly requestedBy: string;
+  /** A correction of one letter's record; null = as it came. */
+  readonly correction: Correction | null;
+}
+
+/** What a person changes by hand, and why; both are kept in the audit log. */
+export interface Correction {
+  /** JSON text, see patch.ts. */
+  readonly patch: string;
+  readonly why: string;
 }
 
 /** Outcomes of letters; `failed` ones stay what they were, with one more attempt. */
@@ -51,6 +62,7 @@ export interface RedriveParts extends Pacing {
   readonly index: LetterIndex;
   readonly jobs: JobStore;
   readonly door: OutsideDoor;
+  readonly audit: (entry: AuditEntry) => Statement;
   readonly read: (letters: readonly IndexedLetter[], signal: AbortSignal) => Promise<ReadonlyMap<bigint, SourceRecord>>;
   /** The decoder of a table, or null where the configuration does not name it. */
   readonly decoderOf: (table: string) => Decoder | null;
@@ -61,15 +73,13 @@ interface RedriveParameters {
   readonly dry_run: boolean;
   readonly limit: number | null;
   readonly rate: number | null;
+  /** Absent in jobs of versions before 0.2. */
+  readonly correction?: Correction | null;
 }
-
-/** A letter whose change can be tried, or why not. */
-type Prepared =
-  | { readonly kind: 'change'; readonly letter: IndexedLetter; readonly item: ChangeItem }
-  | { readonly kind: 'failed'; readonly letter: IndexedLetter; readonly code: string; readonly reason: string };
 
 /** Begins a job: its row exists when this resolves, the work is done by `run`. */
 export async function beginRedrive(parts: RedriveParts, request: RedriveRequest): Promise<Job> {
+  if (request.correction !== null) checkCorrection(request.correction, request.filter);
   const filter = openOnly(request.filter);
   const matching = await parts.index.count(filter);
   const parameters: RedriveParameters = {
@@ -77,6 +87,7 @@ export async function beginRedrive(parts: RedriveParts, request: RedriveRequest)
     dry_run: request.dryRun,
     limit: request.limit,
     rate: request.ratePerSecond,
+    correction: request.correction,
   };
   return parts.jobs.create({
     id: randomUUID(),
@@ -84,6 +95,17 @@ export async function beginRedrive(parts: RedriveParts, request: RedriveRequest)
     parameters,
     total: request.limit === null ? matching : Math.min(matching, request.limit),
     requestedBy: request.requestedBy,
+  });
+}
+
+/** One letter at a time is corrected: what is right for one record is mostly wrong for the next. */
+function checkCorrection({ patch, why }: Correction, filter: LetterFilter): void {
+  parsePatch(patch);
+  if (filter.id !== undefined && why.trim() !== '') return;
+  throw new LockstepError('a patch is for one letter, with a word why', {
+    code: 'PATCH_INVALID',
+    kind: 'usage',
+    remedy: 'name the letter by its ID and say why it is corrected',
   });
 }
 
@@ -119,6 +141,8 @@ export class RedriveRun {
   readonly #counts: Record<string, number>;
   readonly #door: PacedDoor;
   readonly #onProgress: (progress: RedriveProgress) => void;
+  /** Records before and after their correction, by letter. */
+  readonly #images = new Map<bigint, Pick<AuditEntry, 'before' | 'after'>>();
   #cursor: bigint;
   #done: number;
   /** When the next letter may go, by the rate. */
@@ -167,8 +191,9 @@ export class RedriveRun {
       const letters = await index.page(filter, this.#cursor, Math.max(0, Math.min(PAGE_LETTERS, left)));
       if (letters.length === 0) return true;
       const records = await read(letters, signal);
-      let batch: (Prepared & { kind: 'change' })[] = [];
-      for (const prepared of letters.map((letter) => this.#prepare(letter, records.get(letter.id)))) {
+      let batch: LetterChange[] = [];
+      for (const letter of letters) {
+        const prepared = preparedLetter(letter, this.#corrected(letter, records.get(letter.id)), this.#parts.decoderOf);
         const fits =
           prepared.kind === 'change' && (batch[0] === undefined || isSameShard(batch[0].letter, prepared.letter));
         if (batch.length > 0 && (!fits || batch.length === BATCH_LETTERS)) {
@@ -182,31 +207,33 @@ export class RedriveRun {
     }
   }
 
-  #prepare(letter: IndexedLetter, record: SourceRecord | undefined): Prepared {
-    const failed = (code: string, reason: string): Prepared => ({ kind: 'failed', letter, code, reason });
-    if (record === undefined) {
-      return failed(
-        'BYTES_GONE',
-        'neither the DLQ topic nor the source topic has this record any more: compare the row with the source',
-      );
-    }
-    const decoder = letter.table === null ? null : this.#parts.decoderOf(letter.table);
-    if (decoder === null) {
-      return failed('TABLE_UNKNOWN', `the configuration has no table of topic ${letter.shard.topic}: add it to tables`);
-    }
-    const item = itemOf(record, decoder);
-    switch (item.kind) {
-      case 'change':
-        return { kind: 'change', letter, item };
-      case 'refused':
-        return failed(item.refusal.code, item.refusal.message);
-      case 'skipped':
-        return failed('NOT_A_CHANGE', 'the record is a Kafka tombstone: nothing to apply');
-    }
+  /** The record as it is tried: as it came, or with the job's correction. */
+  #corrected(letter: IndexedLetter, record: SourceRecord | undefined): SourceRecord | undefined {
+    const correction = this.#parameters.correction ?? null;
+    if (correction === null || record === undefined) return record;
+    const after = patched(record.value, parsePatch(correction.patch));
+    this.#images.set(letter.id, { before: auditImage(record.value), after: auditImage(after) });
+    return { ...record, value: after };
+  }
+
+  /** What the audit log is told of a corrected letter that goes through. */
+  #audited(letter: IndexedLetter, outcome: OutsideOutcome): readonly Statement[] {
+    const images = this.#images.get(letter.id);
+    if (images === undefined) return [];
+    const entry: AuditEntry = {
+      ...images,
+      actor: this.#job.requestedBy,
+      action: 'CUSTOM_FIX',
+      table: letter.table ?? '',
+      rowKey: letter.rowKey,
+      reason: this.#parameters.correction?.why ?? '',
+      outcome,
+    };
+    return [this.#parts.audit(entry)];
   }
 
   /** Several letters of one shard in one transaction; halved where one of them fails. */
-  async #apply(batch: readonly (Prepared & { kind: 'change' })[], signal: AbortSignal): Promise<void> {
+  async #apply(batch: readonly LetterChange[], signal: AbortSignal): Promise<void> {
     const [first] = batch;
     if (first === undefined) return;
     await this.#waitForRate(batch.length, signal);
@@ -224,11 +251,7 @@ export class RedriveRun {
     }
   }
 
-  async #throughDoor(
-    first: Prepared & { kind: 'change' },
-    batch: readonly (Prepared & { kind: 'change' })[],
-    signal: AbortSignal,
-  ): Promise<void> {
+  async #throughDoor(first: LetterChange, batch: readonly LetterChange[], signal: AbortSignal): Promise<void> {
     const { index, jobs } = this.#parts;
     const { id } = this.#job;
     const cursor = batch.at(-1)?.letter.id ?? this.#cursor;
@@ -239,7 +262,10 @@ export class RedriveRun {
         origin: 'redrive',
         changes: batch.map(({ item }) => ({ offset: item.record.offset, change: item.change, id: item.id })),
         also: (found) => [
-          ...batch.flatMap(({ letter }, i) => index.redriven(letter.id, id, found[i] ?? 'applied')),
+          ...batch.flatMap(({ letter }, i) => {
+            const outcome = found[i] ?? 'applied';
+            return [...index.redriven(letter.id, id, outcome), ...this.#audited(letter, outcome)];
+          }),
           this.#advance(cursor, withOutcomes(this.#counts, found)),
         ],
         dryRun: this.#parameters.dry_run,

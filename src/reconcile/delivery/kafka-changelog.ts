@@ -12,7 +12,7 @@ import { idRangeOf } from './window.ts';
 
 export interface KafkaChangelogOptions {
   readonly kafka: Kafka;
-  /** Topic and decoder of a table. */
+  /** Topic of a table, and the decoder by which its shards read it at this moment. */
   readonly topicOf: (table: string) => { readonly topic: string; readonly decoder: Decoder } | null;
   /**
    * How far clocks of source, capture and broker may be apart, ms: records from this long before the window are read
@@ -53,7 +53,7 @@ async function stretchesOf(kafka: Kafka, topic: string, fromMs: number, toMs: nu
   }
 }
 
-/** A changelog over the tables' own topics. Records that are no changes are left out: dead letters account for them. */
+/** A changelog over the tables' own topics. Records that can't be read are left out: they have no change ID, and dead letters account for them. */
 export function kafkaChangelog(options: KafkaChangelogOptions): Changelog {
   const { kafka, topicOf, skewMs, latenessMs } = options;
   return {
@@ -70,8 +70,8 @@ export function kafkaChangelog(options: KafkaChangelogOptions): Changelog {
         const page: ChangelogEntry[] = [];
         for (const record of records) {
           const decoded = decoder.decode(record);
-          if (decoded.kind !== 'change') continue;
-          const { id } = identify(decoded.change, decoded.contents);
+          if (decoded.kind === 'skipped' || decoded.change === undefined) continue;
+          const { id } = identify(decoded.change, decoded.contents ?? null);
           if (id >= from && id < to) page.push({ id, evidence: { kind: 'record', record } });
         }
         if (page.length > 0) yield page;
