@@ -37,7 +37,9 @@ export async function migrate(pool: Pool, controlSchema: string): Promise<readon
   try {
     await client.query('BEGIN');
     await client.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
-    await client.query(`CREATE SCHEMA IF NOT EXISTS ${schema}`);
+    // IF NOT EXISTS asks for CREATE on the database before it looks: a role that was given its schema has none.
+    const { rows } = await client.query('SELECT 1 FROM pg_namespace WHERE nspname = $1', [controlSchema]);
+    if (rows.length === 0) await client.query(`CREATE SCHEMA ${schema}`);
     await client.query(
       `CREATE TABLE IF NOT EXISTS ${journal} (id integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`,
     );

@@ -73,6 +73,82 @@ describe('a system that goes away while running', () => {
   });
 });
 
+describe('PostgreSQL refuses', () => {
+  it('a storm of deadlocks and a revoked privilege: no dead letter, no loss, and readiness tells the truth', async () => {
+    const table = stageTable('refused');
+    const { topic, targetTable } = table.table;
+    await stage.createTarget(table);
+    await stage.createTopic(topic, 1);
+    await stage.sql(`CREATE ROLE applier LOGIN PASSWORD 'applier'`);
+    await stage.sql('GRANT ALL ON SCHEMA public TO applier');
+    await stage.sql('GRANT ALL ON ALL TABLES IN SCHEMA public TO applier');
+    const url = new URL(stage.stack.endpoints().postgres.url);
+    url.username = 'applier';
+    url.password = 'applier';
+    // Control tables of its own: those of other tests are not the role's.
+    await stage.sql('CREATE SCHEMA refused AUTHORIZATION applier');
+    const postgres = { url: url.href, controlSchema: 'refused' };
+    const member = await stage.member([table], { target: { postgres } });
+    await member.service.start();
+    await member.service.waitUntilReady();
+    await stage.write(table, ids(0, 50), 'first');
+    await eventually('the first rows', async () => ((await stage.count(table, 'first')) === 50 ? true : undefined));
+
+    // Somebody else's transactions take the rows in the other order, one at a time, until the door has met one.
+    const deadlocks = async (): Promise<number> => {
+      const [row] = await stage.sql<{ n: string }>(
+        'SELECT deadlocks AS n FROM pg_stat_database WHERE datname = current_database()',
+      );
+      return Number(row?.n);
+    };
+    const before = await deadlocks();
+    const storming = new AbortController();
+    const storm = (async () => {
+      const client = await stage.session();
+      // Whoever asks first is the victim: mostly the door, which waits for us from the start.
+      await client.query(`SET deadlock_timeout = '10s'`);
+      while (!storming.signal.aborted) {
+        await client.query('BEGIN');
+        try {
+          for (let id = 49; id >= 0; id -= 1) {
+            await client.query(`UPDATE ${targetTable} SET v = v WHERE id = $1`, [id]);
+          }
+        } catch {
+          // Its victim this time.
+        }
+        await client.query('ROLLBACK');
+      }
+      await client.end();
+    })();
+    let round = 0;
+    await eventually('deadlocks', async () => {
+      round += 1;
+      await stage.write(table, ids(0, 50), `storm${round}`);
+      return (await deadlocks()) >= before + 3 ? true : undefined;
+    });
+    const metrics = await (await fetch(`http://127.0.0.1:${member.apiPort}/metrics`)).text();
+    expect(metrics).toMatch(/cdc_retries_total\{kind="PG_40P01"\} [1-9]/);
+    storming.abort();
+    await storm;
+    await eventually('the last of the storm', async () =>
+      (await stage.count(table, `storm${round}`)) === 50 ? true : undefined,
+    );
+
+    await stage.sql(`REVOKE UPDATE, INSERT ON ${targetTable} FROM applier`);
+    await stage.write(table, ids(0, 50), 'revoked');
+    const { reasons } = await eventually('readiness to tell', async () => {
+      const answer = await member.ready();
+      return answer.reasons.join().includes('PG_42501') ? answer : undefined;
+    });
+    expect(reasons.join()).toContain('permission denied');
+    await stage.sql(`GRANT UPDATE, INSERT ON ${targetTable} TO applier`);
+    expect((await stage.lockstep(member, 'shards', 'resume', '--topic', topic)).code).toBe(0);
+    await eventually('all rows', async () => ((await stage.count(table, 'revoked')) === 50 ? true : undefined));
+    await eventually('readiness', async () => ((await member.ready()).status === 'ready' ? true : undefined));
+    expect(await stage.sql('SELECT * FROM refused._cdc_dead_letters')).toEqual([]);
+  });
+});
+
 describe('two members of one group', () => {
   it('one is killed: the other takes its partitions over, nothing is lost', async () => {
     const table = stageTable('shared');

@@ -6,6 +6,7 @@ import {
   TABLES,
   type FixtureName,
 } from '../../../test/fixtures/debezium-cassandra/tables.ts';
+import { mutated, seededBelow } from '../../../test/fixtures/debezium-cassandra/mutations.ts';
 import type { ChangeEvent } from '../../change/change-event.ts';
 import { identify } from '../../change/change-id.ts';
 import type { Decoded } from '../record.ts';
@@ -19,60 +20,11 @@ const CASES_PER_TABLE = 4000;
 const TIMEOUT_MS = 180_000;
 const NAMES = Object.keys(TABLES) as FixtureName[];
 
-/** mulberry32: small, seeded, good enough to choose mutations. */
-function generator(seed: number): (below: number) => number {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t = (t + Math.imul(t ^ (t >>> 7), t | 61)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
-}
-
-const PIECES = [
-  '"', '\\', '{', '}', '[', ']', ',', ':', 'null', 'true', '-', '0', '1e400', '-0.0', '9223372036854775808', '9007199254740993',
-  '\u0000', '\n', ' ', '\\ud800', '\\u0000', '"value":', '"deletion_ts":5', '{"value":null,"deletion_ts":null,"set":true}',
-  '{"value":{},"deletion_ts":null,"set":true}', '[[1,2],[3]]', '"__proto__":', '😀', '"op":"d"', '"op":"r"', '1.5', '01', '""', "'",
-]; // prettier-ignore
-
-/** Replaces one JSON token (a string, number or word), deletes or repeats a stretch, inserts a piece, or breaks a byte. */
-function mutated(text: string, random: (below: number) => number): Buffer {
-  const at = random(text.length + 1);
-  const piece = PIECES[random(PIECES.length)] ?? '';
-  switch (random(6)) {
-    case 0:
-      return Buffer.from(text.slice(0, at) + piece + text.slice(at));
-    case 1:
-      return Buffer.from(text.slice(0, at) + text.slice(at + 1 + random(12)));
-    case 2:
-      return Buffer.from(text.slice(0, at) + text.slice(Math.max(0, at - random(40))));
-    case 3: {
-      const tokens = [...text.matchAll(/"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|null|true|false/g)];
-      const token = tokens[random(tokens.length)];
-      if (token === undefined) return Buffer.from(text);
-      return Buffer.from(text.slice(0, token.index) + piece + text.slice(token.index + token[0].length));
-    }
-    case 4: {
-      const bytes = Buffer.from(text);
-      bytes[random(bytes.length)] = random(256);
-      return bytes;
-    }
-    default: {
-      const cells = [...text.matchAll(/\{"value":[^{}[\]]*"set":true\}/g)];
-      const one = cells[random(cells.length)];
-      const two = cells[random(cells.length)];
-      if (one === undefined || two === undefined) return Buffer.from(text);
-      return Buffer.from(text.slice(0, one.index) + two[0] + text.slice(one.index + one[0].length));
-    }
-  }
-}
-
 describe.each(NAMES)('mutations of %s', (name) => {
   test(
     `never throw, never a bug, and both readings agree (seed ${SEED}, ${CASES_PER_TABLE} cases)`,
     () => {
-      const random = generator(SEED + name.length * 7919);
+      const random = seededBelow(SEED + name.length * 7919);
       const originals = capturedRecords(name);
       const warm = createDebeziumCassandraDecoder(TABLES[name]);
       const byText = new Map<string, ChangeEvent>();
@@ -141,7 +93,7 @@ describe('the scanner', () => {
   });
 
   test('garbage without any likeness is refused, whatever its bytes', () => {
-    const random = generator(SEED);
+    const random = seededBelow(SEED);
     const decoder = createDebeziumCassandraDecoder(TABLES.people);
     for (let index = 0; index < 2000; index++) {
       const bytes = Buffer.from(Array.from({ length: random(60) }, () => random(256)));

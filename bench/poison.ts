@@ -1,0 +1,123 @@
+/**
+ * `npm run bench:poison`: what records that can't be applied cost the others. The same backlog three times: clean, with 1
+ * poison in 2,000, with 1 in 100, each a change that PostgreSQL refuses (a CHECK), so that the door has to isolate it. The
+ * method is in README.md.
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { createLockstepTable, startDatabase } from './support/database.ts';
+import { BENCH_TOPIC, cassandraEvent, type BenchEvent } from './support/events.ts';
+import { deleteTopic, produceBacklog, startKafka, type BenchKafka } from './support/kafka.ts';
+import { prepareProgram, startLockstep } from './support/lockstep.ts';
+import { clockRun, positionsReach } from './support/measure.ts';
+import { Workload, type OrderChange } from './support/orders.ts';
+import { machine, median } from './support/report.ts';
+
+/** One poison record in so many; null = none. */
+const SHARES = [null, 2_000, 100] as const;
+type Share = (typeof SHARES)[number];
+const PARTITIONS = 4;
+
+const USAGE = `usage: npm run bench:poison -- [--events N (200000)] [--repeat N (3)] [--json]`;
+
+interface Options {
+  readonly events: number;
+  readonly repeat: number;
+  readonly json: boolean;
+}
+
+function optionsOf(args: readonly string[]): Options {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      events: { type: 'string', default: '200000' },
+      repeat: { type: 'string', default: '3' },
+      json: { type: 'boolean', default: false },
+    },
+  });
+  const whole = (name: string, text: string): number => {
+    const value = Number(text);
+    if (!Number.isSafeInteger(value) || value < 1) throw new TypeError(`--${name} must be a whole number from 1`);
+    return value;
+  };
+  return { events: whole('events', values.events), repeat: whole('repeat', values.repeat), json: values.json };
+}
+
+/** The event of a change, every so many of them with a status that the target refuses. */
+function eventsWith(share: Share): { readonly eventOf: (change: OrderChange) => BenchEvent; poison: () => number } {
+  let count = 0;
+  let poison = 0;
+  return {
+    poison: () => poison,
+    eventOf: (change) => {
+      count += 1;
+      if (share === null || count % share !== 0) return cassandraEvent(change);
+      poison += 1;
+      return cassandraEvent({ ...change, row: { ...change.row, status: 'poison' } });
+    },
+  };
+}
+
+/** One run on a database of its own: changes a second. Rejects where anything but the poison was set aside. */
+async function measure(kafka: BenchKafka, dir: string, options: Options, share: Share): Promise<number> {
+  const { events } = options;
+  const { eventOf, poison } = eventsWith(share);
+  const workload = new Workload({ events, rows: Math.ceil(events / 2), seed: 1 });
+  const backlog = await produceBacklog(kafka, BENCH_TOPIC, PARTITIONS, workload, eventOf);
+  await using scope = new AsyncDisposableStack();
+  scope.defer(() => deleteTopic(kafka, BENCH_TOPIC));
+  const database = await startDatabase();
+  scope.defer(() => database.stop());
+  await createLockstepTable(database);
+  await database.pool.query(`ALTER TABLE public.orders ADD CONSTRAINT no_poison CHECK (status <> 'poison')`);
+  const child = startLockstep(kafka, database, { dir, program: prepareProgram(null), profileDir: null });
+  scope.defer(() => child.stop());
+  const applied = await clockRun(child, database, events, positionsReach(database, backlog.ends));
+  const { rows } = await database.pool.query<{ n: string; codes: string[] | null }>(
+    'SELECT count(*) AS n, array_agg(DISTINCT code) AS codes FROM _cdc_dead_letters',
+  );
+  const [letters] = rows;
+  if (Number(letters?.n) !== poison() || (poison() > 0 && String(letters?.codes) !== 'PG_23514')) {
+    throw new Error(`${poison()} poison records, but ${letters?.n} dead letters (${String(letters?.codes)})`);
+  }
+  return applied.changesPerSecond;
+}
+
+async function run(options: Options): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'lockstep-poison-'));
+  await using scope = new AsyncDisposableStack();
+  scope.defer(() => rm(dir, { recursive: true, force: true }));
+  const kafka = await startKafka(join(dir, 'stack'));
+  scope.defer(() => kafka.stop());
+  const rates = new Map<Share, number[]>(SHARES.map((share) => [share, []]));
+  for (let turn = 1; turn <= options.repeat; turn += 1) {
+    for (const share of SHARES) {
+      const rate = await measure(kafka, join(dir, `run-${turn}-${share ?? 'clean'}`), options, share);
+      rates.get(share)?.push(rate);
+      process.stderr.write(`${share === null ? 'clean' : `1 in ${share}`}: ${Math.round(rate)} changes/s\n`);
+    }
+  }
+  const medians = new Map(SHARES.map((share) => [share, median(rates.get(share) ?? []) ?? 0]));
+  const clean = medians.get(null) ?? 0;
+  const results = SHARES.map((share) => ({
+    poison: share === null ? 'none' : `1 in ${share}`,
+    changes_per_second: Math.round(medians.get(share) ?? 0),
+    of_clean_rate: Number(((medians.get(share) ?? 0) / clean).toFixed(3)),
+  }));
+  if (options.json) return JSON.stringify({ options, machine: machine(), results }, null, 2);
+  return results
+    .map(
+      ({ poison, changes_per_second: rate, of_clean_rate: ratio }) =>
+        `poison ${poison.padEnd(10)} ${String(rate).padStart(8)} changes/s  ${(ratio * 100).toFixed(0).padStart(4)} % of clean`,
+    )
+    .join('\n');
+}
+
+try {
+  console.log(await run(optionsOf(process.argv.slice(2))));
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n${USAGE}\n`);
+  process.exit(error instanceof TypeError ? 2 : 1);
+}
