@@ -131,6 +131,11 @@ export function halves(stretch: Stretch): readonly [Stretch, Stretch] | null {
     before += 1;
     return before > Math.floor(total / 2);
   });
+  return splitAt(stretch, cut);
+}
+
+/** Two parts by offset, the second beginning with the item at `cut`. */
+export function splitAt(stretch: Stretch, cut: number): readonly [Stretch, Stretch] {
   const left = stretch.items.slice(0, cut);
   const right = stretch.items.slice(cut);
   const middle = right[0]?.record.offset ?? stretch.next;

@@ -10,8 +10,9 @@ import type { Clock } from '../shared/clock.ts';
 import { unreachable } from '../shared/assert.ts';
 import { LockstepError, messageOf } from '../shared/errors.ts';
 import type { ApplyStats, Door, ShardId } from '../target/batch.ts';
-import { halves, prepareBatch, withoutItsChange } from './apply-batch-of.ts';
+import { halves, prepareBatch, splitAt, withoutItsChange } from './apply-batch-of.ts';
 import type { PreparedBatch } from './apply-batch-of.ts';
+import { rowKeyOf } from './item.ts';
 import { breakerOpens, counted, noCounts } from './breaker.ts';
 import type { BreakerLimits } from './breaker.ts';
 import type { ConsumeLimits } from './limits.ts';
@@ -103,13 +104,50 @@ export class BatchApplier {
     }
     const attempt = await this.#attempt(shard, stretch, signal);
     if (attempt.kind !== 'halve') return attempt;
-    const parts = halves(stretch);
-    if (parts === null) return this.#isolated(shard, stretch, attempt.error, signal);
-    for (const part of parts) {
+    const halved = halves(stretch);
+    if (halved === null) return this.#isolated(shard, stretch, attempt.error, signal);
+    for (const part of (await this.#aroundGuilty(shard, stretch, attempt.error)) ?? halved) {
       const outcome = await this.apply(shard, part, signal);
       if (outcome.kind !== 'committed') return outcome;
     }
     return { kind: 'committed' };
+  }
+
+  /**
+   * What is before the change that PostgreSQL named, and the rest with that change refused. Null where it named none, or
+   * where what it named does not fail alone: then the stretch is halved.
+   */
+  async #aroundGuilty(shard: ShardId, stretch: Stretch, error: LockstepError): Promise<readonly Stretch[] | null> {
+    const { suspect } = error;
+    if (error.kind !== 'row' || suspect === undefined) return null;
+    for (const [at, item] of stretch.items.entries()) {
+      if (item.kind !== 'change' || rowKeyOf(item.change) !== suspect) continue;
+      const alone = { ...stretch, items: [item] };
+      const failure = await this.#rowErrorOf(shard, alone);
+      if (failure === null) continue;
+      this.#noteFailure(alone);
+      const [before, rest] = splitAt(stretch, at);
+      const refused = withoutItsChange(
+        { ...rest, items: rest.items.slice(0, 1) },
+        failure.code,
+        stopFor(failure).reason,
+      );
+      if (refused === null) return null;
+      const after = { ...rest, items: [...refused.items, ...rest.items.slice(1)] };
+      return before.items.length === 0 ? [after] : [before, after];
+    }
+    return null;
+  }
+
+  /** What the door has against a stretch's one change, found out without committing anything; null = no row error. */
+  async #rowErrorOf(shard: ShardId, stretch: Stretch): Promise<LockstepError | null> {
+    try {
+      await this.#options.door.apply(this.#prepare(shard, stretch).batch, { trial: true });
+      return null;
+    } catch (thrown) {
+      const error = asLockstepError(thrown);
+      return error.kind === 'row' ? error : null;
+    }
   }
 
   /** One change is left and the door refuses it. */

@@ -54,6 +54,29 @@ describe('errors', () => {
     }, 0n);
   });
 
+  it('believes a named row only when its change fails alone', async () => {
+    for (const named of ['13', '14']) {
+      rig = new ConsumerRig();
+      rig.kafka.append(TOPIC, 0, ...values(32));
+      await rig.assign();
+      const trials: bigint[] = [];
+      rig.target.before = (batch, { trial }) => {
+        if (trial === true) trials.push(...batch.changes.map(({ offset }) => offset));
+        const guilty = batch.changes.some(({ offset }) => offset === 13n);
+        const key = batch.changes.find(({ offset }) => String(offset) === named)?.change;
+        const suspect = key?.kind === 'write' ? key.key.text : undefined;
+        if (guilty) throw new LockstepError('made up', { kind: 'row', code: 'PG_23514', suspect });
+      };
+      await rig.poll();
+      expect(trials).toContain(BigInt(named));
+      expect(rig.target.deadLetters.map(({ offset }) => offset)).toEqual([13n]);
+      expect(rig.next).toBe(32n);
+      // Named rightly it takes two batches: what was before, and the rest with the dead letter in it.
+      if (named === '13') expect(rig.target.batches.map(({ next }) => next)).toEqual([13n, 32n]);
+      await rig.end();
+    }
+  });
+
   it('stops one shard for a batch error, goes on with the others and probes slowly', async () => {
     rig = new ConsumerRig({ probeMs: 30_000 }, 2);
     rig.kafka.append(TOPIC, 0, ...values(3));

@@ -18,6 +18,8 @@ export interface ErrorOptionsOfLockstep {
   /** What the reader can do about it, one sentence. */
   readonly remedy?: string;
   readonly cause?: unknown;
+  /** Of a `row` error: the key text of the row that is probably at fault. A guess, to be tried before it is believed. */
+  readonly suspect?: string | undefined;
 }
 
 /** An error with a documented `code`, a `kind` that decides what happens, and a remedy for the person who reads it. */
@@ -25,6 +27,7 @@ export class LockstepError extends Error {
   readonly code: string;
   readonly kind: ErrorKind;
   readonly remedy: string | undefined;
+  readonly suspect: string | undefined;
 
   constructor(message: string, options: ErrorOptionsOfLockstep) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -32,6 +35,7 @@ export class LockstepError extends Error {
     this.code = options.code;
     this.kind = options.kind;
     this.remedy = options.remedy;
+    this.suspect = options.suspect;
   }
 }
 

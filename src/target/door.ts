@@ -14,6 +14,7 @@ import { RereadQueue } from './reread-queue.ts';
 import { planRows, type RowPlan } from './row-plan.ts';
 import { rowStatements } from './row-statements.ts';
 import { rowWrites, type TableDoor } from './row-writes.ts';
+import { suspectRow } from './suspect-row.ts';
 import { checkCommitted, gateStatement, pipeline, rollback, type Statement } from './transaction.ts';
 
 export interface DoorOptions {
@@ -83,6 +84,8 @@ export class PostgresDoor implements Door {
       throw classifyPostgresError(
         error,
         `applying ${batch.table} ${batch.shard.topic}/${batch.shard.partition} [${batch.from}, ${batch.next})`,
+        false,
+        (detail) => suspectRow(detail, folded.rows.values()),
       );
     }
   }

@@ -75,8 +75,14 @@ function detailOf({ detail }: PostgresFault): string {
 /**
  * Turns whatever `pg` threw into a LockstepError whose kind decides what happens next. By SQLSTATE and socket code, never
  * by message text. `control` = the statement touched only `_cdc_*`: its integrity errors are faults of the place, not of a row.
+ * `suspectOf` guesses from PostgreSQL's DETAIL which row it was.
  */
-export function classifyPostgresError(error: unknown, action: string, control = false): LockstepError {
+export function classifyPostgresError(
+  error: unknown,
+  action: string,
+  control = false,
+  suspectOf: (detail: string) => string | null = () => null,
+): LockstepError {
   if (error instanceof LockstepError) return error;
   const fault = (error ?? {}) as PostgresFault;
   const state = fault.code;
@@ -97,6 +103,7 @@ export function classifyPostgresError(error: unknown, action: string, control = 
     code: codeOf(state),
     kind,
     cause: error,
+    suspect: kind === 'row' && fault.detail !== undefined ? (suspectOf(fault.detail) ?? undefined) : undefined,
     ...(remedy === undefined ? {} : { remedy }),
   });
 }
