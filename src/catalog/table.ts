@@ -53,6 +53,8 @@ export interface Table {
   readonly usesTtl: boolean;
   /** How rows are read again from the source (`rereadPolicy`); absent where there is no connection to it. */
   readonly rereads?: RereadSettings;
+  /** Set where this is a table of static columns (`staticTable`): its rows are partitions of the source table. */
+  readonly ofStatics?: true;
 }
 
 /** Partition key columns, then clustering columns: the order of `RowKey.values`. */
