@@ -56,7 +56,12 @@ export async function rawRows(
   options: cassandra.QueryOptions = {},
 ): Promise<readonly RawRow[]> {
   const answer = await client.execute(query, [...parameters], { ...options, prepare: true });
-  return answer.rows.map((row) => {
+  return assertRaw(answer.rows);
+}
+
+/** The rows of an answer as bytes. @throws {LockstepError} `bug` where the driver decoded it. */
+export function assertRaw(rows: readonly cassandra.types.Row[]): readonly RawRow[] {
+  return rows.map((row) => {
     const values = row.values() as unknown[];
     if (values.every((value) => value === null || Buffer.isBuffer(value))) return values;
     throw new LockstepError('the driver decoded rows that were asked for as bytes', {
