@@ -188,19 +188,28 @@ class Scan {
     const width = this.#table.partitionKey.length;
     const own = serialisePartitionKey(key.slice(0, width));
     // Two partitions of one token are rare, and a row must not be missed for that.
-    const { rows } = await this.#patiently(() =>
-      this.#read(
-        `${this.#query.partitions} ${partitionsAt(this.#table, token).where}`,
-        partitionsAt(this.#table, token),
-        null,
-      ),
-    );
-    const others = rows
-      .map((row) => row.slice(0, width).map((bytes) => bytes ?? Buffer.alloc(0)))
+    const others = (await this.#partitionsAt(token))
       .filter((other) => Buffer.compare(serialisePartitionKey(other), own) > 0)
       .map((other) => partition(this.#table, other));
     const rest = key.length === width ? [] : behindRow(this.#table, key);
     return [...rest, ...others, ...range];
+  }
+
+  async #partitionsAt(token: bigint): Promise<readonly Buffer[][]> {
+    const stretch = partitionsAt(this.#table, token);
+    const partitions: Buffer[][] = [];
+    let pageState: string | null = null;
+    do {
+      const state: string | null = pageState;
+      const page: DatedPage = await this.#patiently(() =>
+        this.#read(`${this.#query.partitions} ${stretch.where}`, stretch, state),
+      );
+      for (const row of page.rows) {
+        partitions.push(row.slice(0, this.#table.partitionKey.length).map((bytes) => bytes ?? Buffer.alloc(0)));
+      }
+      ({ pageState } = page);
+    } while (pageState !== null);
+    return partitions;
   }
 
   /** One page, however often it has to be asked for; null where the stretch is to be cut into smaller ones. */
