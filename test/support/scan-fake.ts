@@ -75,11 +75,7 @@ export class FakeScan implements ScanSession {
   }
 
   page(request: PageRequest): Promise<RawPage> {
-    try {
-      return Promise.resolve(this.#page(request));
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return Promise.resolve(request).then((asked) => this.#page(asked));
   }
 
   #page(request: PageRequest): RawPage {

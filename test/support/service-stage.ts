@@ -3,10 +3,8 @@
  * PostgreSQL of the native stack. No Cassandra: the table's schema is declared and its events are written by the test.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -20,10 +18,9 @@ import { declaredTable } from '../../src/catalog/declared-schema.ts';
 import { tableMappingSchema } from '../../src/catalog/table-mapping.ts';
 import type { Table } from '../../src/catalog/table.ts';
 import { LockstepService, MAIN_FILE } from '../../src/demo/service/lockstep-service.ts';
-import { openStack, type Stack } from '../../src/stack/index.ts';
-import { choosePorts } from '../../src/stack/native/ports.ts';
-import { writeState } from '../../src/stack/native/state-file.ts';
+import type { Stack } from '../../src/stack/index.ts';
 import { cell, eventRecord } from '../fixtures/debezium-cassandra/events.ts';
+import { openStackOf } from './stack-parts.ts';
 
 /** Awaits a state; the deadline only ends a test that has failed. */
 export async function eventually<T>(what: string, look: () => Promise<T | undefined>, limitMs = 90_000): Promise<T> {
@@ -95,23 +92,7 @@ export class ServiceStage {
   }
 
   static async open(): Promise<ServiceStage> {
-    const dir = await mkdtemp(join(tmpdir(), 'lockstep-stage-'));
-    const stackDir = join(dir, 'stack');
-    // PostgreSQL runs as somebody else where we are root.
-    await chmod(dir, 0o755);
-    await mkdir(stackDir);
-    // A stack starts single parts only where it has been up before: so it has, with nothing running.
-    await writeState(stackDir, {
-      version: 1,
-      provider: 'native',
-      ports: await choosePorts({}, new Set()),
-      postgresPassword: randomBytes(12).toString('hex'),
-      postgresDataDir: join(stackDir, 'postgres'),
-      kafkaClusterId: Buffer.concat([Buffer.from([0]), randomBytes(15)]).toString('base64url'),
-      parts: {},
-    });
-    const stack = await openStack({ provider: 'native', dir: stackDir });
-    await Promise.all([stack.startPart('kafka'), stack.startPart('postgres')]);
+    const { stack, dir } = await openStackOf(['kafka', 'postgres']);
     const { brokers } = stack.endpoints().kafka;
     const kafka = new kafkajs.Kafka({ brokers, clientId: 'stage', logLevel: kafkajs.logLevel.NOTHING });
     const producer = kafka.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner });

@@ -1,0 +1,188 @@
+/** The scan on a real Cassandra: what it reads is what CQL says, with exact expiries, past tombstones, from any position. */
+import type cassandra from 'cassandra-driver';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { bindTable } from '../../src/catalog/bind.ts';
+import { staticTable } from '../../src/catalog/static-table.ts';
+import { tableMappingSchema } from '../../src/catalog/table-mapping.ts';
+import type { Table } from '../../src/catalog/table.ts';
+import { connectSource } from '../../src/demo/workload/source-client.ts';
+import { connectCassandra } from '../../src/source/cassandra-client.ts';
+import { scanRows, splitRing, WHOLE_RING, type ScanOptions, type ScanPage } from '../../src/source/row-scan.ts';
+import { scanSession } from '../../src/source/scan-session.ts';
+import { readSchema } from '../../src/source/schema.ts';
+import type { Stack } from '../../src/stack/index.ts';
+import { openStackOf } from '../support/stack-parts.ts';
+
+const WIDE_ROWS = 30_000;
+/** Cassandra fails a page that crosses 100,000 tombstones. */
+const TOMBSTONES = 120_000;
+
+const DDL = [
+  `CREATE KEYSPACE scan WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}`,
+  `CREATE TYPE scan.addr (street text, zip int)`,
+  `CREATE TABLE scan.kinds (k int, c int, note text static, tags set<text>, m map<text, int>, a addr, f frozen<addr>,
+     v text, n varint, PRIMARY KEY (k, c))`,
+  `CREATE TABLE scan.wide (k text, up int, down timeuuid, "V" int, PRIMARY KEY (k, up, down))
+     WITH CLUSTERING ORDER BY (up ASC, down DESC)`,
+  `CREATE TABLE scan.graves (k int PRIMARY KEY, v int)`,
+];
+
+let stack: Stack;
+let writer: cassandra.Client;
+let reader: cassandra.Client;
+
+async function tableOf(name: string): Promise<Table> {
+  const source = (await readSchema(reader, 'scan')).find((table) => table.name === name);
+  const mapping = tableMappingSchema.parse({ source: `scan.${name}`, topic: `scan.${name}`, target: `public.${name}` });
+  const binding = source === undefined ? undefined : bindTable(source, mapping);
+  if (binding?.kind !== 'bound') throw new Error(`${name} is not bound`);
+  return binding.table;
+}
+
+const options = (more: Partial<ScanOptions> = {}): ScanOptions => ({
+  range: WHOLE_RING,
+  from: null,
+  signal: AbortSignal.timeout(240_000),
+  elapsedMs: () => performance.now(),
+  backoff: { startingDelay: 20, maxDelay: 1_000 },
+  giveUpMs: 60_000,
+  ...more,
+});
+
+async function pagesOf(table: Table, more: Partial<ScanOptions> = {}): Promise<ScanPage[]> {
+  const pages: ScanPage[] = [];
+  for await (const page of scanRows(scanSession(reader), table, options(more))) pages.push(page);
+  return pages;
+}
+
+const keysOf = (pages: readonly ScanPage[]): string[] => pages.flatMap(({ rows }) => rows.map(({ key }) => key.text));
+
+/** Many statements, some at a time. */
+async function writeAll(n: number, statement: (i: number) => readonly [string, readonly unknown[]]): Promise<void> {
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    for (let i = next++; i < n; i = next++) {
+      const [query, params] = statement(i);
+      await writer.execute(query, [...params], { prepare: true });
+    }
+  };
+  await Promise.all(Array.from({ length: 128 }, worker));
+}
+
+beforeAll(async () => {
+  ({ stack } = await openStackOf(['cassandra']));
+  const address = stack.endpoints().cassandra;
+  writer = await connectSource(address);
+  for (const statement of DDL) await writer.execute(statement);
+  reader = await connectCassandra({
+    ...address,
+    consistency: 'LOCAL_QUORUM',
+    username: null,
+    password: null,
+    ssl: false,
+  });
+}, 300_000);
+
+afterAll(async () => {
+  await writer.shutdown();
+  await reader.shutdown();
+  await stack.destroy();
+});
+
+describe('a scan of a real table', () => {
+  it('has write times and values of every kind of column, and statics by partition', async () => {
+    const writes = [
+      `INSERT INTO scan.kinds (k, c, v, n, f) VALUES (1, 1, 'a', 12345678901234567890, {street: 's', zip: 1}) USING TIMESTAMP 1000`,
+      `UPDATE scan.kinds USING TIMESTAMP 2000 SET tags = tags + {'x'}, m['p'] = 1, a.street = 'only' WHERE k = 1 AND c = 1`,
+      `UPDATE scan.kinds USING TIMESTAMP 3000 SET tags = tags + {'y'} WHERE k = 1 AND c = 1`,
+      `INSERT INTO scan.kinds (k, c) VALUES (1, 2)`,
+      `UPDATE scan.kinds USING TIMESTAMP 4000 SET note = 'of one' WHERE k = 1`,
+      `UPDATE scan.kinds USING TIMESTAMP 5000 SET note = 'of two, which has no row' WHERE k = 2`,
+    ];
+    for (const statement of writes) await writer.execute(statement);
+    const table = await tableOf('kinds');
+    const names = table.regular.map(({ name }) => name);
+    const pages = await pagesOf(table);
+    const rows = pages.flatMap((page) => page.rows);
+    const cellsOf = (text: string): unknown => {
+      const cells = rows.find(({ key }) => key.text === text)?.cells ?? [];
+      return Object.fromEntries(names.map((name, i) => [name, cells[i] ?? null]));
+    };
+    const cell = (writeTime: bigint, value: string): unknown => ({ writeTime, value, expiry: null });
+    expect(keysOf(pages).sort()).toEqual(['["1","1"]', '["1","2"]']);
+    expect(cellsOf('["1","1"]')).toEqual({
+      v: cell(1000n, 'a'),
+      n: cell(1000n, '12345678901234567890'),
+      f: cell(1000n, '{"street":"s","zip":1}'),
+      tags: cell(3000n, '["x","y"]'),
+      m: cell(2000n, '{"p":1}'),
+      a: cell(2000n, '{"street":"only","zip":null}'),
+    });
+    expect(cellsOf('["1","2"]')).toEqual(Object.fromEntries(names.map((name) => [name, null])));
+    const statics = staticTable(table);
+    if (statics === null) throw new Error('there is a static column');
+    const found = (await pagesOf(statics)).flatMap((page) => page.rows);
+    expect(found.map(({ key, cells }) => [key.text, cells]).sort()).toEqual([
+      ['["1"]', [cell(4000n, 'of one')]],
+      ['["2"]', [cell(5000n, 'of two, which has no row')]],
+    ]);
+  });
+
+  it('gives one expiry for one write, at whatever moment it is read', async () => {
+    await writer.execute(`INSERT INTO scan.kinds (k, c, v) VALUES (9, 9, 'expires') USING TTL 100000`);
+    await writer.execute(`UPDATE scan.kinds USING TTL 50000 SET tags = {'expires'} WHERE k = 9 AND c = 9`);
+    const table = await tableOf('kinds');
+    const seen = new Set<string>();
+    const startedMs = Date.now();
+    let readings = 0;
+    // Several seconds begin meanwhile.
+    while (Date.now() - startedMs < 4_000) {
+      const rows = (await pagesOf(table)).flatMap((page) => page.rows);
+      const row = rows.find(({ key }) => key.text === '["9","9"]');
+      seen.add(JSON.stringify(row?.cells.flatMap((cell) => (cell?.expiry == null ? [] : [String(cell.expiry)]))));
+      readings += 1;
+    }
+    expect(readings).toBeGreaterThan(50);
+    expect([...seen]).toHaveLength(1);
+    expect(JSON.parse([...seen][0] ?? '[]')).toHaveLength(2);
+  });
+
+  it('reads a wide partition with bounded pages, and goes on within it', async () => {
+    const query = `INSERT INTO scan.wide (k, up, down, "V") VALUES (?, ?, now(), ?)`;
+    await writeAll(WIDE_ROWS, (i) => [query, [i % 50 === 0 ? `small-${i}` : 'wide', Math.floor(i / 7), i]]);
+    const table = await tableOf('wide');
+    const pages = await pagesOf(table);
+    const all = keysOf(pages);
+    expect(all).toHaveLength(WIDE_ROWS);
+    expect(new Set(all).size).toBe(WIDE_ROWS);
+    expect(Math.max(...pages.map(({ rows }) => rows.length))).toBeLessThanOrEqual(4_096);
+    let before = 0;
+    for (const { rows, position } of pages) {
+      before += rows.length;
+      if (position.key === null || before % 3 !== 0) continue;
+      expect(keysOf(await pagesOf(table, { from: position }))).toEqual(all.slice(before));
+    }
+    const parts: string[] = [];
+    for (const range of splitRing(16)) parts.push(...keysOf(await pagesOf(table, { range })));
+    expect(parts).toEqual(all);
+  });
+
+  it('survives more tombstones between two rows than a page may cross', async () => {
+    await writeAll(TOMBSTONES, (i) => ['DELETE FROM scan.graves WHERE k = ?', [i]]);
+    await writeAll(20, (i) => ['INSERT INTO scan.graves (k, v) VALUES (?, ?)', [i * 1_000, i]]);
+    let failed = 0;
+    const pages = await pagesOf(await tableOf('graves'), { onRetry: () => failed++ });
+    expect(
+      keysOf(pages)
+        .map((text) => Number((JSON.parse(text) as string[])[0]))
+        .sort((a, b) => a - b),
+    ).toEqual(Array.from({ length: 20 }, (_, i) => i * 1_000));
+    console.info(`${failed} pages failed on the way`);
+  });
+
+  it('says what is wrong where the source refuses the query', async () => {
+    const table = await tableOf('graves');
+    const gone = { ...table, sourceTable: 'nowhere' };
+    await expect(pagesOf(gone)).rejects.toMatchObject({ code: 'SOURCE_QUERY', kind: 'config' });
+  });
+});
