@@ -177,7 +177,7 @@ describe('a scan of a real table', () => {
         .map((text) => Number((JSON.parse(text) as string[])[0]))
         .sort((a, b) => a - b),
     ).toEqual(Array.from({ length: 20 }, (_, i) => i * 1_000));
-    console.info(`${failed} pages failed on the way`);
+    expect(failed).toBeGreaterThan(0);
   });
 
   it('says what is wrong where the source refuses the query', async () => {
