@@ -83,7 +83,7 @@ export interface ScanOptions {
 }
 
 /** Usual ways of a scan: a node that restarts is waited for. */
-export const SCAN_PATIENCE: Pick<ScanOptions, 'backoff' | 'giveUpMs'> = {
+const SCAN_PATIENCE: Pick<ScanOptions, 'backoff' | 'giveUpMs'> = {
   backoff: { startingDelay: 250, maxDelay: 10_000 },
   giveUpMs: 300_000,
 };
