@@ -82,12 +82,6 @@ export interface ScanOptions {
   readonly onRetry?: (error: LockstepError, pageRows: number) => void;
 }
 
-/** Usual ways of a scan: a node that restarts is waited for. */
-const SCAN_PATIENCE: Pick<ScanOptions, 'backoff' | 'giveUpMs'> = {
-  backoff: { startingDelay: 250, maxDelay: 10_000 },
-  giveUpMs: 300_000,
-};
-
 /** Readings of one page in a row that a new second spoils, after which smaller pages are tried. */
 const UNDATED_AT_MOST = 3;
 const MS_PER_SECOND = 1000n;
