@@ -1,0 +1,116 @@
+import { hash } from 'node:crypto';
+
+/**
+ * Digests of rows and of ranges of rows (DESIGN §7, CHECKSUM). A row is written as bytes in one way only: a version, then
+ * every part with its length in front, so that no two different rows have the same bytes. A range is its count and two
+ * 64-bit sums over SHA-256 of its rows: sums don't depend on the order of the rows and add up over ranges, and unlike XOR
+ * they see a row that stands twice.
+ */
+
+/** Raised when the encoding changes: digests of different versions never agree. */
+const ENCODING_VERSION = 1;
+
+const ABSENT = 0;
+const LASTING = 1;
+const EXPIRING = 2;
+
+/** What one side shows of a row at a moment: values as canonical text, by position in `Table.regular`. */
+export interface ShownRow {
+  /** Key values as the target stores them. */
+  readonly key: readonly string[];
+  /** null where no value is visible. */
+  readonly values: readonly (string | null)[];
+  /** By position: the value goes by itself. False where that is not compared (multi-cell columns). */
+  readonly expiring: readonly boolean[];
+}
+
+class Writer {
+  readonly #parts: Buffer[] = [];
+
+  number(value: number): void {
+    const bytes = Buffer.allocUnsafe(4);
+    bytes.writeUInt32BE(value);
+    this.#parts.push(bytes);
+  }
+
+  text(value: string): void {
+    const bytes = Buffer.from(value, 'utf8');
+    this.number(bytes.length);
+    this.#parts.push(bytes);
+  }
+
+  state(value: number): void {
+    this.#parts.push(Buffer.from([value]));
+  }
+
+  bytes(): Buffer {
+    return Buffer.concat(this.#parts);
+  }
+}
+
+/**
+ * The canonical encoding of one row. Columns go by name, so that a column that was added or renamed is no silent match;
+ * columns without a value are not written, so that adding one changes no digest of rows that lack it.
+ */
+export function encodeRow(columns: readonly string[], row: ShownRow): Buffer {
+  const writer = new Writer();
+  writer.state(ENCODING_VERSION);
+  writer.number(row.key.length);
+  for (const value of row.key) writer.text(value);
+  for (const [i, name] of columns.entries()) {
+    const value = row.values[i] ?? null;
+    if (value === null) continue;
+    writer.text(name);
+    writer.state(row.expiring[i] === true ? EXPIRING : LASTING);
+    writer.text(value);
+  }
+  writer.state(ABSENT);
+  return writer.bytes();
+}
+
+/** SHA-256 of the row's canonical encoding. */
+export function digestOfRow(columns: readonly string[], row: ShownRow): Buffer {
+  return hash('sha256', encodeRow(columns, row), 'buffer');
+}
+
+export interface RangeDigest {
+  readonly count: bigint;
+  /** Sums mod 2^64 of bytes 0–7 and 8–15 of the rows' digests. */
+  readonly sums: readonly [bigint, bigint];
+}
+
+export const EMPTY_DIGEST: RangeDigest = { count: 0n, sums: [0n, 0n] };
+
+/** Collects a range's digest row by row, in any order. */
+export class RangeDigester {
+  #count = 0n;
+  #low = 0n;
+  #high = 0n;
+
+  add(digest: Buffer): void {
+    this.#count += 1n;
+    this.#low += digest.readBigUInt64BE(0);
+    this.#high += digest.readBigUInt64BE(8);
+  }
+
+  digest(): RangeDigest {
+    return { count: this.#count, sums: [BigInt.asUintN(64, this.#low), BigInt.asUintN(64, this.#high)] };
+  }
+}
+
+/** The digest of two disjoint ranges together. */
+export function addDigests(left: RangeDigest, right: RangeDigest): RangeDigest {
+  return {
+    count: left.count + right.count,
+    sums: [BigInt.asUintN(64, left.sums[0] + right.sums[0]), BigInt.asUintN(64, left.sums[1] + right.sums[1])],
+  };
+}
+
+export function sameDigest(left: RangeDigest, right: RangeDigest): boolean {
+  return left.count === right.count && left.sums[0] === right.sums[0] && left.sums[1] === right.sums[1];
+}
+
+/** As reports show it: `count:sum:sum`, the sums in hexadecimal. */
+export function digestText({ count, sums }: RangeDigest): string {
+  return [String(count), ...sums.map((sum) => sum.toString(16).padStart(16, '0'))].join(':');
+}
