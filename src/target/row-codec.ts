@@ -199,3 +199,11 @@ export function imageFrom(table: BoundTable, row: readonly (string | null)[], at
   const end = at + table.regular.length;
   return stateFrom(table, NEVER, row.slice(at, end), row[end] ?? '{}', row[end + 1] ?? null);
 }
+
+/** What stands in the regular columns from position `at` on, whether or not the bookkeeping knows of it. */
+export function valuesFrom(table: BoundTable, row: readonly (string | null)[], at: number): readonly (string | null)[] {
+  return table.regular.map(({ mapping }, i) => {
+    const stored = row[at + i] ?? null;
+    return stored === null ? null : mapping.fromTarget(stored);
+  });
+}

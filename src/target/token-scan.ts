@@ -1,0 +1,161 @@
+/**
+ * The target's side of a comparison: images of rows by token, page by page. Keyset paging on (token, key) walks the index
+ * that `schema apply` makes, so that resuming inside a partition of 300k rows costs as much as anywhere else, and no
+ * snapshot is held between pages. Nothing is locked: what moves meanwhile is looked at again.
+ */
+import type { Pool } from 'pg';
+import { rowKey, type RowKey } from '../change/change-event.ts';
+import type { RowState } from '../change/row-state.ts';
+import type { TokenRange } from '../change/token-range.ts';
+import type { BoundTable } from './bound-table.ts';
+import { classifyPostgresError } from './postgres-errors.ts';
+import { imageFrom, keyParameters, valuesFrom } from './row-codec.ts';
+import { arrayTypeOf, quoteIdentifier } from './sql-text.ts';
+
+/** Rows of one page: with wide rows some megabytes. */
+export const TARGET_PAGE_ROWS = 2_000;
+
+/** A row of the target as it is stored, expired values that were not swept yet included. */
+export interface TargetRow {
+  /** null where the row was written past the door, or the token of its key type is not known. */
+  readonly token: bigint | null;
+  readonly key: RowKey;
+  /** What the bookkeeping says: a value without a write time is not in it. */
+  readonly state: RowState;
+  /** What stands in the columns, as canonical text, by position in `Table.regular`. */
+  readonly values: readonly (string | null)[];
+}
+
+type Line = (string | null)[];
+
+interface Statements {
+  readonly first: string;
+  readonly next: string;
+  readonly tokenless: string;
+  readonly tokenlessNext: string;
+  readonly byKeys: string;
+}
+
+function statementsOf(table: BoundTable, pageRows: number): Statements {
+  const keys = table.keys.map(({ column }) => quoteIdentifier(column.target));
+  const images = [
+    ...table.regular.map(({ column }) => quoteIdentifier(column.target)),
+    '_cdc_versions',
+    '_cdc_expiries',
+  ];
+  const columns = (alias: string): string =>
+    [...keys, ...images, '_cdc_token'].map((name) => `${alias}.${name}`).join(', ');
+  const select = `SELECT ${columns('t')} FROM ${table.target} AS t`;
+  const order = `ORDER BY t._cdc_token, ${keys.map((key) => `t.${key}`).join(', ')} LIMIT ${pageRows}`;
+  const keysFrom = (first: number): string =>
+    table.keys.map(({ column }, i) => `$${first + i}::${column.targetType}`).join(', ');
+  const keyList = keys.map((key) => `t.${key}`).join(', ');
+  const arrays = table.keys.map(({ column }, i) => `$${i + 1}::${arrayTypeOf(column.targetType)}`).join(', ');
+  return {
+    first: `${select} WHERE t._cdc_token > $1::bigint AND t._cdc_token <= $2::bigint ${order}`,
+    next: `${select} WHERE (t._cdc_token, ${keyList}) > ($2::bigint, ${keysFrom(3)}) AND t._cdc_token <= $1::bigint ${order}`,
+    tokenless: `${select} WHERE t._cdc_token IS NULL ${order}`,
+    tokenlessNext: `${select} WHERE t._cdc_token IS NULL AND (${keyList}) > (${keysFrom(1)}) ${order}`,
+    byKeys: `SELECT ${columns('t')} FROM unnest(${arrays}) AS r(${keys.join(', ')})
+      JOIN ${table.target} AS t ON ${keys.map((key) => `t.${key} = r.${key}`).join(' AND ')}`,
+  };
+}
+
+/** Reads the rows of one table, as it is bound at the moment. Methods reject with a classified LockstepError. */
+export class TokenScan {
+  readonly #pool: Pool;
+  readonly #table: BoundTable;
+  readonly #statements: Statements;
+  readonly #pageRows: number;
+
+  constructor(pool: Pool, table: BoundTable, pageRows = TARGET_PAGE_ROWS) {
+    this.#pool = pool;
+    this.#table = table;
+    this.#pageRows = pageRows;
+    this.#statements = statementsOf(table, pageRows);
+  }
+
+  /** Pages of the rows whose token is in the range, in the order of (token, key). */
+  async *range({ after, upTo }: TokenRange, signal: AbortSignal): AsyncGenerator<readonly TargetRow[]> {
+    const { first, next } = this.#statements;
+    yield* this.#pages(
+      { text: first, values: [String(after), String(upTo)] },
+      (last) => ({ text: next, values: [String(upTo), String(last.token), ...this.#stored(last)] }),
+      signal,
+    );
+  }
+
+  /**
+   * Pages of rows without a token, in the order of their keys: somebody inserted them past the door, and no scan by token
+   * would ever see them.
+   */
+  async *tokenless(signal: AbortSignal): AsyncGenerator<readonly TargetRow[]> {
+    const { tokenless, tokenlessNext } = this.#statements;
+    yield* this.#pages(
+      { text: tokenless, values: [] },
+      (last) => ({ text: tokenlessNext, values: this.#stored(last) }),
+      signal,
+    );
+  }
+
+  /** The rows that have one of the keys, in no order. */
+  async byKeys(keys: readonly RowKey[]): Promise<readonly TargetRow[]> {
+    if (keys.length === 0) return [];
+    return this.#query(this.#statements.byKeys, keyParameters(this.#table, keys));
+  }
+
+  /** PostgreSQL's guess at the number of rows, for planning only; null where the table was never analysed. */
+  async estimatedRows(): Promise<number | null> {
+    try {
+      const { rows } = await this.#pool.query<{ n: string }>(
+        'SELECT reltuples::bigint AS n FROM pg_class WHERE oid = $1::regclass',
+        [this.#table.target],
+      );
+      const rowCount = Number(rows[0]?.n ?? -1);
+      return rowCount < 0 ? null : rowCount;
+    } catch (error) {
+      throw classifyPostgresError(error, `estimating the size of ${this.#table.table.name}`);
+    }
+  }
+
+  async *#pages(
+    first: { readonly text: string; readonly values: readonly string[] },
+    nextOf: (last: TargetRow) => { readonly text: string; readonly values: readonly string[] },
+    signal: AbortSignal,
+  ): AsyncGenerator<readonly TargetRow[]> {
+    let query = first;
+    for (;;) {
+      signal.throwIfAborted();
+      const page = await this.#query(query.text, query.values);
+      if (page.length > 0) yield page;
+      const last = page.at(-1);
+      if (last === undefined || page.length < this.#pageRows) return;
+      query = nextOf(last);
+    }
+  }
+
+  /** Key values in the form that the target stores, as parameters of the next page. */
+  #stored({ key }: TargetRow): string[] {
+    return this.#table.keys.map(({ mapping }, i) => mapping.toTarget(key.values[i] ?? ''));
+  }
+
+  async #query(text: string, values: readonly string[]): Promise<readonly TargetRow[]> {
+    try {
+      const { rows } = await this.#pool.query<Line>({ text, values: [...values], rowMode: 'array' });
+      return rows.map((line) => this.#rowFrom(line));
+    } catch (error) {
+      throw classifyPostgresError(error, `scanning ${this.#table.table.name}`);
+    }
+  }
+
+  #rowFrom(line: Line): TargetRow {
+    const { keys, regular } = this.#table;
+    const token = line[keys.length + regular.length + 2] ?? null;
+    return {
+      token: token === null ? null : BigInt(token),
+      key: rowKey(keys.map(({ mapping }, i) => mapping.fromTarget(line[i] ?? ''))),
+      state: imageFrom(this.#table, line, keys.length),
+      values: valuesFrom(this.#table, line, keys.length),
+    };
+  }
+}

@@ -1,0 +1,137 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import { rowKey, type ChangeEvent } from '../../src/change/change-event.ts';
+import { splitRing, WHOLE_RING, type TokenRange } from '../../src/change/token-range.ts';
+import { TokenScan, type TargetRow } from '../../src/target/token-scan.ts';
+import { column, openDoorRig, scalar, tableOf, type DoorRig } from '../support/door-rig.ts';
+
+const table = tableOf('token_scan', [
+  column('id', 'partition', scalar('int'), 'integer'),
+  column('at', 'clustering', scalar('timestamp'), 'timestamp with time zone', { descending: true }),
+  column('name', 'clustering', scalar('text'), 'text'),
+  column('v', 'regular', scalar('text'), 'text'),
+  column('n', 'regular', scalar('int'), 'integer'),
+]);
+const SIGNAL = new AbortController().signal;
+const PARTITIONS = 40;
+const ROWS = 13;
+
+let rig: DoorRig;
+beforeAll(async () => {
+  rig = await openDoorRig(inject('postgresUrl'), [table], { schema: 'token_scan_control' });
+});
+afterAll(() => rig.close());
+beforeEach(async () => {
+  await rig.pool.query('TRUNCATE token_scan');
+});
+
+function write(id: number, n: number): ChangeEvent {
+  const writeTime = BigInt(n + 1);
+  return {
+    kind: 'write',
+    table: table.name,
+    key: rowKey([String(id), `2026-01-01T00:00:0${n % 7}.000Z`, `"k,${n}\\`]),
+    writeTime,
+    ambiguity: null,
+    marker: { writeTime, expiry: null },
+    cells: [
+      { writeTime, value: `v${n}`, expiry: null },
+      { writeTime, value: String(n), expiry: n % 2 === 0 ? 2_000_000_000_000_000n : null },
+    ],
+  };
+}
+
+async function fill(): Promise<readonly ChangeEvent[]> {
+  const changes = Array.from({ length: PARTITIONS * ROWS }, (_, i) =>
+    write(i % PARTITIONS, Math.floor(i / PARTITIONS)),
+  );
+  await rig.apply(table, 0, changes);
+  return changes;
+}
+
+function scan(pageRows: number): TokenScan {
+  return new TokenScan(rig.pool, rig.target.tables[0]!, pageRows);
+}
+
+async function rowsOf(pages: AsyncIterable<readonly TargetRow[]>): Promise<TargetRow[]> {
+  const rows: TargetRow[] = [];
+  for await (const page of pages) rows.push(...page);
+  return rows;
+}
+
+describe('the scan of the target', () => {
+  it('gives every row once, with its token, values, write times and expiries, whatever the size of a page', async () => {
+    const changes = await fill();
+    const keys = new Set(changes.map((change) => (change.kind === 'write' ? change.key.text : '')));
+    for (const pageRows of [1, 7, ROWS, 10_000]) {
+      const rows = await rowsOf(scan(pageRows).range(WHOLE_RING, SIGNAL));
+      expect(new Set(rows.map(({ key }) => key.text))).toEqual(keys);
+      expect(rows).toHaveLength(keys.size);
+      for (const { token, key } of rows) expect(token).toBe(rig.target.tables[0]!.tokenOf(key.values));
+      const tokens = rows.map(({ token }) => token!);
+      expect(tokens).toEqual([...tokens].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0)));
+    }
+    const [row] = await rowsOf(scan(10).range(WHOLE_RING, SIGNAL));
+    const n = Number(row!.values[1]);
+    expect(row!.state).toMatchObject({
+      marker: { writeTime: BigInt(n + 1), expiry: null },
+      cells: [
+        { value: `v${n}`, writeTime: BigInt(n + 1), expiry: null },
+        { value: String(n), writeTime: BigInt(n + 1), expiry: n % 2 === 0 ? 2_000_000_000_000_000n : null },
+      ],
+    });
+  });
+
+  it('by ranges gives what the whole ring gives', async () => {
+    await fill();
+    const whole = await rowsOf(scan(50).range(WHOLE_RING, SIGNAL));
+    const parts: TargetRow[] = [];
+    for (const range of splitRing(9)) parts.push(...(await rowsOf(scan(5).range(range, SIGNAL))));
+    expect(parts).toEqual(whole);
+    // A bound is the token of a partition: it belongs to the range that ends there.
+    const token = whole[100]!.token!;
+    const halves: TokenRange[] = [
+      { ...WHOLE_RING, upTo: token },
+      { ...WHOLE_RING, after: token },
+    ];
+    const [left, right] = [
+      await rowsOf(scan(5).range(halves[0]!, SIGNAL)),
+      await rowsOf(scan(5).range(halves[1]!, SIGNAL)),
+    ];
+    expect([...left, ...right]).toEqual(whole);
+    expect(left.at(-1)?.token).toBe(token);
+  });
+
+  it('finds rows that were inserted past the door, and what they show though no change wrote it', async () => {
+    await fill();
+    await rig.pool.query(
+      `INSERT INTO token_scan (id, at, name, v) SELECT 1, '2026-02-01', 'rogue' || i, 'x' FROM generate_series(1, 5) AS i`,
+    );
+    const rows = await rowsOf(scan(2).tokenless(SIGNAL));
+    expect(rows.map(({ key }) => key.values[2])).toEqual(['rogue1', 'rogue2', 'rogue3', 'rogue4', 'rogue5']);
+    expect(rows[0]).toMatchObject({ token: null, values: ['x', null], state: { marker: null, cells: [null, null] } });
+    expect(await rowsOf(scan(100).range(WHOLE_RING, SIGNAL))).toHaveLength(PARTITIONS * ROWS);
+  });
+
+  it('by keys finds those that are there', async () => {
+    const changes = await fill();
+    const keys = changes.slice(0, 30).map((change) => (change.kind === 'write' ? change.key : rowKey([])));
+    const absent = rowKey(['1', '2027-01-01T00:00:00.000Z', 'no']);
+    const rows = await scan(10).byKeys([...keys, absent]);
+    expect(new Set(rows.map(({ key }) => key.text))).toEqual(new Set(keys.map(({ text }) => text)));
+  });
+
+  it('walks the index that schema apply makes, from within a partition too', async () => {
+    await fill();
+    await rig.pool.query('CREATE INDEX token_scan_cdc_token ON token_scan (_cdc_token, id, at, name)');
+    await rig.pool.query('ANALYZE token_scan');
+    expect(await scan(10).estimatedRows()).toBe(PARTITIONS * ROWS);
+    const { rows } = await rig.pool.query<Record<string, string>>(
+      `EXPLAIN SELECT t.id FROM token_scan AS t
+       WHERE (t._cdc_token, t.id, t.at, t.name) > (1, 1, now(), 'x') AND t._cdc_token <= 9223372036854775807
+       ORDER BY t._cdc_token, t.id, t.at, t.name LIMIT 5`,
+    );
+    const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
+    expect(plan).toMatch(/Index.*token_scan_cdc_token/);
+    expect(plan).not.toContain('Sort');
+  });
+});
