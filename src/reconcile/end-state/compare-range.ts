@@ -1,0 +1,242 @@
+/**
+ * Compares one token range of source and target, streaming both: memory holds one slice of the source and one page of the
+ * target. What differs is a suspect, no more.
+ */
+import { rowKey, type RowKey } from '../../change/change-event.ts';
+import type { TokenRange } from '../../change/token-range.ts';
+import type { BoundTable } from '../../target/bound-table.ts';
+import type { TargetRow, TokenScan } from '../../target/token-scan.ts';
+import { compareRows, type Difference } from './compare-rows.ts';
+import { digestOfRow, RangeDigester, sameDigest, type RangeDigest } from './row-digest.ts';
+import {
+  isPresent,
+  shownBySource,
+  shownByTarget,
+  storedKey,
+  type SourceImage,
+  type TargetImage,
+} from './row-images.ts';
+import { sourceSlices, type ScannedRow, type SourcePage } from './source-slices.ts';
+
+/** Keys in one question to either side. */
+const KEYS_AT_ONCE = 1_000;
+
+/** What is compared, and which rows it is about. */
+export interface Depth {
+  /** Values are compared; otherwise only whether rows are there. */
+  readonly values: boolean;
+  /** Rows that a write of this span (µs) touched on either side; null = all. */
+  readonly writtenUs: { readonly from: bigint; readonly to: bigint } | null;
+}
+
+export interface RangeParts {
+  readonly table: BoundTable;
+  readonly target: Pick<TokenScan, 'range' | 'byKeys'>;
+  /** Pages of the source's rows of a range, in the order of tokens. */
+  readonly scanSource: (range: TokenRange, signal: AbortSignal) => AsyncIterable<SourcePage>;
+  readonly readSource: (keys: readonly RowKey[], signal: AbortSignal) => Promise<readonly SourceImage[]>;
+  readonly nowUs: () => bigint;
+  /** Rows of one partition that are held until its last page. */
+  readonly maxHeldRows?: number;
+}
+
+/** Called for every row that differs; `key` as the target stores it. */
+export type OnSuspect = (key: RowKey, difference: Difference) => void;
+
+export interface RangeAccount {
+  readonly range: TokenRange;
+  readonly sourceRows: number;
+  readonly targetRows: number;
+  /** Rows of either side that the depth is about, each once. */
+  readonly compared: number;
+  /** Partitions that have a row on either side. */
+  readonly partitions: number;
+  readonly suspects: number;
+  /** Rows of the source that could not be read exactly: nothing is known of them. */
+  readonly unreadable: number;
+  readonly sourceDigest: RangeDigest;
+  readonly targetDigest: RangeDigest;
+}
+
+function touches(depth: Depth, source: SourceImage, target: TargetImage): boolean {
+  const { writtenUs } = depth;
+  if (writtenUs === null) return true;
+  const entries = [...(source?.cells ?? []), ...(target?.state.cells ?? []), target?.state.marker ?? null];
+  return entries.some((entry) => entry !== null && entry.writeTime >= writtenUs.from && entry.writeTime < writtenUs.to);
+}
+
+/** The text of a row's partition key. */
+export function partitionOf(table: BoundTable, key: readonly string[]): string {
+  return JSON.stringify(key.slice(0, table.table.partitionKey.length));
+}
+
+class RangeComparison {
+  sourceRows = 0;
+  targetRows = 0;
+  compared = 0;
+  partitions = 0;
+  suspects = 0;
+  unreadable = 0;
+  readonly source = new RangeDigester();
+  readonly target = new RangeDigester();
+  readonly #unreadable = new Set<string>();
+  readonly #columns: readonly string[];
+  readonly #parts: RangeParts;
+  readonly #depth: Depth;
+  readonly #onSuspect: OnSuspect;
+
+  constructor(parts: RangeParts, depth: Depth, onSuspect: OnSuspect) {
+    this.#parts = parts;
+    this.#depth = depth;
+    this.#onSuspect = onSuspect;
+    this.#columns = parts.table.regular.map(({ column }) => column.name);
+  }
+
+  onPage(page: SourcePage): void {
+    this.unreadable += page.unreadable.length;
+    for (const { key } of page.unreadable) {
+      if (key !== null) this.#unreadable.add(this.#storedText(key));
+    }
+  }
+
+  #storedText(key: RowKey): string {
+    return rowKey(storedKey(this.#parts.table, key.values)).text;
+  }
+
+  takeSource(rows: readonly ScannedRow[]): Map<string, ScannedRow> {
+    const nowUs = this.#parts.nowUs();
+    const byKey = new Map<string, ScannedRow>();
+    for (const row of rows) {
+      this.sourceRows += 1;
+      this.source.add(digestOfRow(this.#columns, shownBySource(this.#parts.table, row.key.values, row, nowUs)));
+      byKey.set(this.#storedText(row.key), row);
+    }
+    return byKey;
+  }
+
+  /** Counts a row that the target shows, and says whether it does. */
+  takeTarget(row: TargetRow): boolean {
+    const nowUs = this.#parts.nowUs();
+    if (!isPresent(row, nowUs)) return false;
+    this.targetRows += 1;
+    this.target.add(digestOfRow(this.#columns, shownByTarget(this.#parts.table, row.key.values, row, nowUs)));
+    return true;
+  }
+
+  judge(key: RowKey, source: SourceImage, target: TargetImage): void {
+    // Nothing is known of a row whose values can't be read, so it is no suspect either.
+    if (this.#unreadable.has(key.text) || !touches(this.#depth, source, target)) return;
+    this.compared += 1;
+    const difference = compareRows(this.#parts.table, source, target, this.#parts.nowUs());
+    if (difference === null || (difference.kind === 'differs' && !this.#depth.values)) return;
+    this.suspects += 1;
+    this.#onSuspect(key, difference);
+  }
+
+  /** A row of the source that the target has not. */
+  judgeMissing(row: ScannedRow): void {
+    this.judge(rowKey(storedKey(this.#parts.table, row.key.values)), row, null);
+  }
+
+  async whole(range: TokenRange, rows: readonly ScannedRow[], signal: AbortSignal): Promise<void> {
+    const { table, target } = this.#parts;
+    const partitions = new Set(rows.map((row) => partitionOf(table, storedKey(table, row.key.values))));
+    const byKey = this.takeSource(rows);
+    for await (const page of target.range(range, signal)) {
+      for (const row of page) {
+        const source = byKey.get(row.key.text) ?? null;
+        byKey.delete(row.key.text);
+        const present = this.takeTarget(row);
+        if (!present && source === null) continue;
+        partitions.add(partitionOf(table, row.key.values));
+        this.judge(row.key, source, row);
+      }
+    }
+    for (const row of byKey.values()) this.judgeMissing(row);
+    this.partitions += partitions.size;
+  }
+
+  /** Compares rows of a partition with those of the target that have their keys; `seen` collects these keys. */
+  async part(rows: readonly ScannedRow[], seen: RangeDigester): Promise<void> {
+    const { target } = this.#parts;
+    for (let at = 0; at < rows.length; at += KEYS_AT_ONCE) {
+      const byKey = this.takeSource(rows.slice(at, at + KEYS_AT_ONCE));
+      for (const row of await target.byKeys([...byKey.values()].map(({ key }) => key))) {
+        const source = byKey.get(row.key.text) ?? null;
+        byKey.delete(row.key.text);
+        seen.add(digestOfKey(row.key));
+        if (source !== null) this.judge(row.key, source, row);
+      }
+      for (const row of byKey.values()) this.judgeMissing(row);
+    }
+  }
+
+  /**
+   * The rows that the target has of a token beside those that were seen. Their keys are held by nobody: digests tell
+   * whether there are any, and only then each row of the partition is asked for in the source.
+   */
+  async rest(token: bigint, seen: RangeDigest, signal: AbortSignal): Promise<void> {
+    const { target, readSource } = this.#parts;
+    const range = { after: token - 1n, upTo: token };
+    const all = new RangeDigester();
+    for await (const page of target.range(range, signal)) {
+      for (const row of page) {
+        this.takeTarget(row);
+        all.add(digestOfKey(row.key));
+      }
+    }
+    this.partitions += 1;
+    if (sameDigest(all.digest(), seen)) return;
+    for await (const page of target.range(range, signal)) {
+      const answers = await readSource(
+        page.map(({ key }) => key),
+        signal,
+      );
+      for (const [i, row] of page.entries()) {
+        if ((answers[i] ?? null) === null && isPresent(row, this.#parts.nowUs())) this.judge(row.key, null, row);
+      }
+    }
+  }
+}
+
+function digestOfKey(key: RowKey): Buffer {
+  return digestOfRow([], { key: key.values, values: [], expiring: [] });
+}
+
+/** Rejects where a side can't be read; then nothing is known of the range. */
+export async function compareRange(
+  parts: RangeParts,
+  range: TokenRange,
+  depth: Depth,
+  onSuspect: OnSuspect,
+  signal: AbortSignal,
+): Promise<RangeAccount> {
+  const comparison = new RangeComparison(parts, depth, onSuspect);
+  let seen = new RangeDigester();
+  const onPage = (page: SourcePage): void => {
+    comparison.onPage(page);
+  };
+  for await (const slice of sourceSlices(parts.scanSource(range, signal), range, onPage, parts.maxHeldRows)) {
+    if (slice.kind === 'whole') {
+      await comparison.whole(slice.range, slice.rows, signal);
+      continue;
+    }
+    await comparison.part(slice.rows, seen);
+    if (slice.last) {
+      await comparison.rest(slice.token, seen.digest(), signal);
+      seen = new RangeDigester();
+    }
+  }
+  const { sourceRows, targetRows, compared, partitions, suspects, unreadable } = comparison;
+  return {
+    range,
+    sourceRows,
+    targetRows,
+    compared,
+    partitions,
+    suspects,
+    unreadable,
+    sourceDigest: comparison.source.digest(),
+    targetDigest: comparison.target.digest(),
+  };
+}
