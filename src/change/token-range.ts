@@ -8,10 +8,13 @@ export interface TokenRange {
 
 export const WHOLE_RING: TokenRange = { after: INT64_MIN, upTo: INT64_MAX };
 
-/** The ring in so many ranges of nearly the same width, in order, without gap or overlap. */
-export function splitRing(parts: number): readonly TokenRange[] {
+/** Part `index` of the ring cut into `count` ranges of the same width (±1), without gap or overlap. */
+export function ringPart(index: number, count: number): TokenRange {
   const width = INT64_MAX - INT64_MIN;
-  const count = BigInt(parts);
-  const bound = (n: bigint): bigint => INT64_MIN + (width * n) / count;
-  return Array.from({ length: parts }, (_, i) => ({ after: bound(BigInt(i)), upTo: bound(BigInt(i) + 1n) }));
+  const bound = (n: number): bigint => INT64_MIN + (width * BigInt(n)) / BigInt(count);
+  return { after: bound(index), upTo: bound(index + 1) };
+}
+
+export function splitRing(count: number): readonly TokenRange[] {
+  return Array.from({ length: count }, (_, i) => ringPart(i, count));
 }
