@@ -13,6 +13,7 @@ import { dropLedgerPartitions, ensureLedgerPartitions, migrate } from './migrate
 import { classifyPostgresError } from './postgres-errors.ts';
 import { PostgresShardStore } from './postgres-shard-store.ts';
 import { purgeStep, type PurgeCursor, type PurgeStep } from './purge.ts';
+import { RepairDoor } from './repair-door.ts';
 import { RereadQueue } from './reread-queue.ts';
 import { Rereads } from './rereads.ts';
 import { rowStatements } from './row-statements.ts';
@@ -37,6 +38,8 @@ export interface Target {
   readonly door: Door;
   /** For writers beside the stream. */
   readonly outside: OutsideDoor;
+  /** For repairs of rows that were compared with the source. */
+  readonly repairs: RepairDoor;
   readonly shards: PostgresShardStore;
   /** As bound now. */
   readonly tables: readonly BoundTable[];
@@ -82,6 +85,7 @@ export async function openTarget(options: TargetOptions): Promise<Target> {
     return {
       door,
       outside: new OutsideDoor({ pool, controlSchema, tableOf: doorOf, clock }),
+      repairs: new RepairDoor({ pool, controlSchema, tableOf: doorOf, clock }),
       rereads: new Rereads({ pool, control, queue, clock, doorOf }),
       shards: new PostgresShardStore(pool, controlSchema),
       get tables() {

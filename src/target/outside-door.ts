@@ -26,7 +26,7 @@ import { checkCommitted, gateStatement, pipeline, rollback, type Statement } fro
 import { applyWideTombstones } from './wide-tombstones.ts';
 
 /** Longest wait for the gate, ms; shared requests queue behind a waiting exclusive one. */
-const GATE_TIMEOUT_MS = 50;
+export const GATE_TIMEOUT_MS = 50;
 
 /** What became of one change. `queued`: its meaning is read again from the source. */
 export type OutsideOutcome = 'applied' | 'superseded' | 'queued';
@@ -180,7 +180,7 @@ function outcomesOf(
 }
 
 /** 55P03: the gate (or a row) was not to be had in time. */
-function gateBusy(error: unknown): LockstepError | null {
+export function gateBusy(error: unknown): LockstepError | null {
   if ((error as { code?: unknown } | null)?.code !== '55P03') return null;
   return new LockstepError('the stream holds the table: stepping back', {
     code: 'GATE_BUSY',

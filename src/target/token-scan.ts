@@ -15,15 +15,18 @@ import { arrayTypeOf, quoteIdentifier } from './sql-text.ts';
 /** Rows of one page: with wide rows some megabytes. */
 export const TARGET_PAGE_ROWS = 2_000;
 
-/** A row of the target as it is stored, expired values that were not swept yet included. */
-export interface TargetRow {
-  /** null where the row was written past the door, or the token of its key type is not known. */
-  readonly token: bigint | null;
-  readonly key: RowKey;
+/** A row as it stands in the target, expired values that were not swept yet included. */
+export interface StoredRow {
   /** What the bookkeeping says: a value without a write time is not in it. */
   readonly state: RowState;
   /** What stands in the columns, as canonical text, by position in `Table.regular`. */
   readonly values: readonly (string | null)[];
+}
+
+export interface TargetRow extends StoredRow {
+  /** null where the row was written past the door, or the token of its key type is not known. */
+  readonly token: bigint | null;
+  readonly key: RowKey;
 }
 
 type Line = (string | null)[];

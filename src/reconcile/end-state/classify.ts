@@ -3,15 +3,9 @@ import type { Cell } from '../../change/change-event.ts';
 import { NEVER, type WriteTime } from '../../change/write-time.ts';
 import { canonicalText } from '../../change/value-canonical.ts';
 import type { BoundTable } from '../../target/bound-table.ts';
+import type { StoredRow } from '../../target/token-scan.ts';
 import { EXPIRY_TOLERANCE_US, type Difference } from './compare-rows.ts';
-import {
-  isPresent,
-  sourceValue,
-  targetValue,
-  type SourceImage,
-  type StoredRow,
-  type TargetImage,
-} from './row-images.ts';
+import { isPresent, sourceValue, targetValue, type SourceImage, type TargetImage } from './row-images.ts';
 
 export const FINDING_TYPES = ['MISSING_IN_POSTGRES', 'MISSING_IN_CASSANDRA', 'DATA_MISMATCH'] as const;
 export type FindingType = (typeof FINDING_TYPES)[number];

@@ -1,18 +1,13 @@
 /** What each side of a comparison shows of a row at a moment (DESIGN §7). Pure. */
 import type { Cell } from '../../change/change-event.ts';
 import type { SourceRow } from '../../change/hint.ts';
-import { isAlive, type RowState } from '../../change/row-state.ts';
+import { isAlive } from '../../change/row-state.ts';
 import type { BoundTable } from '../../target/bound-table.ts';
+import type { StoredRow } from '../../target/token-scan.ts';
 import type { ShownRow } from './row-digest.ts';
 
 /** A row as the source gave it, or that it has none. Values are canonical text of the source's types. */
 export type SourceImage = SourceRow;
-
-/** A row as it stands in the target: what its columns hold, and what the bookkeeping says of them. */
-export interface StoredRow {
-  readonly state: RowState;
-  readonly values: readonly (string | null)[];
-}
 
 export type TargetImage = StoredRow | null;
 
