@@ -254,8 +254,8 @@ function afterRepair(bound: BoundTable, observed: Observation, plan: RepairPlan)
     };
   }
   const cells = plan.state.cells.map((cell, i) => {
-    const asStored = bound.regular[i]?.mapping.asStored;
-    return cell?.value == null || asStored === undefined ? cell : { ...cell, value: asStored(cell.value) };
+    const mapping = bound.regular[i]?.mapping;
+    return cell?.value == null || mapping === undefined ? cell : { ...cell, value: mapping.asStored(cell.value) };
   });
   const row: StoredRow = { state: { ...plan.state, cells }, values: cells.map((cell) => cell?.value ?? null) };
   return { key, row, memory: observed.memory, coveredAt };

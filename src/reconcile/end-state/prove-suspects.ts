@@ -124,7 +124,7 @@ class Prover {
       const look = looks.get(key.text) ?? null;
       if (look?.source === 'unreadable')
         this.unproven.push({ key, reason: 'the source’s row can not be read exactly' });
-      else if (look === null || look.difference === null) this.equal.push(key);
+      else if (look?.difference == null) this.equal.push(key);
       else if (late !== null) this.unproven.push({ key, reason: late });
       else differing.push(key);
     }
