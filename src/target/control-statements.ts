@@ -15,6 +15,9 @@ export function boundsText(change: PartitionDelete | RangeDelete): string {
   return JSON.stringify([start.inclusive, start.values, end.inclusive, end.values]);
 }
 
+/** When a tombstone got here, µs: whether a read of the source came after it. */
+const PROCESSED_US = '(extract(epoch FROM processed_at) * 1000000)::bigint';
+
 /** Statements over the control tables, with the schema's name put in once. */
 export class ControlStatements {
   readonly schema: string;
@@ -88,7 +91,7 @@ export class ControlStatements {
   graves(tableId: number, rowKeys: readonly string[]): Statement {
     return {
       name: 'graves',
-      text: `SELECT row_key, deleted_at, versions, expiries FROM ${this.#graveyard}
+      text: `SELECT row_key, deleted_at, versions, expiries, ${PROCESSED_US} FROM ${this.#graveyard}
              WHERE table_id = $1 AND row_key = ANY($2::text[])`,
       values: [tableId, textArray(rowKeys)],
     };
@@ -97,7 +100,7 @@ export class ControlStatements {
   ranges(tableId: number, partitionKeys: Iterable<string>): Statement {
     return {
       name: 'ranges',
-      text: `SELECT partition_key, bounds, write_time FROM ${this.#ranges}
+      text: `SELECT partition_key, bounds, write_time, ${PROCESSED_US} FROM ${this.#ranges}
              WHERE table_id = $1 AND partition_key = ANY($2::text[])`,
       values: [tableId, textArray(partitionKeys)],
     };

@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import { staticTable } from '../catalog/static-table.ts';
 import type { Table } from '../catalog/table.ts';
 import type { Clock } from '../shared/clock.ts';
 import { LockstepError } from '../shared/errors.ts';
@@ -18,6 +19,7 @@ import { RereadQueue } from './reread-queue.ts';
 import { Rereads } from './rereads.ts';
 import { rowStatements } from './row-statements.ts';
 import type { TableDoor } from './row-writes.ts';
+import { SourceRows } from './source-rows.ts';
 
 export type { GrowthStage } from './growth.ts';
 export type { ReadRows } from './reread-merge.ts';
@@ -40,8 +42,10 @@ export interface Target {
   readonly outside: OutsideDoor;
   /** For repairs of rows that were compared with the source. */
   readonly repairs: RepairDoor;
+  /** For rows that were read from the source beside the stream. */
+  readonly sourceRows: SourceRows;
   readonly shards: PostgresShardStore;
-  /** As bound now. */
+  /** As bound now; static columns belong to their table and are not listed. */
   readonly tables: readonly BoundTable[];
   /**
    * Binds a table anew after its schema changed, ordinals agreed with the other members. Nothing of the table may be in
@@ -65,13 +69,19 @@ export interface Target {
   purge(tableName: string, cursor: PurgeCursor, horizonMs: number): Promise<PurgeStep>;
 }
 
+/** The table, and that of its static columns. */
+function withStatics(table: Table): readonly Table[] {
+  const statics = staticTable(table);
+  return statics === null ? [table] : [table, statics];
+}
+
 /** Migrates the control tables, registers the tables and compiles their statements. Rejects with a LockstepError. */
 export async function openTarget(options: TargetOptions): Promise<Target> {
   const { pool, controlSchema, clock } = options;
   try {
     await migrate(pool, controlSchema);
     await ensureLedgerPartitions(pool, controlSchema, clock.nowMs());
-    const tables = await registerTables(pool, controlSchema, options.tables);
+    const tables = await registerTables(pool, controlSchema, options.tables.flatMap(withStatics));
     const control = new ControlStatements(controlSchema);
     const queue = new RereadQueue(controlSchema);
     const sweepable = new Map(tables.map((bound) => [bound.table.name, { bound, statements: rowStatements(bound) }]));
@@ -81,21 +91,26 @@ export async function openTarget(options: TargetOptions): Promise<Target> {
         throw new LockstepError(`no table ${tableName}`, { code: 'BUG_UNBOUND_TABLE', kind: 'bug' });
       return table;
     };
+    const staticsOf = (tableName: string): string | null => {
+      const statics = staticTable(doorOf(tableName).bound.table);
+      return statics === null ? null : statics.name;
+    };
     const door = new PostgresDoor({ pool, controlSchema, tables, clock });
     return {
       door,
       outside: new OutsideDoor({ pool, controlSchema, tableOf: doorOf, clock }),
       repairs: new RepairDoor({ pool, controlSchema, tableOf: doorOf, clock }),
-      rereads: new Rereads({ pool, control, queue, clock, doorOf }),
+      rereads: new Rereads({ pool, control, queue, clock, doorOf, staticsOf }),
+      sourceRows: new SourceRows({ pool, control, queue, clock, doorOf }),
       shards: new PostgresShardStore(pool, controlSchema),
       get tables() {
-        return [...sweepable.values()].map(({ bound }) => bound);
+        return [...sweepable.values()].flatMap(({ bound }) => (bound.table.ofStatics === true ? [] : [bound]));
       },
       async rebind(table) {
         try {
-          for (const bound of await registerTables(pool, controlSchema, [table])) {
+          for (const bound of await registerTables(pool, controlSchema, withStatics(table))) {
             const fresh = { bound, statements: rowStatements(bound) };
-            sweepable.set(table.name, fresh);
+            sweepable.set(bound.table.name, fresh);
             door.bind(fresh);
           }
         } catch (error) {
@@ -116,9 +131,13 @@ export async function openTarget(options: TargetOptions): Promise<Target> {
         }
       },
       async sweep(tableName, shard) {
-        const table = doorOf(tableName);
+        const statics = staticsOf(tableName);
         try {
-          return (await sweepExpired(pool, control, queue, table, shard, clock)) === SWEEP_ROWS;
+          let more = false;
+          for (const name of statics === null ? [tableName] : [tableName, statics]) {
+            if ((await sweepExpired(pool, control, queue, doorOf(name), shard, clock)) === SWEEP_ROWS) more = true;
+          }
+          return more;
         } catch (error) {
           throw classifyPostgresError(error, `sweeping expired rows of ${tableName}`);
         }

@@ -6,15 +6,14 @@
  *
  * It steps back where the gate is not to be had within a moment, so that the stream behind it does not wait.
  */
-import { isDeepStrictEqual } from 'node:util';
 import type { Pool, PoolClient } from 'pg';
 import { fold } from '../change/fold.ts';
 import { emptyRow, mergeRows, stateOf, type RowState } from '../change/row-state.ts';
 import type { Clock } from '../shared/clock.ts';
-import { LockstepError } from '../shared/errors.ts';
 import type { BatchChange, ShardId } from './batch.ts';
 import { checkGeneration } from './bound-table.ts';
 import { ControlStatements } from './control-statements.ts';
+import { gateBusy, GATE_TIMEOUT_MS } from './gate-busy.ts';
 import { withinHorizon } from './horizon.ts';
 import { asForeign, certainOf, owedReads } from './owed-reads.ts';
 import { classifyPostgresError } from './postgres-errors.ts';
@@ -22,11 +21,9 @@ import { probesOf, readProbes, withImages } from './probes.ts';
 import { RereadQueue } from './reread-queue.ts';
 import { covered, planRows, withMemory, type KnownRow } from './row-plan.ts';
 import { rowWrites, type TableDoor } from './row-writes.ts';
+import { sameRow } from './same-row.ts';
 import { checkCommitted, gateStatement, pipeline, rollback, type Statement } from './transaction.ts';
 import { applyWideTombstones } from './wide-tombstones.ts';
-
-/** Longest wait for the gate, ms; shared requests queue behind a waiting exclusive one. */
-export const GATE_TIMEOUT_MS = 50;
 
 /** What became of one change. `queued`: its meaning is read again from the source. */
 export type OutsideOutcome = 'applied' | 'superseded' | 'queued';
@@ -170,21 +167,11 @@ function outcomesOf(
       entry.row,
       mergeRows(entry.state, stateOf(change, bound.regular.length), bound.valueOrders),
     );
-    const isSame = isDeepStrictEqual(after, entry.state);
+    const isSame = sameRow(after, entry.state);
     entry.state = after;
     if (!isSame) changed.add(change.key.text);
     if (isQueued) return 'queued';
     return isSame ? 'superseded' : 'applied';
   });
   return { outcomes, changed };
-}
-
-/** 55P03: the gate (or a row) was not to be had in time. */
-export function gateBusy(error: unknown): LockstepError | null {
-  if ((error as { code?: unknown } | null)?.code !== '55P03') return null;
-  return new LockstepError('the stream holds the table: stepping back', {
-    code: 'GATE_BUSY',
-    kind: 'transient',
-    cause: error,
-  });
 }

@@ -10,6 +10,10 @@ import { pipeline, type Statement } from './transaction.ts';
 import type { BoundTable } from './bound-table.ts';
 
 type Answer = QueryArrayResult<(string | null)[]>;
+/** As much of an answer as its rows are. */
+interface Lines {
+  readonly rows: readonly (readonly (string | null)[])[];
+}
 
 /** Statements that read what the target knows of a batch's rows, and which rows their images were asked for. */
 export interface Probes {
@@ -81,7 +85,7 @@ export async function withImages(client: PoolClient, table: TableDoor, rows: rea
 }
 
 /** The graves of an answer to `ControlStatements.graves`, by row key text. */
-export function readGraves(table: BoundTable, answer: Answer | undefined): Map<string, RowState> {
+export function readGraves(table: BoundTable, answer: Lines | undefined): Map<string, RowState> {
   return new Map(
     (answer?.rows ?? []).map(([key, deletedAt, versions, expiries]) => [
       key ?? '',
@@ -90,7 +94,7 @@ export function readGraves(table: BoundTable, answer: Answer | undefined): Map<s
   );
 }
 
-export function readRanges(answer: Answer): Map<string, RangeTombstone[]> {
+export function readRanges(answer: Lines): Map<string, RangeTombstone[]> {
   const ranges = new Map<string, RangeTombstone[]>();
   for (const [partition, bounds, writeTime] of answer.rows) {
     const tombstone = rangeFrom(bounds ?? '', writeTime ?? '0');

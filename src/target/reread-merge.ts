@@ -164,9 +164,9 @@ export function retryAfterUs(attempts: number): bigint {
 }
 
 /** Reads that are due when something expires of which no event will tell. */
-function laterReads(
-  { queue, table, policy, shard }: Merge,
-  { key, trigger }: Wanted,
+export function laterReads(
+  { queue, table, policy, shard }: Pick<Merge, 'queue' | 'table' | 'policy' | 'shard'>,
+  { key, trigger }: Pick<Wanted, 'key' | 'trigger'>,
   row: SourceRow,
   known: KnownRow | undefined,
   nowUs: bigint,

@@ -11,6 +11,7 @@ import type { ControlStatements } from './control-statements.ts';
 import { classifyPostgresError } from './postgres-errors.ts';
 import { partitionText, readGraves, readRanges } from './probes.ts';
 import { expandPage } from './reread-expansion.ts';
+import { readProblem } from './read-problem.ts';
 import { memoryOf, mergeUnder, retryAfterUs, type Merge, type ReadRows, type Wanted } from './reread-merge.ts';
 import type { QueueEntry, RereadQueue } from './reread-queue.ts';
 import type { TableDoor } from './row-writes.ts';
@@ -43,6 +44,8 @@ export interface RereadsOptions {
   readonly queue: RereadQueue;
   readonly clock: Clock;
   readonly doorOf: (tableName: string) => TableDoor;
+  /** Name of the table that holds a table's static columns, or null: its reads are owed by the same shards. */
+  readonly staticsOf: (tableName: string) => string | null;
 }
 
 const NOTHING: ServedReads = { rows: 0, readMs: 0, more: false };
@@ -88,11 +91,20 @@ export class Rereads {
     }));
   }
 
+  /** A turn of the table's rows, then of its static columns, if none of the rows is left. */
+  async serve(tableName: string, shard: ShardId, read: ReadRows, signal: AbortSignal): Promise<ServedReads> {
+    const rows = await this.#serve(tableName, shard, read, signal);
+    const statics = this.#options.staticsOf(tableName);
+    if (statics === null || rows.more) return rows;
+    const { more, ...served } = await this.#serve(statics, shard, read, signal);
+    return { rows: rows.rows + served.rows, readMs: rows.readMs + served.readMs, more };
+  }
+
   /**
    * One turn: up to 200 rows of the shard. A row that can't be read or kept exactly (an error of kind `row`) is isolated
    * by halving the turn and then put off, so that it delays no other.
    */
-  async serve(tableName: string, shard: ShardId, read: ReadRows, signal: AbortSignal): Promise<ServedReads> {
+  async #serve(tableName: string, shard: ShardId, read: ReadRows, signal: AbortSignal): Promise<ServedReads> {
     const { pool, doorOf } = this.#options;
     const action = `reading rows of ${tableName} again`;
     let client: PoolClient;
@@ -102,7 +114,7 @@ export class Rereads {
       throw classifyPostgresError(error, action, true);
     }
     let healthy = true;
-    const name = `${shard.topic}/${shard.partition}`;
+    const name = `${tableName}/${shard.partition}`;
     const limit = this.#cautious.get(name) ?? REREAD_ROWS;
     try {
       const served = await this.#turn(client, doorOf(tableName), shard, read, limit, signal);
@@ -200,20 +212,9 @@ export class Rereads {
 
 /** "Exact or refused" for what was read, as for what a change carries. */
 function checkRepresentable(bound: BoundTable, wanted: readonly Wanted[], rows: readonly SourceRow[]): void {
-  for (const [i, { column, mapping }] of bound.regular.entries()) {
-    if (mapping.check === null) continue;
-    for (const [n, row] of rows.entries()) {
-      const value = row?.cells[i]?.value ?? null;
-      const problem = value === null ? null : mapping.check(value);
-      if (problem === null) continue;
-      throw new LockstepError(
-        `row ${wanted[n]?.key.text ?? ''} of ${bound.table.name}, ${column.name}: ${problem.message}`,
-        {
-          code: problem.code,
-          kind: 'row',
-        },
-      );
-    }
+  for (const [n, row] of rows.entries()) {
+    const problem = row === null ? null : readProblem(bound, wanted[n]?.key ?? rowKey([]), row.cells);
+    if (problem !== null) throw problem;
   }
 }
 

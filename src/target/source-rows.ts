@@ -1,0 +1,288 @@
+/**
+ * The door for rows that were read from the source beside the stream: backfill, and whatever else reads rows on its own
+ * account. A read merges at the cells' own write times, so it never replaces anything newer; what it does not find, it
+ * says nothing about. No ledger: no change of the stream is accounted for.
+ *
+ * A read begins with `begin` — sequence and moment — and ends in `merge`, on one session ⚠: a database that failed over
+ * may give the same sequence again, so with the session the read is void.
+ */
+import type { Pool, PoolClient } from 'pg';
+import type { Cells, ReadSequence, RowKey } from '../change/change-event.ts';
+import {
+  EMPTY_TRIGGER,
+  stateOfRead,
+  withoutKnownExpiring,
+  type RereadPolicy,
+  type RowTrigger,
+} from '../change/hint.ts';
+import { newestCovering, type RangeTombstone } from '../change/range-tombstone.ts';
+import { emptyRow, mergeRows, type RowState } from '../change/row-state.ts';
+import { NEVER, type WriteTime } from '../change/write-time.ts';
+import type { Clock } from '../shared/clock.ts';
+import { LockstepError } from '../shared/errors.ts';
+import type { ShardId } from './batch.ts';
+import { checkGeneration, type BoundTable } from './bound-table.ts';
+import type { ControlStatements } from './control-statements.ts';
+import { gateBusy, GATE_TIMEOUT_MS } from './gate-busy.ts';
+import { asForeign } from './owed-reads.ts';
+import { classifyPostgresError } from './postgres-errors.ts';
+import { partitionText, readGraves, readRanges } from './probes.ts';
+import { laterReads, memoryOf } from './reread-merge.ts';
+import type { RereadQueue } from './reread-queue.ts';
+import { imageFrom, keyParameters } from './row-codec.ts';
+import { covered, isIncomplete, planRows, withMemory, type KnownRow, type OwedRead } from './row-plan.ts';
+import { rowWrites, type TableDoor } from './row-writes.ts';
+import { sameRow } from './same-row.ts';
+import { checkCommitted, gateStatement, pipeline, rollback, type Statement } from './transaction.ts';
+
+/** A row that the source has. Its cells stand at their own write times, expiries are exact. */
+export interface FoundRow {
+  readonly key: RowKey;
+  readonly cells: Cells;
+}
+
+/**
+ * What became of a row. `incomplete`: it is new to the target and lacks a value for a NOT NULL column there; it was left
+ * out.
+ */
+export type FoundOutcome = 'written' | 'unchanged' | 'incomplete';
+
+/** The beginning of a read: everything that PostgreSQL had before is older than what the read finds. */
+export interface ReadMark {
+  readonly sequence: ReadSequence;
+  /** PostgreSQL's clock, µs. */
+  readonly begunUs: bigint;
+}
+
+export interface FoundRows {
+  readonly table: string;
+  /** Its owner works off what the rows leave in the queue. */
+  readonly shard: ShardId;
+  readonly mark: ReadMark;
+  readonly rows: readonly FoundRow[];
+  /** Committed in the same transaction. */
+  readonly also: (outcomes: readonly FoundOutcome[]) => readonly Statement[];
+}
+
+export interface SourceRowsOptions {
+  readonly pool: Pool;
+  readonly control: ControlStatements;
+  readonly queue: RereadQueue;
+  readonly clock: Clock;
+  readonly doorOf: (tableName: string) => TableDoor;
+}
+
+/** One session of reads. All methods reject with a classified LockstepError. */
+export interface SourceRowsSession {
+  /** Before the source is asked. */
+  begin(): Promise<ReadMark>;
+  /**
+   * Merges rows of a read under the exclusive gate. Rejects with `GATE_BUSY` (transient: ask again later) or a row error
+   * (halve the rows), and has then written nothing. Once `isLost`, the read is void.
+   */
+  merge(rows: FoundRows): Promise<readonly FoundOutcome[]>;
+  readonly isLost: boolean;
+  close(): void;
+}
+
+/** A row that is known to be there by its marker alone: below every tombstone, and looked at again now and then. */
+const ONLY_MARKER: RowTrigger = { ...EMPTY_TRIGGER, marker: NEVER + 1n };
+
+export class SourceRows {
+  readonly #options: SourceRowsOptions;
+
+  constructor(options: SourceRowsOptions) {
+    this.#options = options;
+  }
+
+  /** The caller closes it. */
+  async open(): Promise<SourceRowsSession> {
+    const { pool, queue } = this.#options;
+    const action = 'beginning to read rows of the source';
+    let client: PoolClient;
+    try {
+      client = await pool.connect();
+    } catch (error) {
+      throw classifyPostgresError(error, action, true);
+    }
+    let isLost = false;
+    return {
+      get isLost() {
+        return isLost;
+      },
+      begin: async () => {
+        try {
+          const [drawn, clock] = await pipeline(client, [
+            queue.draw(),
+            { name: 'read-begins', text: 'SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint' },
+          ]);
+          return { sequence: BigInt(drawn?.rows[0]?.[0] ?? '0'), begunUs: BigInt(clock?.rows[0]?.[0] ?? '0') };
+        } catch (error) {
+          isLost = true;
+          throw classifyPostgresError(error, action, true);
+        }
+      },
+      merge: async (rows) => {
+        if (isLost) throw sessionLost();
+        try {
+          return await this.#merge(client, rows);
+        } catch (error) {
+          isLost = !(await rollback(client));
+          throw gateBusy(error) ?? classifyPostgresError(error, `merging rows of ${rows.table} from the source`);
+        }
+      },
+      close: () => {
+        client.release(isLost);
+      },
+    };
+  }
+
+  async #merge(client: PoolClient, found: FoundRows): Promise<readonly FoundOutcome[]> {
+    const { control, queue, clock, doorOf } = this.#options;
+    const table = doorOf(found.table);
+    const { bound } = table;
+    const { policy } = bound;
+    if (policy === null) throw noPolicy(bound);
+    const keys = found.rows.map(({ key }) => key);
+    const [, , , , generation, graves, ranges, images] = await pipeline(client, [
+      { text: 'BEGIN' },
+      { text: `SET LOCAL lock_timeout = ${GATE_TIMEOUT_MS}` },
+      { name: 'gate-exclusive', text: gateStatement('exclusive'), values: [bound.id] },
+      { text: 'SET LOCAL lock_timeout = DEFAULT' },
+      control.generation(bound.id),
+      ...memoryOf(control, bound, keys),
+      { name: `images-${bound.tag}`, text: table.statements.lockImages, values: keyParameters(bound, keys) },
+    ]);
+    checkGeneration(bound, generation?.rows[0]?.[0]);
+    const nowUs = BigInt(clock.nowMs()) * 1000n;
+    const memory = memoryFrom(bound, graves?.rows ?? [], ranges?.rows ?? [], found.mark.begunUs);
+    const imageOf = new Map<string, RowState>();
+    for (const line of images?.rows ?? []) {
+      const key = keys[Number(line[0]) - 1];
+      if (key !== undefined) imageOf.set(key.text, imageFrom(bound, line, 1));
+    }
+    const outcomes: FoundOutcome[] = [];
+    const changed: KnownRow[] = [];
+    const owed: OwedRead[] = [];
+    const later: Statement[] = [];
+    for (const row of found.rows) {
+      const known = knownRow(bound, policy, row, found.mark.sequence, memory, imageOf.get(row.key.text) ?? null);
+      const outcome = outcomeOf(bound, known);
+      outcomes.push(outcome);
+      if (outcome !== 'written') continue;
+      changed.push(known);
+      const half = halfDeleted(bound, policy, known, memory);
+      if (half !== null) owed.push({ key: row.key, trigger: half });
+      const isOnlyMarker = row.cells.every((cell) => cell === null);
+      const trigger = isOnlyMarker ? ONLY_MARKER : EMPTY_TRIGGER;
+      later.push(
+        ...laterReads({ queue, table, policy, shard: found.shard }, { key: row.key, trigger }, row, known, nowUs),
+      );
+    }
+    const plan = planRows(bound, changed, nowUs);
+    const statements: Statement[] = [
+      ...rowWrites(table, control, plan),
+      ...control.expiryEntries(found.shard, bound.id, plan.expiring, 'unknown shard'),
+      ...queue.add(found.shard, bound.id, [...plan.rereads, ...owed].map(asForeign), nowUs),
+      ...later,
+      ...found.also(outcomes),
+    ];
+    checkCommitted((await pipeline(client, [...statements, { text: 'COMMIT' }])).at(-1));
+    return outcomes;
+  }
+}
+
+type Line = readonly (string | null)[];
+
+/** Tombstones and graves of the rows; `before`: those that were here when the read began. */
+interface Memory {
+  readonly graves: ReadonlyMap<string, RowState>;
+  readonly ranges: ReadonlyMap<string, readonly RangeTombstone[]>;
+  readonly gravesBefore: ReadonlyMap<string, RowState>;
+  readonly rangesBefore: ReadonlyMap<string, readonly RangeTombstone[]>;
+}
+
+function memoryFrom(bound: BoundTable, graves: readonly Line[], ranges: readonly Line[], begunUs: bigint): Memory {
+  const before = (lines: readonly Line[]): Line[] => lines.filter((line) => BigInt(line.at(-1) ?? '0') < begunUs);
+  return {
+    graves: readGraves(bound, { rows: graves }),
+    ranges: readRanges({ rows: ranges }),
+    gravesBefore: readGraves(bound, { rows: before(graves) }),
+    rangesBefore: readRanges({ rows: before(ranges) }),
+  };
+}
+
+function coveringOf(bound: BoundTable, key: RowKey, graves: Memory['graves'], ranges: Memory['ranges']): WriteTime {
+  return newestCovering(
+    ranges.get(partitionText(bound, key.values)) ?? [],
+    bound.clusteringOrder,
+    key.values.slice(bound.table.partitionKey.length),
+    graves.get(key.text)?.deletedAt ?? NEVER,
+  );
+}
+
+function knownRow(
+  bound: BoundTable,
+  policy: RereadPolicy,
+  { key, cells }: FoundRow,
+  sequence: ReadSequence,
+  memory: Memory,
+  image: RowState | null,
+): KnownRow {
+  const names = bound.regular.map(({ column }) => column.name);
+  // As re-reads have it: only a table with clustering columns hides inserts in its deletes.
+  const coveredBefore =
+    bound.table.clustering.length === 0 ? NEVER : coveringOf(bound, key, memory.gravesBefore, memory.rangesBefore);
+  const read = stateOfRead({ cells }, EMPTY_TRIGGER, sequence, { names, policy, coveredBefore });
+  const grave = memory.graves.get(key.text) ?? null;
+  return {
+    key,
+    incoming: withoutKnownExpiring(read, image ?? grave ?? emptyRow(names.length)),
+    grave,
+    ranges: memory.ranges.get(partitionText(bound, key.values)) ?? [],
+    image,
+  };
+}
+
+function outcomeOf(bound: BoundTable, known: KnownRow): FoundOutcome {
+  const { image } = known;
+  const stored = image === null || image === 'unread' ? emptyRow(bound.regular.length) : image;
+  const nothing = { ...known, incoming: emptyRow(bound.regular.length) };
+  const before = covered(bound, known, mergeRows(stored, withMemory(bound, nothing), bound.valueOrders));
+  const after = covered(bound, known, mergeRows(before, known.incoming, bound.valueOrders));
+  if (sameRow(before, after)) return 'unchanged';
+  return image === null && isIncomplete(bound, after) ? 'incomplete' : 'written';
+}
+
+/**
+ * A tombstone that came since the read began and is older than the newest element of a multi-cell column: some of the
+ * elements that were read are gone, nobody knows which ⚠. The column is read again.
+ */
+function halfDeleted(bound: BoundTable, policy: RereadPolicy, known: KnownRow, memory: Memory): RowTrigger | null {
+  const { key } = known;
+  const now = coveringOf(bound, key, memory.graves, memory.ranges);
+  if (now <= coveringOf(bound, key, memory.gravesBefore, memory.rangesBefore)) return null;
+  const columns: Record<string, WriteTime> = {};
+  for (const [i, cell] of known.incoming.cells.entries()) {
+    if (policy.multiCell[i] !== true || cell === null || cell.writeTime <= now) continue;
+    columns[bound.regular[i]?.column.name ?? ''] = cell.writeTime;
+  }
+  return Object.keys(columns).length === 0 ? null : { ...EMPTY_TRIGGER, columns };
+}
+
+function sessionLost(): LockstepError {
+  return new LockstepError('the session that the read began on is lost', {
+    code: 'READ_VOID',
+    kind: 'transient',
+    remedy: 'none needed: the rows are read again',
+  });
+}
+
+function noPolicy(bound: BoundTable): LockstepError {
+  return new LockstepError(`rows of ${bound.table.name} can not be asked for one by one`, {
+    code: 'SOURCE_KEY',
+    kind: 'config',
+    remedy:
+      'a key with tuples, collections or user-defined types can not be read again, so that what is read once could not be kept right',
+  });
+}
