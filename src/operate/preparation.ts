@@ -88,8 +88,8 @@ async function withRetries<T>(
   return result;
 }
 
-/** Schema of the source, comparison with the live targets, control tables. */
-async function prepareTarget(options: PreparationOptions): Promise<Prepared> {
+/** Schema of the source, comparison with the live targets, control tables: all that needs no Kafka. */
+export async function prepareTarget(options: PreparationOptions): Promise<Prepared> {
   const { configuration, pool, logger, clock, signal } = options;
   const { url, controlSchema } = configuration.target.postgres;
   const settings = configuration.source.cassandra;

@@ -16,6 +16,8 @@ export interface Job {
   readonly cursor: bigint;
   readonly total: number;
   readonly counts: Readonly<Record<string, number>>;
+  /** Where the job stands, as its kind has it, where the cursor does not tell; null until it has moved. */
+  readonly state: unknown;
   readonly error: string | null;
   readonly requestedBy: string;
   readonly startedMs: number;
@@ -29,7 +31,7 @@ const SILENT_AFTER_S = 30;
 type Line = Readonly<Record<string, string | null>>;
 
 const ms = (column: string): string => `(extract(epoch FROM ${column}) * 1000)::bigint`;
-const COLUMNS = `id, kind, parameters, status, cursor, total, counts, error, requested_by, ${ms('started_at')} AS started_ms,
+const COLUMNS = `id, kind, parameters, status, cursor, total, counts, state, error, requested_by, ${ms('started_at')} AS started_ms,
   ${ms('heartbeat_at')} AS heartbeat_ms, ${ms('completed_at')} AS completed_ms`;
 
 export class JobStore {
@@ -84,6 +86,40 @@ export class JobStore {
     });
   }
 
+  /** The newest job of a kind for a table (its parameter `table`). */
+  async latest(kind: string, table: string): Promise<Job | null> {
+    const [line] = await this.#query(
+      `SELECT ${COLUMNS} FROM ${this.#jobs} WHERE kind = $1 AND parameters ->> 'table' = $2
+       ORDER BY started_at DESC LIMIT 1`,
+      [kind, table],
+    );
+    return line === undefined ? null : jobFrom(line);
+  }
+
+  /** Whether somebody is at work on a job: it is running, and its runner was heard of. */
+  async isWorkedOn(id: string): Promise<boolean> {
+    const lines = await this.#query(
+      `SELECT 1 FROM ${this.#jobs} WHERE id = $1 AND status = 'RUNNING'
+         AND heartbeat_at >= now() - make_interval(secs => ${SILENT_AFTER_S})`,
+      [id],
+    );
+    return lines.length > 0;
+  }
+
+  /** As `advance`, for a job whose position is not a number. */
+  moveTo(id: string, state: unknown, counts: Readonly<Record<string, number>>): Statement {
+    return {
+      name: 'move-job',
+      text: `UPDATE ${this.#jobs} SET state = $2, counts = $3, heartbeat_at = now() WHERE id = $1 AND status = 'RUNNING'`,
+      values: [id, JSON.stringify(state), JSON.stringify(counts)],
+    };
+  }
+
+  /** Executes such a statement by itself, where no work goes with it. */
+  async run({ text, values }: Statement): Promise<void> {
+    await this.#query(text, values ?? []);
+  }
+
   /** Moves a running job on; for the transaction that did the work. */
   advance(id: string, cursor: bigint, counts: Readonly<Record<string, number>>): Statement {
     return {
@@ -126,6 +162,7 @@ function jobFrom(line: Line): Job {
     cursor: BigInt(line['cursor'] ?? '0'),
     total: Number(line['total']),
     counts: JSON.parse(line['counts'] ?? '{}') as Record<string, number>,
+    state: JSON.parse(line['state'] ?? 'null') as unknown,
     error: line['error'] ?? null,
     requestedBy: line['requested_by'] ?? '',
     startedMs: Number(line['started_ms']),
