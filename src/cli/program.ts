@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { packageVersion } from '../operate/package-version.ts';
+import { backfillCommand } from './commands/backfill.ts';
 import { demoCommand } from './commands/demo.ts';
 import { dlqCommand } from './commands/dlq.ts';
 import { doctorCommand } from './commands/doctor.ts';
@@ -24,6 +25,7 @@ export function createProgram(): Command {
     .addCommand(runCommand())
     .addCommand(doctorCommand())
     .addCommand(schemaCommand())
+    .addCommand(backfillCommand())
     .addCommand(dlqCommand())
     .addCommand(reconcileCommand())
     .addCommand(shardsCommand())

@@ -93,6 +93,18 @@ export function splitRing(parts: number): readonly TokenRange[] {
   return Array.from({ length: parts }, (_, n) => ({ after: edge(n), upTo: edge(n + 1) }));
 }
 
+/** One query is answered from so much of the ring at most: a coordinator walks over all nodes of what it is asked for. */
+const RING_PARTS = 64;
+
+function partsBetween(after: bigint, upTo: bigint): readonly TokenRange[] {
+  return splitRing(RING_PARTS)
+    .map((part) => ({
+      after: part.after > after ? part.after : after,
+      upTo: part.upTo < upTo ? part.upTo : upTo,
+    }))
+    .filter((part) => part.after < part.upTo);
+}
+
 /** A page with the second in which it was read. */
 interface DatedPage {
   readonly rows: readonly RawRow[];
@@ -177,7 +189,7 @@ class Scan {
 
   /** What is left behind a position: of its partition, of other partitions of its token, of the range. */
   async stretchesBehind({ token, key }: ScanPosition, upTo: bigint): Promise<Stretch[]> {
-    const range = token < upTo ? [tokensBetween(this.#table, token, upTo)] : [];
+    const range = partsBetween(token, upTo).map((part) => tokensBetween(this.#table, part.after, part.upTo));
     if (key === null) return range;
     const width = this.#table.partitionKey.length;
     const own = serialisePartitionKey(key.slice(0, width));

@@ -47,6 +47,8 @@ export interface Target {
   readonly shards: PostgresShardStore;
   /** As bound now; static columns belong to their table and are not listed. */
   readonly tables: readonly BoundTable[];
+  /** A table, or the table of static columns of one, as bound now. */
+  boundOf(tableName: string): BoundTable;
   /**
    * Binds a table anew after its schema changed, ordinals agreed with the other members. Nothing of the table may be in
    * flight through the door meanwhile. Rejects with a LockstepError and leaves the former binding.
@@ -106,6 +108,7 @@ export async function openTarget(options: TargetOptions): Promise<Target> {
       get tables() {
         return [...sweepable.values()].flatMap(({ bound }) => (bound.table.ofStatics === true ? [] : [bound]));
       },
+      boundOf: (tableName) => doorOf(tableName).bound,
       async rebind(table) {
         try {
           for (const bound of await registerTables(pool, controlSchema, withStatics(table))) {

@@ -60,8 +60,6 @@ export interface FoundRows {
   readonly shard: ShardId;
   readonly mark: ReadMark;
   readonly rows: readonly FoundRow[];
-  /** Committed in the same transaction. */
-  readonly also: (outcomes: readonly FoundOutcome[]) => readonly Statement[];
 }
 
 export interface SourceRowsOptions {
@@ -185,7 +183,6 @@ export class SourceRows {
       ...control.expiryEntries(found.shard, bound.id, plan.expiring, 'unknown shard'),
       ...queue.add(found.shard, bound.id, [...plan.rereads, ...owed].map(asForeign), nowUs),
       ...later,
-      ...found.also(outcomes),
     ];
     checkCommitted((await pipeline(client, [...statements, { text: 'COMMIT' }])).at(-1));
     return outcomes;

@@ -50,8 +50,10 @@ export class BackfillRun {
   readonly #options: BackfillOptions;
   readonly #job: Job;
   readonly #gate = new GateShare();
-  #counts: Record<string, number>;
+  #counts: Readonly<Record<string, number>>;
+  /** Position and counts as they were noted in the job together. */
   #state: BackfillState;
+  #noted: Readonly<Record<string, number>>;
   #turns = 0;
   /** When the next row may go, by the rate. */
   #nextMs: number;
@@ -60,7 +62,8 @@ export class BackfillRun {
     this.#parts = parts;
     this.#options = options;
     this.#job = job;
-    this.#counts = { ...job.counts };
+    this.#counts = job.counts;
+    this.#noted = job.counts;
     this.#state = stateOf(job);
     this.#nextMs = parts.elapsedMs();
   }
@@ -122,6 +125,7 @@ export class BackfillRun {
         signal.throwIfAborted();
         if (!session.isLost || !(error instanceof LockstepError) || error.kind !== 'transient') throw error;
         this.#parts.warn(error, 'the session with the target was lost, reading the page again');
+        this.#counts = this.#noted;
       } finally {
         session.close();
       }
@@ -186,6 +190,7 @@ export class BackfillRun {
     // After its rows: a page that was merged and not noted is merged again, which changes nothing.
     await this.#untilItAnswers(() => this.#parts.jobs.run(this.#move(state)), signal);
     this.#state = state;
+    this.#noted = this.#counts;
     this.#report();
   }
 
@@ -204,7 +209,7 @@ export class BackfillRun {
           const beganMs = elapsedMs();
           const { table, mark } = work;
           try {
-            return await work.session.merge({ table, shard, mark, rows, also: () => [] });
+            return await work.session.merge({ table, shard, mark, rows });
           } finally {
             this.#gate.held(rows.length, beganMs, elapsedMs());
           }
