@@ -54,7 +54,7 @@ async function prepared(
   pool: ReturnType<typeof createPool>,
   logger: Logger,
 ): Promise<Prepared> {
-  let last: LockstepError | null = null;
+  const failures: LockstepError[] = [];
   const limit = AbortSignal.timeout(PREPARE_LIMIT_MS);
   try {
     return await prepareTarget({
@@ -65,11 +65,11 @@ async function prepared(
       clock: systemClock,
       signal: limit,
       onRetry: (code, reason) => {
-        last = new LockstepError(reason, { code, kind: 'transient', remedy: 'see the log above; try again' });
+        failures.push(new LockstepError(reason, { code, kind: 'transient', remedy: 'see the log above; try again' }));
       },
     });
   } catch (error) {
-    throw limit.aborted ? (last ?? error) : error;
+    throw limit.aborted ? (failures.at(-1) ?? error) : error;
   }
 }
 
@@ -82,6 +82,7 @@ export async function openBackfill(configuration: Configuration, name: string, l
     const { cassandra, target, tables } = await prepared(one, pool, logger);
     const [table] = tables;
     if (cassandra === null || table === undefined) throw new Error('both are there: it was looked at before');
+    if (target.boundOf(table.name).policy === null) throw unreadableKey(table.name);
     const session = scanSession(cassandra);
     const parts: BackfillParts = {
       ...processPacing,
@@ -121,6 +122,17 @@ export async function openBackfill(configuration: Configuration, name: string, l
     await pool.end().catch(() => undefined);
     throw error;
   }
+}
+
+function unreadableKey(name: string): LockstepError {
+  return new LockstepError(
+    `rows of ${name} can not be read again one by one: its key has a tuple, collection or type`,
+    {
+      code: 'SOURCE_KEY',
+      kind: 'config',
+      remedy: 'what a backfill reads once could not be kept right afterwards; leave the table out of backfill',
+    },
+  );
 }
 
 /** Before the service ran for the first time a topic has no shards; its first one will be this. */
