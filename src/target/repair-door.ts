@@ -19,7 +19,7 @@ import { LockstepError } from '../shared/errors.ts';
 import type { ShardId } from './batch.ts';
 import { checkGeneration, type BoundTable } from './bound-table.ts';
 import { ControlStatements } from './control-statements.ts';
-import { gateBusy, GATE_TIMEOUT_MS } from './outside-door.ts';
+import { gateBusy, GATE_TIMEOUT_MS } from './gate-busy.ts';
 import { classifyPostgresError } from './postgres-errors.ts';
 import { observations, observedRow, observing, type Observation } from './row-observation.ts';
 import { RereadQueue } from './reread-queue.ts';
