@@ -157,9 +157,9 @@ function history(isClustered: boolean, withScans = false): fc.Arbitrary<History>
         if (again !== null) timed.push({ at: i * 10 + 1 + again, step: { kind: 'deliver', index: i } });
       }
       for (const { at, shard, during } of reads) timed.push({ at, step: { kind: 'read', shard, during } });
-      // One scan at least sees all that was before the capture.
-      for (const [i, { at, during }] of withScans ? scans.entries() : []) {
-        timed.push({ at: i === 0 ? Math.max(at, uncaptured * 10) : at, step: { kind: 'scan', during } });
+      // A backfill begins after the capture: what it reads is never older than what no event tells of.
+      for (const { at, during } of withScans ? scans : []) {
+        timed.push({ at: Math.max(at, uncaptured * 10), step: { kind: 'scan', during } });
       }
       timed.sort((left, right) => left.at - right.at);
       return { uncaptured, mutations, steps: timed.map(({ step }) => step) };

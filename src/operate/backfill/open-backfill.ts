@@ -4,7 +4,7 @@ import { staticTable } from '../../catalog/static-table.ts';
 import type { Configuration } from '../../config/index.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { LockstepError } from '../../shared/errors.ts';
-import { scanRows, SCAN_PATIENCE, WHOLE_RING } from '../../source/row-scan.ts';
+import { scanRows, WHOLE_RING, type ScanOptions } from '../../source/row-scan.ts';
 import { scanSession } from '../../source/scan-session.ts';
 import type { ShardId } from '../../target/batch.ts';
 import { createPool } from '../../target/index.ts';
@@ -21,6 +21,12 @@ import type { BackfillParts } from './backfill-run.ts';
 const PREPARE_LIMIT_MS = 30_000;
 /** One for the rows, one for the job, and one in reserve: the stream has its own. */
 const POOL_SIZE = 3;
+
+/** A node that restarts is waited for. */
+const SCAN_PATIENCE: Pick<ScanOptions, 'backoff' | 'giveUpMs'> = {
+  backoff: { startingDelay: 250, maxDelay: 10_000 },
+  giveUpMs: 300_000,
+};
 
 export interface OpenBackfill {
   readonly parts: BackfillParts;
