@@ -11,7 +11,7 @@ import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import cassandra from 'cassandra-driver';
+import type cassandra from 'cassandra-driver';
 import getPort from 'get-port';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -148,8 +148,8 @@ function plain(value: unknown): unknown {
 async function cassandraRows(query: string): Promise<string[]> {
   const rows: string[] = [];
   for await (const row of await source.execute(query, [], { fetchSize: 5_000 })) {
-    const names = (row as cassandra.types.Row).keys();
-    rows.push(JSON.stringify(names.map((name) => plain((row as cassandra.types.Row).get(name)))));
+    const names = row.keys();
+    rows.push(JSON.stringify(names.map((name) => plain(row.get(name)))));
   }
   return rows.sort();
 }
