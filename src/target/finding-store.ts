@@ -1,0 +1,376 @@
+/** Findings of comparisons in `_cdc_findings`: one open entry for a row and a type, however often it is seen. */
+import type { Pool } from 'pg';
+import type { Cell, Cells, Marker } from '../change/change-event.ts';
+import { NEVER } from '../change/write-time.ts';
+import type { RowState } from '../change/row-state.ts';
+import { LockstepError } from '../shared/errors.ts';
+import type { BoundTable } from './bound-table.ts';
+import { classifyPostgresError } from './postgres-errors.ts';
+import type { Observation } from './row-observation.ts';
+import { qualified, textArray } from './sql-text.ts';
+import type { Statement } from './transaction.ts';
+
+export const FINDING_STATUSES = ['PENDING', 'AUTO_RESOLVED', 'MANUAL_RESOLVED', 'IGNORED', 'SUPERSEDED'] as const;
+export type FindingStatus = (typeof FINDING_STATUSES)[number];
+
+interface CellDocument {
+  readonly value: string | null;
+  /** Left out where no change wrote what stands there. */
+  readonly write_time?: string;
+  readonly expiry?: string;
+  readonly read?: string;
+}
+
+/** A row as JSON: canonical text by column name; times in µs as text, because they pass 2^53. */
+export interface ImageDocument {
+  readonly columns: Readonly<Record<string, CellDocument>>;
+  readonly marker?: { readonly write_time: string; readonly expiry?: string };
+}
+
+/** What an undo compares with: a row, its absence, and what is in force over it. */
+export interface ObservationDocument {
+  readonly row: ImageDocument | null;
+  readonly memory: ImageDocument | null;
+  readonly covered_at: string | null;
+}
+
+export interface NewFinding {
+  readonly rowKey: string;
+  readonly type: string;
+  readonly cause: string;
+  readonly columns: readonly string[];
+  readonly sourceImage: ImageDocument | null;
+  readonly targetImage: ImageDocument | null;
+  readonly sourceChecksum: string | null;
+  readonly targetChecksum: string | null;
+}
+
+export interface Finding extends NewFinding {
+  readonly id: bigint;
+  readonly table: string;
+  readonly status: FindingStatus;
+  readonly notes: string | null;
+  readonly resolvedBy: string | null;
+  readonly jobId: string;
+  readonly seen: number;
+  readonly firstSeenMs: number;
+  readonly lastSeenMs: number;
+  readonly resolvedMs: number | null;
+  readonly before: ObservationDocument | null;
+  readonly after: ObservationDocument | null;
+}
+
+export interface FindingFilter {
+  readonly table?: string;
+  readonly type?: string;
+  readonly status?: string;
+  readonly jobId?: string;
+  readonly limit: number;
+  readonly offset: number;
+}
+
+/** How a finding was dealt with. */
+export interface Resolution {
+  readonly status: Exclude<FindingStatus, 'PENDING'>;
+  readonly by: string;
+  readonly notes: string | null;
+  readonly before: Observation | null;
+  readonly after: Observation | null;
+}
+
+function cellDocument(cell: Cell | null, value: string | null): CellDocument {
+  return {
+    value,
+    ...(cell === null ? {} : { write_time: String(cell.writeTime) }),
+    ...(cell?.expiry == null ? {} : { expiry: String(cell.expiry) }),
+    ...(cell?.sequence === undefined ? {} : { read: String(cell.sequence) }),
+  };
+}
+
+/** The cells of a row, and beside them what stands in columns that no change wrote. */
+export function imageDocument(
+  table: BoundTable,
+  row: { readonly cells: Cells; readonly marker?: Marker | null },
+  values: readonly (string | null)[] = row.cells.map((cell) => cell?.value ?? null),
+): ImageDocument {
+  const columns = table.regular.flatMap(({ column }, i): [string, CellDocument][] => {
+    const cell = row.cells[i] ?? null;
+    const value = values[i] ?? null;
+    return cell === null && value === null ? [] : [[column.name, cellDocument(cell, value)]];
+  });
+  const { marker } = row;
+  return {
+    columns: Object.fromEntries(columns),
+    ...(marker == null
+      ? {}
+      : {
+          marker: {
+            write_time: String(marker.writeTime),
+            ...(marker.expiry === null ? {} : { expiry: String(marker.expiry) }),
+          },
+        }),
+  };
+}
+
+export function observationDocument(table: BoundTable, { row, memory, coveredAt }: Observation): ObservationDocument {
+  return {
+    row: row === null ? null : imageDocument(table, row.state, row.values),
+    memory: memory === null ? null : imageDocument(table, memory),
+    covered_at: coveredAt === NEVER ? null : String(coveredAt),
+  };
+}
+
+function stateFromDocument(table: BoundTable, { columns, marker }: ImageDocument): RowState {
+  return {
+    deletedAt: NEVER,
+    marker:
+      marker === undefined
+        ? null
+        : { writeTime: BigInt(marker.write_time), expiry: marker.expiry === undefined ? null : BigInt(marker.expiry) },
+    cells: table.regular.map(({ column }): Cell | null => {
+      const cell = columns[column.name];
+      if (cell?.write_time === undefined) return null;
+      return {
+        writeTime: BigInt(cell.write_time),
+        value: cell.value,
+        expiry: cell.expiry === undefined ? null : BigInt(cell.expiry),
+        ...(cell.read === undefined ? {} : { sequence: BigInt(cell.read) }),
+      };
+    }),
+  };
+}
+
+/** Inverse of `observationDocument`. */
+export function observationFrom(
+  table: BoundTable,
+  key: Observation['key'],
+  document: ObservationDocument,
+): Observation {
+  const { row, memory } = document;
+  return {
+    key,
+    row:
+      row === null
+        ? null
+        : {
+            state: stateFromDocument(table, row),
+            values: table.regular.map(({ column }) => row.columns[column.name]?.value ?? null),
+          },
+    memory: memory === null ? null : stateFromDocument(table, memory),
+    coveredAt: document.covered_at === null ? NEVER : BigInt(document.covered_at),
+  };
+}
+
+/** Text for jsonb, which holds neither U+0000 nor half of a surrogate pair: they stand as their escapes, readable. */
+function jsonb(value: unknown): string | null {
+  if (value === null || value === undefined) return null;
+  return JSON.stringify(value).replace(/(?<!\\)((?:\\\\)*)\\(u0000|ud[89a-f][0-9a-f]{2})/gi, '$1\\\\$2');
+}
+
+type Line = Readonly<Record<string, string | null>>;
+
+const ms = (column: string): string => `(extract(epoch FROM ${column}) * 1000)::bigint`;
+
+/** All methods reject with a classified LockstepError. */
+export class FindingStore {
+  readonly #pool: Pool;
+  readonly #findings: string;
+  readonly #tables: string;
+
+  constructor(pool: Pool, controlSchema: string) {
+    this.#pool = pool;
+    this.#findings = qualified(controlSchema, '_cdc_findings');
+    this.#tables = qualified(controlSchema, '_cdc_tables');
+  }
+
+  /**
+   * Notes what a pass has proven; an open finding of the same row and type is the same one, seen again. One that was
+   * accepted stays accepted while it looks the same. Open ones of another type of these rows are superseded.
+   *
+   * @returns IDs and statuses, in the order given.
+   */
+  async record(
+    tableId: number,
+    jobId: string,
+    found: readonly NewFinding[],
+  ): Promise<readonly { readonly id: bigint; readonly status: FindingStatus }[]> {
+    if (found.length === 0) return [];
+    const documents = found.map((each) => ({
+      row_key: each.rowKey,
+      type: each.type,
+      cause: each.cause,
+      columns: each.columns,
+      source_image: each.sourceImage,
+      target_image: each.targetImage,
+      source_checksum: each.sourceChecksum,
+      target_checksum: each.targetChecksum,
+    }));
+    const lines = await this.#query(
+      `WITH given AS (
+         SELECT * FROM jsonb_to_recordset($3::jsonb) AS g(row_key text, type text, cause text, columns jsonb,
+           source_image jsonb, target_image jsonb, source_checksum text, target_checksum text)),
+       other AS (
+         UPDATE ${this.#findings} AS f SET status = 'SUPERSEDED', resolved_at = now(), notes = 'seen as ' || g.type
+         FROM given AS g WHERE f.table_id = $1 AND f.row_key = g.row_key AND f.type <> g.type AND f.status = 'PENDING')
+       INSERT INTO ${this.#findings} AS f (table_id, row_key, type, cause, columns, source_image, target_image,
+         source_checksum, target_checksum, status, job_id)
+       SELECT $1, g.row_key, g.type, g.cause, g.columns, nullif(g.source_image, 'null'), nullif(g.target_image, 'null'),
+         g.source_checksum, g.target_checksum, 'PENDING', $2 FROM given AS g
+       ON CONFLICT (table_id, row_key, type) WHERE status IN ('PENDING', 'IGNORED') DO UPDATE
+         SET cause = EXCLUDED.cause, columns = EXCLUDED.columns, source_image = EXCLUDED.source_image,
+           target_image = EXCLUDED.target_image, source_checksum = EXCLUDED.source_checksum,
+           target_checksum = EXCLUDED.target_checksum, job_id = EXCLUDED.job_id, seen = f.seen + 1, last_seen_at = now(),
+           status = CASE WHEN f.status = 'IGNORED' AND f.source_checksum IS NOT DISTINCT FROM EXCLUDED.source_checksum
+             AND f.target_checksum IS NOT DISTINCT FROM EXCLUDED.target_checksum THEN 'IGNORED' ELSE 'PENDING' END
+       RETURNING id, status, row_key, type`,
+      [tableId, jobId, jsonb(documents)],
+    );
+    const byRow = new Map(lines.map((line) => [JSON.stringify([line['row_key'], line['type']]), line]));
+    return found.map(({ rowKey, type }) => {
+      const line = byRow.get(JSON.stringify([rowKey, type]));
+      return { id: BigInt(line?.['id'] ?? '0'), status: (line?.['status'] ?? 'PENDING') as FindingStatus };
+    });
+  }
+
+  /** Keys of rows with an open finding: every pass looks at them again. */
+  async pendingKeys(tableId: number, limit: number): Promise<readonly string[]> {
+    const lines = await this.#query(
+      `SELECT DISTINCT row_key FROM ${this.#findings} WHERE table_id = $1 AND status = 'PENDING' LIMIT $2`,
+      [tableId, limit],
+    );
+    return lines.map((line) => line['row_key'] ?? '');
+  }
+
+  /** A later pass has proven these rows equal: their open findings say nothing any more. @returns how many there were. */
+  async supersede(tableId: number, jobId: string, rowKeys: readonly string[]): Promise<number> {
+    if (rowKeys.length === 0) return 0;
+    const lines = await this.#query(
+      `UPDATE ${this.#findings} SET status = 'SUPERSEDED', resolved_at = now(), job_id = $2, notes = 'equal at a later pass'
+       WHERE table_id = $1 AND status IN ('PENDING', 'IGNORED') AND row_key = ANY($3::text[]) RETURNING id`,
+      [tableId, jobId, textArray(rowKeys)],
+    );
+    return lines.length;
+  }
+
+  /** For the transaction that repairs the row, or that only decides. Touches open findings only. */
+  resolved(table: BoundTable, id: bigint, resolution: Resolution): Statement {
+    const { before, after } = resolution;
+    return {
+      text: `UPDATE ${this.#findings} SET status = $2, resolved_by = $3, notes = $4, before = $5, after = $6, resolved_at = now()
+             WHERE id = $1 AND status IN ('PENDING', 'IGNORED')`,
+      values: [
+        String(id),
+        resolution.status,
+        resolution.by,
+        resolution.notes,
+        jsonb(before === null ? null : observationDocument(table, before)),
+        jsonb(after === null ? null : observationDocument(table, after)),
+      ],
+    };
+  }
+
+  /** Why an open finding was not repaired. */
+  noted(id: bigint, notes: string): Statement {
+    return {
+      text: `UPDATE ${this.#findings} SET notes = $2 WHERE id = $1 AND status = 'PENDING'`,
+      values: [String(id), notes],
+    };
+  }
+
+  /** The repair was taken back: from now on the difference is one that a person wants. Once per finding. */
+  undone(id: bigint, by: string, notes: string): Statement {
+    return {
+      text: `UPDATE ${this.#findings} SET status = 'IGNORED', undone_at = now(), resolved_by = $2, notes = $3
+             WHERE id = $1 AND undone_at IS NULL`,
+      values: [String(id), by, notes],
+    };
+  }
+
+  async load(id: bigint): Promise<Finding> {
+    const [finding] = await this.#select('WHERE f.id = $1', [String(id)], 1, 0);
+    if (finding !== undefined) return finding;
+    throw new LockstepError(`there is no finding ${id}`, {
+      code: 'FINDING_UNKNOWN',
+      kind: 'usage',
+      remedy: 'lockstep reconcile findings lists them',
+    });
+  }
+
+  /** Newest first. */
+  async list(filter: FindingFilter): Promise<readonly Finding[]> {
+    const { where, values } = conditions(filter);
+    return this.#select(where, values, filter.limit, filter.offset);
+  }
+
+  async count(filter: FindingFilter): Promise<number> {
+    const { where, values } = conditions(filter);
+    const [line] = await this.#query(
+      `SELECT count(*) AS n FROM ${this.#findings} AS f JOIN ${this.#tables} AS t ON t.id = f.table_id ${where}`,
+      values,
+    );
+    return Number(line?.['n'] ?? 0);
+  }
+
+  async #select(where: string, values: readonly unknown[], limit: number, offset: number): Promise<readonly Finding[]> {
+    const lines = await this.#query(
+      `SELECT f.id, t.source, f.row_key, f.type, f.cause, f.columns, f.source_image, f.target_image, f.source_checksum,
+         f.target_checksum, f.status, f.notes, f.resolved_by, f.job_id, f.seen, f.before, f.after,
+         ${ms('f.first_seen_at')} AS first_seen_ms, ${ms('f.last_seen_at')} AS last_seen_ms,
+         ${ms('f.resolved_at')} AS resolved_ms
+       FROM ${this.#findings} AS f JOIN ${this.#tables} AS t ON t.id = f.table_id
+       ${where} ORDER BY f.id DESC LIMIT ${limit} OFFSET ${offset}`,
+      values,
+    );
+    return lines.map(findingFrom);
+  }
+
+  async #query(text: string, values: readonly unknown[]): Promise<Line[]> {
+    try {
+      return (await this.#pool.query<Line>(text, [...values])).rows;
+    } catch (error) {
+      throw classifyPostgresError(error, 'reading or writing findings', true);
+    }
+  }
+}
+
+function conditions(filter: FindingFilter): { readonly where: string; readonly values: readonly unknown[] } {
+  const values: unknown[] = [];
+  const parts: string[] = [];
+  const add = (column: string, value: unknown): void => {
+    if (value === undefined) return;
+    values.push(value);
+    parts.push(`${column} = $${values.length}`);
+  };
+  add('t.source', filter.table);
+  add('f.type', filter.type);
+  add('f.status', filter.status);
+  add('f.job_id', filter.jobId);
+  return { where: parts.length === 0 ? '' : `WHERE ${parts.join(' AND ')}`, values };
+}
+
+function findingFrom(line: Line): Finding {
+  const json = <T>(name: string): T | null => (line[name] == null ? null : (JSON.parse(line[name]) as T));
+  const text = (name: string): string | null => line[name] ?? null;
+  return {
+    id: BigInt(line['id'] ?? '0'),
+    table: line['source'] ?? '',
+    rowKey: line['row_key'] ?? '',
+    type: line['type'] ?? '',
+    cause: line['cause'] ?? '',
+    columns: json<string[]>('columns') ?? [],
+    sourceImage: json<ImageDocument>('source_image'),
+    targetImage: json<ImageDocument>('target_image'),
+    sourceChecksum: text('source_checksum'),
+    targetChecksum: text('target_checksum'),
+    status: line['status'] as FindingStatus,
+    notes: text('notes'),
+    resolvedBy: text('resolved_by'),
+    jobId: line['job_id'] ?? '',
+    seen: Number(line['seen']),
+    firstSeenMs: Number(line['first_seen_ms']),
+    lastSeenMs: Number(line['last_seen_ms']),
+    resolvedMs: line['resolved_ms'] == null ? null : Number(line['resolved_ms']),
+    before: json<ObservationDocument>('before'),
+    after: json<ObservationDocument>('after'),
+  };
+}
