@@ -4,7 +4,7 @@ import type { Statement } from './transaction.ts';
 /** What a person changed by hand: who, why, from what, to what. */
 export interface AuditEntry {
   readonly actor: string;
-  readonly action: 'CUSTOM_FIX';
+  readonly action: 'CUSTOM_FIX' | 'APPLY_SOURCE' | 'UNDO_REPAIR';
   /** `keyspace.table`. */
   readonly table: string;
   readonly rowKey: string | null;

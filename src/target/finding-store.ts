@@ -349,7 +349,7 @@ function conditions(filter: FindingFilter): { readonly where: string; readonly v
 }
 
 function findingFrom(line: Line): Finding {
-  const json = <T>(name: string): T | null => (line[name] == null ? null : (JSON.parse(line[name]) as T));
+  const json = (name: string): unknown => JSON.parse(line[name] ?? 'null') as unknown;
   const text = (name: string): string | null => line[name] ?? null;
   return {
     id: BigInt(line['id'] ?? '0'),
@@ -357,9 +357,9 @@ function findingFrom(line: Line): Finding {
     rowKey: line['row_key'] ?? '',
     type: line['type'] ?? '',
     cause: line['cause'] ?? '',
-    columns: json<string[]>('columns') ?? [],
-    sourceImage: json<ImageDocument>('source_image'),
-    targetImage: json<ImageDocument>('target_image'),
+    columns: (json('columns') ?? []) as string[],
+    sourceImage: json('source_image') as ImageDocument | null,
+    targetImage: json('target_image') as ImageDocument | null,
     sourceChecksum: text('source_checksum'),
     targetChecksum: text('target_checksum'),
     status: line['status'] as FindingStatus,
@@ -370,7 +370,7 @@ function findingFrom(line: Line): Finding {
     firstSeenMs: Number(line['first_seen_ms']),
     lastSeenMs: Number(line['last_seen_ms']),
     resolvedMs: line['resolved_ms'] == null ? null : Number(line['resolved_ms']),
-    before: json<ObservationDocument>('before'),
-    after: json<ObservationDocument>('after'),
+    before: json('before') as ObservationDocument | null,
+    after: json('after') as ObservationDocument | null,
   };
 }

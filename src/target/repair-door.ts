@@ -37,6 +37,8 @@ export interface RepairOf {
   readonly wanted: { readonly cells: Cells } | null;
   /** By position in `Table.regular`: the column does not show it. */
   readonly differs: readonly boolean[];
+  /** Drawn by this session after the row was observed and before the source was read. */
+  readonly sequence: ReadSequence;
 }
 
 /** `stale`: the row is not what was observed, so nothing was written. `review`: a person has to decide. */
@@ -50,7 +52,6 @@ export interface RepairBatch {
   /** Any shard of the table's topic: its owner works off what expires later. */
   readonly shard: ShardId;
   readonly repairs: readonly RepairOf[];
-  readonly sequence: ReadSequence;
   /** Committed in the same transaction; told what became of each repair, in their order. */
   readonly also: (outcomes: readonly RepairOutcome[]) => readonly Statement[];
   readonly dryRun: boolean;
@@ -148,7 +149,7 @@ export class RepairDoor {
     ]);
     checkGeneration(bound, generation?.rows[0]?.[0]);
     const present = observations(table, keys, answers);
-    const decided = batch.repairs.map((repair, i) => decide(bound, repair, present[i], batch.sequence, nowUs));
+    const decided = batch.repairs.map((repair, i) => decide(bound, repair, present[i], nowUs));
     const outcomes = decided.map(({ outcome }) => outcome);
     const statements = [
       ...this.#writes(table, batch, decided, nowUs),
@@ -222,9 +223,8 @@ interface Decision {
 
 function decide(
   bound: BoundTable,
-  { observed, wanted, differs }: RepairOf,
+  { observed, wanted, differs, sequence }: RepairOf,
   present: Observation | undefined,
-  sequence: ReadSequence,
   nowUs: bigint,
 ): Decision {
   const base = { key: observed.key, existed: observed.row !== null, wanted };

@@ -63,21 +63,20 @@ const shown = (writeTime: bigint, v: string | null, n: string | null = null): { 
 });
 
 /** What a comparison would say: which columns do not show what is wanted. */
-function repairOf(observed: Observation, wanted: { cells: Cells } | null): RepairOf {
+function repairOf(observed: Observation, wanted: { cells: Cells } | null, sequence: bigint): RepairOf {
   const differs = [0, 1, 2].map((i) => (observed.row?.values[i] ?? null) !== (wanted?.cells[i]?.value ?? null));
-  return { observed, wanted, differs };
+  return { observed, wanted, differs, sequence };
 }
 
 async function repair(
   session: RepairSession,
   repairs: readonly RepairOf[],
-  sequence: bigint,
   dryRun = false,
 ): Promise<readonly RepairOutcome[]> {
   const shard = { topic: plain.topic, incarnation: 1, partition: 0 };
   for (;;) {
     try {
-      return await session.repair({ table: plain.name, shard, repairs, sequence, also: () => [], dryRun });
+      return await session.repair({ table: plain.name, shard, repairs, also: () => [], dryRun });
     } catch (error) {
       if (!(error instanceof LockstepError) || error.code !== 'GATE_BUSY') throw error;
     }
@@ -94,7 +93,7 @@ async function repaired(
   return rig.target.repairs.session(async (session) => {
     const { rows, sequence } = await session.observe(plain.name, [keyOf(id)]);
     await between();
-    const [outcome] = await repair(session, [repairOf(rows[0]!, wanted)], sequence, dryRun);
+    const [outcome] = await repair(session, [repairOf(rows[0]!, wanted, sequence)], dryRun);
     return outcome!;
   });
 }
@@ -222,15 +221,15 @@ describe('what was observed is compared before anything is set', () => {
       const wanted = [shown(20n, 'x'), null, shown(30n, 'c')];
       const outcomes = await repair(
         session,
-        before.map((each, i) => repairOf(each, wanted[i]!)),
-        sequence,
+        before.map((each, i) => repairOf(each, wanted[i]!, sequence)),
       );
       const afterRepair = outcomes.map((each) => (each.kind === 'applied' ? each.after : null));
       expect((await session.observe(plain.name, keys)).rows).toEqual(afterRepair);
       expect(await rows()).toMatchObject([{ v: 'x', n: null }, { v: 'c' }]);
       await rig.apply(plain, 0, [write(3, 40n, 'newer')]);
-      const undo = before.map((each, i) => repairOf(afterRepair[i]!, each.row === null ? null : each.row.state));
-      const undone = await repair(session, undo, (await session.observe(plain.name, [])).sequence);
+      const { sequence: later } = await session.observe(plain.name, []);
+      const undo = before.map((each, i) => repairOf(afterRepair[i]!, each.row === null ? null : each.row.state, later));
+      const undone = await repair(session, undo);
       expect(undone.map(({ kind }) => kind)).toEqual(['applied', 'applied', 'stale']);
     });
     expect(await rows()).toMatchObject([{ v: 'a', n: '1' }, { v: 'b' }, { v: 'newer' }]);
@@ -253,7 +252,7 @@ describe('a repair that races with live writes', () => {
         const { rows: observed, sequence } = await session.observe(plain.name, ids.map(keyOf));
         // The source was read before the live write: a row of the wrong value, of none, or none at all.
         const repairs = observed.map((each, i) =>
-          repairOf(each, i % 3 === 0 ? null : shown(time - 5n, i % 3 === 1 ? `old${round}` : null)),
+          repairOf(each, i % 3 === 0 ? null : shown(time - 5n, i % 3 === 1 ? `old${round}` : null), sequence),
         );
         const live = async (): Promise<void> => {
           for (let at = 0; at < ids.length; at += 10) {
@@ -264,7 +263,7 @@ describe('a repair that races with live writes', () => {
             );
           }
         };
-        const [outcomes] = await Promise.all([repair(session, repairs, sequence), live()]);
+        const [outcomes] = await Promise.all([repair(session, repairs), live()]);
         for (const { kind } of outcomes) counts[kind] += 1;
       });
       const lost = (await rows()).filter(({ v }) => v !== `live${round}`);

@@ -1,0 +1,310 @@
+/**
+ * One comparison of a table's end state (DESIGN §7 C): scan both sides, look at what differs again behind the barrier, note
+ * what is proven, repair what may be repaired, and say no more than was seen.
+ */
+import { rowKey, type RowKey } from '../../change/change-event.ts';
+import { LockstepError } from '../../shared/errors.ts';
+import type { AuditEntry } from '../../target/audit-log.ts';
+import type { ShardId } from '../../target/batch.ts';
+import { imageDocument, type FindingStore, type NewFinding } from '../../target/finding-store.ts';
+import type { Pacing } from '../../target/paced-door.ts';
+import type { RepairDoor } from '../../target/repair-door.ts';
+import type { TokenScan } from '../../target/token-scan.ts';
+import type { Statement } from '../../target/transaction.ts';
+import { compareRange, partitionOf, type RangeAccount, type RangeParts } from './compare-range.ts';
+import { planOf, type PlanRequest } from './comparison-plan.ts';
+import { proveSuspects, type Drift, type Proof, type ProofParts } from './prove-suspects.ts';
+import {
+  NO_REPAIRS,
+  overLimits,
+  repairDrift,
+  type KnownDrift,
+  type RepairCounts,
+  type RepairLimits,
+} from './repair-drift.ts';
+import { addDigests, digestOfRow, digestText, EMPTY_DIGEST } from './row-digest.ts';
+import { isPresent, shownBySource, shownByTarget } from './row-images.ts';
+import { estimate, judge, type Judgement, type SampleEstimate } from './verdict.ts';
+
+/** Rows that are looked at again; of more it is only known that they differ. Bounds the memory of a run. */
+export const MAX_SUSPECTS = 10_000;
+/** Suspects that share their barriers. */
+const PROOF_ROWS = 1_000;
+/** A range whose scan fails is tried this often. */
+const RANGE_ATTEMPTS = 3;
+
+export interface ReconcileParts extends RangeParts, Omit<ProofParts, 'session'> {
+  readonly target: Pick<TokenScan, 'range' | 'byKeys' | 'tokenless'>;
+  readonly repairs: Pick<RepairDoor, 'session'>;
+  readonly findings: FindingStore;
+  readonly audit: (entry: AuditEntry) => Statement;
+  readonly shard: ShardId;
+  readonly quorumReads: boolean;
+  readonly pacing: Pacing;
+  readonly onProgress: (progress: { readonly scanned: number; readonly ranges: number; readonly rows: number }) => void;
+  readonly onLeft: (drift: Drift, reason: string) => void;
+}
+
+export interface ReconcileRequest {
+  readonly jobId: string;
+  readonly plan: PlanRequest;
+  /** Null: nothing is repaired. */
+  readonly repair: { readonly limits: RepairLimits; readonly status: 'AUTO_RESOLVED' | 'MANUAL_RESOLVED' } | null;
+  /** Notes and repairs nothing; says what would be repaired. */
+  readonly dryRun: boolean;
+  readonly mayBeEmpty: boolean;
+  readonly actor: string;
+}
+
+export interface ReconcileReport extends Judgement {
+  readonly sourceRows: number;
+  readonly targetRows: number;
+  readonly compared: number;
+  readonly rangesDue: number;
+  readonly rangesScanned: number;
+  /** `count:sum:sum` of what both sides showed while they were scanned. */
+  readonly sourceDigest: string;
+  readonly targetDigest: string;
+  readonly drift: readonly Drift[];
+  /** Rows that differ and that somebody has accepted. */
+  readonly ignored: number;
+  readonly inFlight: number;
+  readonly unproven: number;
+  /** Findings of earlier runs whose rows are equal now. */
+  readonly superseded: number;
+  readonly repaired: RepairCounts;
+  /** Why nothing was repaired, where something was to be. */
+  readonly repairRefused: string | null;
+  readonly sample: SampleEstimate | null;
+}
+
+interface ScanTotals {
+  readonly accounts: readonly RangeAccount[];
+  readonly rangesDue: number;
+  readonly suspects: ReadonlyMap<string, RowKey>;
+  readonly notFollowed: number;
+  readonly tokenless: number;
+}
+
+class Run {
+  readonly #parts: ReconcileParts;
+  readonly #request: ReconcileRequest;
+  readonly #signal: AbortSignal;
+  readonly #suspects = new Map<string, RowKey>();
+  #notFollowed = 0;
+
+  constructor(parts: ReconcileParts, request: ReconcileRequest, signal: AbortSignal) {
+    this.#parts = parts;
+    this.#request = request;
+    this.#signal = signal;
+  }
+
+  #suspect(key: RowKey): void {
+    if (this.#suspects.has(key.text)) return;
+    if (this.#suspects.size < MAX_SUSPECTS) this.#suspects.set(key.text, key);
+    else this.#notFollowed += 1;
+  }
+
+  async scan(): Promise<ScanTotals> {
+    const plan = planOf(this.#request.plan);
+    const accounts: RangeAccount[] = [];
+    let [due, compared] = [0, 0];
+    for (const range of plan.ranges) {
+      due += 1;
+      for (let attempt = 1; ; attempt++) {
+        try {
+          const account = await compareRange(this.#parts, range, plan.depth, (key) => this.#suspect(key), this.#signal);
+          accounts.push(account);
+          compared += account.compared;
+          break;
+        } catch (error) {
+          this.#signal.throwIfAborted();
+          if (!(error instanceof LockstepError) || error.kind !== 'transient') throw error;
+          // A range that can't be scanned is missing from the coverage; the others are worth knowing.
+          if (attempt === RANGE_ATTEMPTS) break;
+        }
+      }
+      this.#parts.onProgress({ scanned: accounts.length, ranges: plan.rangeCount, rows: compared });
+      if (plan.enoughRows !== null && compared >= plan.enoughRows) break;
+    }
+    const tokenless = plan.withTokenless ? await this.#tokenless() : 0;
+    return { accounts, rangesDue: due, suspects: this.#suspects, notFollowed: this.#notFollowed, tokenless };
+  }
+
+  /** Rows that no range holds: inserted past the door. */
+  async #tokenless(): Promise<number> {
+    let rows = 0;
+    for await (const page of this.#parts.target.tokenless(this.#signal)) {
+      for (const row of page) {
+        rows += 1;
+        this.#suspect(row.key);
+      }
+    }
+    return rows;
+  }
+
+  /** Everything that was found earlier and is still open is looked at again. */
+  async addPending(): Promise<void> {
+    const { findings, table } = this.#parts;
+    for (const text of await findings.pendingKeys(table.id, MAX_SUSPECTS)) {
+      this.#suspect(rowKey(JSON.parse(text) as string[]));
+    }
+  }
+
+  async prove(session: ProofParts['session']): Promise<Proof> {
+    const keys = [...this.#suspects.values()];
+    const total = {
+      drift: [] as Drift[],
+      equal: [] as RowKey[],
+      inFlight: [] as RowKey[],
+      unproven: [] as Proof['unproven'][number][],
+    };
+    for (let at = 0; at < keys.length; at += PROOF_ROWS) {
+      const proof = await proveSuspects({ ...this.#parts, session }, keys.slice(at, at + PROOF_ROWS), this.#signal);
+      total.drift.push(...proof.drift);
+      total.equal.push(...proof.equal);
+      total.inFlight.push(...proof.inFlight);
+      total.unproven.push(...proof.unproven);
+    }
+    return total;
+  }
+
+  finding({ key, classification, source, observed }: Drift): NewFinding {
+    const { table, nowUs } = this.#parts;
+    const columns = table.regular.map(({ column }) => column.name);
+    const { row } = observed;
+    return {
+      rowKey: key.text,
+      type: classification.type,
+      cause: classification.cause,
+      columns: classification.columns,
+      sourceImage: source === null ? null : imageDocument(table, source),
+      targetImage: row === null ? null : imageDocument(table, row.state, row.values),
+      sourceChecksum:
+        source === null
+          ? null
+          : digestOfRow(columns, shownBySource(table, key.values, source, nowUs())).toString('hex'),
+      targetChecksum: isPresent(row, nowUs())
+        ? digestOfRow(columns, shownByTarget(table, key.values, row, nowUs())).toString('hex')
+        : null,
+    };
+  }
+
+  /** Notes what is proven. @returns the drift that nobody has accepted, with its findings. */
+  async note(proof: Proof): Promise<{ readonly known: readonly KnownDrift[]; readonly superseded: number }> {
+    const { findings, table } = this.#parts;
+    const { jobId, dryRun } = this.#request;
+    if (dryRun) return { known: proof.drift.map((drift) => ({ drift, findingId: null })), superseded: 0 };
+    const known: KnownDrift[] = [];
+    for (let at = 0; at < proof.drift.length; at += PROOF_ROWS) {
+      const part = proof.drift.slice(at, at + PROOF_ROWS);
+      const noted = await findings.record(
+        table.id,
+        jobId,
+        part.map((drift) => this.finding(drift)),
+      );
+      for (const [i, drift] of part.entries()) {
+        const entry = noted[i];
+        if (entry?.status === 'PENDING') known.push({ drift, findingId: entry.id });
+      }
+    }
+    const superseded = await findings.supersede(
+      table.id,
+      jobId,
+      proof.equal.map(({ text }) => text),
+    );
+    return { known, superseded };
+  }
+
+  async repair(
+    session: Parameters<Parameters<RepairDoor['session']>[0]>[0],
+    known: readonly KnownDrift[],
+    compared: number,
+  ): Promise<{ readonly repaired: RepairCounts; readonly refused: string | null }> {
+    const { repair, dryRun, actor } = this.#request;
+    if (repair === null || known.length === 0) return { repaired: NO_REPAIRS, refused: null };
+    const refused = overLimits(known.length, compared, repair.limits);
+    if (refused !== null) return { repaired: NO_REPAIRS, refused };
+    const repaired = await repairDrift(
+      { ...this.#parts, session, actor, status: repair.status, dryRun },
+      known,
+      this.#signal,
+    );
+    return { repaired, refused: null };
+  }
+}
+
+/**
+ * Rejects with a LockstepError where the target fails, or the source refuses to be read; ranges of which the scan fails for
+ * long are missing from the coverage instead.
+ */
+export async function reconcileTable(
+  parts: ReconcileParts,
+  request: ReconcileRequest,
+  signal: AbortSignal,
+): Promise<ReconcileReport> {
+  // A table has no policy where its key's bytes, and so its tokens, are not known.
+  if (parts.table.policy === null) {
+    throw unscannable(parts.table.table.name);
+  }
+  const run = new Run(parts, request, signal);
+  const totals = await run.scan();
+  await run.addPending();
+  return parts.repairs.session(async (session) => {
+    const proof = await run.prove(session);
+    const { known, superseded } = await run.note(proof);
+    const sum = (of: (account: RangeAccount) => number): number => totals.accounts.reduce((n, each) => n + of(each), 0);
+    const compared = sum((each) => each.compared);
+    const { repaired, refused } = await run.repair(session, known, compared);
+    const judgement = judge({
+      rangesDue: totals.rangesDue,
+      rangesScanned: totals.accounts.length,
+      compared,
+      mayBeEmpty: request.mayBeEmpty,
+      drift: known.length,
+      inFlight: proof.inFlight.length,
+      unproven: proof.unproven.length,
+      unreadable: sum((each) => each.unreadable),
+      notFollowed: totals.notFollowed,
+      unprovenReasons: [...new Set(proof.unproven.map(({ reason }) => reason))],
+    });
+    const digest = (side: 'sourceDigest' | 'targetDigest'): string =>
+      digestText(totals.accounts.reduce((all, each) => addDigests(all, each[side]), EMPTY_DIGEST));
+    const drifting = new Set(proof.drift.map(({ key }) => partitionOf(parts.table, key.values)));
+    return {
+      ...judgement,
+      sourceRows: sum((each) => each.sourceRows),
+      targetRows: sum((each) => each.targetRows) + totals.tokenless,
+      compared,
+      rangesDue: totals.rangesDue,
+      rangesScanned: totals.accounts.length,
+      sourceDigest: digest('sourceDigest'),
+      targetDigest: digest('targetDigest'),
+      drift: known.map(({ drift }) => drift),
+      ignored: proof.drift.length - known.length,
+      inFlight: proof.inFlight.length,
+      unproven: proof.unproven.length,
+      superseded,
+      repaired,
+      repairRefused: refused,
+      sample:
+        request.plan.strategy === 'SAMPLE'
+          ? estimate(
+              sum((each) => each.partitions),
+              drifting.size,
+            )
+          : null,
+    };
+  });
+}
+
+function unscannable(table: string): LockstepError {
+  return new LockstepError(
+    `${table} can not be compared: the bytes of its key type are not known, so it has no tokens`,
+    {
+      code: 'TABLE_UNSCANNABLE',
+      kind: 'usage',
+      remedy: 'compare its rows by a query of your own',
+    },
+  );
+}
