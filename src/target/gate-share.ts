@@ -25,10 +25,13 @@ export class GateShare {
     return Math.max(0, this.#freeAtMs - nowMs);
   }
 
-  /** A turn has ended. */
-  held(rows: number, beganMs: number, nowMs: number): void {
-    const heldMs = nowMs - beganMs;
-    this.#freeAtMs = nowMs + heldMs * (1 / GATE_SHARE - 1);
+  /** The gate was asked for, and perhaps held, from one moment to the other. */
+  asked(beganMs: number, nowMs: number): void {
+    this.#freeAtMs = nowMs + (nowMs - beganMs) * (1 / GATE_SHARE - 1);
+  }
+
+  /** A turn held the gate for so long; waiting for it says nothing about how many rows fit into a turn. */
+  held(rows: number, heldMs: number): void {
     if (rows < this.#rows && heldMs < TURN_MS) return;
     const fitting = (rows * TURN_MS) / Math.max(1, heldMs);
     // Half the way, so that one slow turn does not decide.

@@ -23,7 +23,7 @@ import { LockstepError } from '../shared/errors.ts';
 import type { ShardId } from './batch.ts';
 import { checkGeneration, type BoundTable } from './bound-table.ts';
 import type { ControlStatements } from './control-statements.ts';
-import { gateBusy, GATE_TIMEOUT_MS } from './gate-busy.ts';
+import { gateBusy } from './gate-busy.ts';
 import { asForeign } from './owed-reads.ts';
 import { classifyPostgresError } from './postgres-errors.ts';
 import { partitionText, readGraves, readRanges } from './probes.ts';
@@ -60,6 +60,15 @@ export interface FoundRows {
   readonly shard: ShardId;
   readonly mark: ReadMark;
   readonly rows: readonly FoundRow[];
+  /** Longest wait for the gate, ms, before `GATE_BUSY`. */
+  readonly gateWaitMs: number;
+}
+
+export interface MergedRows {
+  /** In the order of the rows. */
+  readonly outcomes: readonly FoundOutcome[];
+  /** How long the gate was waited for, ms. */
+  readonly waitedMs: number;
 }
 
 export interface SourceRowsOptions {
@@ -78,13 +87,16 @@ export interface SourceRowsSession {
    * Merges rows of a read under the exclusive gate. Rejects with `GATE_BUSY` (transient: ask again later) or a row error
    * (halve the rows), and has then written nothing. Once `isLost`, the read is void.
    */
-  merge(rows: FoundRows): Promise<readonly FoundOutcome[]>;
+  merge(rows: FoundRows): Promise<MergedRows>;
   readonly isLost: boolean;
   close(): void;
 }
 
 /** A row that is known to be there by its marker alone: below every tombstone, and looked at again now and then. */
 const ONLY_MARKER: RowTrigger = { ...EMPTY_TRIGGER, marker: NEVER + 1n };
+
+/** PostgreSQL's clock, ms. */
+const CLOCK: Statement = { name: 'clock-ms', text: 'SELECT extract(epoch FROM clock_timestamp()) * 1000' };
 
 export class SourceRows {
   readonly #options: SourceRowsOptions;
@@ -135,17 +147,19 @@ export class SourceRows {
     };
   }
 
-  async #merge(client: PoolClient, found: FoundRows): Promise<readonly FoundOutcome[]> {
+  async #merge(client: PoolClient, found: FoundRows): Promise<MergedRows> {
     const { control, queue, clock, doorOf } = this.#options;
     const table = doorOf(found.table);
     const { bound } = table;
     const { policy } = bound;
     if (policy === null) throw noPolicy(bound);
     const keys = found.rows.map(({ key }) => key);
-    const [, , , , generation, graves, ranges, images] = await pipeline(client, [
+    const [, , asked, , entered, , generation, graves, ranges, images] = await pipeline(client, [
       { text: 'BEGIN' },
-      { text: `SET LOCAL lock_timeout = ${GATE_TIMEOUT_MS}` },
+      { text: `SET LOCAL lock_timeout = ${Math.ceil(found.gateWaitMs)}` },
+      CLOCK,
       { name: 'gate-exclusive', text: gateStatement('exclusive'), values: [bound.id] },
+      CLOCK,
       { text: 'SET LOCAL lock_timeout = DEFAULT' },
       control.generation(bound.id),
       ...memoryOf(control, bound, keys),
@@ -185,7 +199,7 @@ export class SourceRows {
       ...later,
     ];
     checkCommitted((await pipeline(client, [...statements, { text: 'COMMIT' }])).at(-1));
-    return outcomes;
+    return { outcomes, waitedMs: Number(entered?.rows[0]?.[0] ?? 0) - Number(asked?.rows[0]?.[0] ?? 0) };
   }
 }
 

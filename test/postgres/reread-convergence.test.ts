@@ -209,7 +209,7 @@ async function run(table: Table, { mutations, steps }: History): Promise<Simulat
       return row === null ? [] : [{ key, cells: row.cells }];
     });
     await during();
-    await session.merge({ table: table.name, shard: shardId(table, 0), mark, rows });
+    await session.merge({ table: table.name, shard: shardId(table, 0), mark, rows, gateWaitMs: 5_000 });
     session.close();
   };
   const serve = async (shard: number, during: () => Promise<void>): Promise<boolean> => {

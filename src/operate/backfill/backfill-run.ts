@@ -16,6 +16,13 @@ const HEARTBEAT_MS = 5_000;
 const RETRY_MIN_MS = 20;
 const RETRY_MAX_MS = 5_000;
 
+/**
+ * How long the gate is waited for, ms: as little as the stream notices, doubled up to the next where transactions of the
+ * stream take longer, so that a busy table is backfilled too. The pauses grow alike.
+ */
+const GATE_WAIT_MIN_MS = 50;
+const GATE_WAIT_MAX_MS = 1_000;
+
 export interface BackfillParts extends Pacing {
   readonly jobs: JobStore;
   readonly table: Table;
@@ -147,8 +154,10 @@ export class BackfillRun {
         if (!(error instanceof LockstepError) || error.kind !== 'transient' || isFinal()) throw error;
         // Columns that came to be meanwhile: this run does not know them, the next one does.
         if (error.code === 'SCHEMA_BEHIND') throw error;
-        if (error.code !== 'GATE_BUSY') this.#parts.warn(error, 'the target does not answer, trying again');
         signal.throwIfAborted();
+        // How often the gate is asked for is bounded already.
+        if (error.code === 'GATE_BUSY') continue;
+        this.#parts.warn(error, 'the target does not answer, trying again');
         await this.#parts.pause(waitMs, signal);
         signal.throwIfAborted();
       }
@@ -201,6 +210,7 @@ export class BackfillRun {
     const shard = shards[this.#turns++ % shards.length];
     if (shard === undefined) throw new Error('a backfill has at least one shard');
     try {
+      let gateWaitMs = GATE_WAIT_MIN_MS;
       const outcomes = await this.#untilItAnswers(
         async () => {
           const waitMs = this.#gate.waitMs(elapsedMs());
@@ -209,9 +219,12 @@ export class BackfillRun {
           const beganMs = elapsedMs();
           const { table, mark } = work;
           try {
-            return await work.session.merge({ table, shard, mark, rows });
+            const merged = await work.session.merge({ table, shard, mark, rows, gateWaitMs });
+            this.#gate.held(rows.length, elapsedMs() - beganMs - merged.waitedMs);
+            return merged.outcomes;
           } finally {
-            this.#gate.held(rows.length, beganMs, elapsedMs());
+            this.#gate.asked(beganMs, elapsedMs());
+            gateWaitMs = Math.min(GATE_WAIT_MAX_MS, gateWaitMs * 2);
           }
         },
         signal,

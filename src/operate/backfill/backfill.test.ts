@@ -103,7 +103,7 @@ function rig(merge: Merge = ({ rows }) => rows.map(() => 'written')): Rig {
           });
           for (const { key } of found.rows)
             merged.push({ table: found.table, key: key.text, sequence: found.mark.sequence });
-          return outcomes;
+          return { outcomes, waitedMs: 0 };
         }),
       close: () => undefined,
     });
