@@ -194,6 +194,12 @@ const reconciliation = z
     intervalMinutes: wholeNumber(1, 525_600)
       .default(60)
       .describe('Minutes between two jobs of a table without a schedule of its own.'),
+    captureDelay: duration
+      .nullable()
+      .prefault('60s')
+      .describe(
+        'How long the capture may hold a change. A difference that a change in the capture would explain counts as drift only after this; null = never, such differences stay inconclusive.',
+      ),
     driftWarningThreshold: z.number().min(0).max(100).default(1).describe('Drift in percent that warns.'),
     driftCriticalThreshold: z.number().min(0).max(100).default(5).describe('Drift in percent that is critical.'),
     sampleSize: wholeNumber(1, 100_000_000).default(1000).describe('Rows that the strategy SAMPLE compares.'),
@@ -239,6 +245,17 @@ const reconciliation = z
           .enum(['off', 'review', 'auto'])
           .default('review')
           .describe('off: findings only; review: a person confirms each repair; auto: repairs within their limits.'),
+        maxRows: wholeNumber(1, 10_000)
+          .default(1000)
+          .describe('Rows that one run repairs at most; more drift than that is left to a person.'),
+        maxPercent: z
+          .number()
+          .min(0)
+          .max(100)
+          .default(5)
+          .describe(
+            'Drift in percent of the compared rows above which nothing is repaired; up to ten rows always are.',
+          ),
       })
       .prefault({})
       .describe('What happens to drift that was found.'),

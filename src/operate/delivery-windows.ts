@@ -1,7 +1,6 @@
 /** Delivery windows as a service of a running member: puts the verifier together and keeps verifying what is due. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Kafka } from 'kafkajs';
-import { unprovenReason, type BarrierFacts } from '../reconcile/delivery/barrier.ts';
 import type { Changelog } from '../reconcile/delivery/changelog.ts';
 import { kafkaChangelog } from '../reconcile/delivery/kafka-changelog.ts';
 import { sourceChangelog } from '../reconcile/delivery/source-changelog.ts';
@@ -11,9 +10,9 @@ import { verifyDueWindows, type WindowObserver, type WindowRounds } from '../rec
 import { LockstepError } from '../shared/errors.ts';
 import { PacedDoor } from '../target/paced-door.ts';
 import { LedgerReader } from '../target/ledger-reader.ts';
-import { queuedBefore } from '../target/queued-work.ts';
 import { WindowStore } from '../target/window-store.ts';
 import { UPKEEP_BACKOFF } from './backoff.ts';
+import { waitForBarrier } from './barrier-wait.ts';
 import { decoderOf } from './decoder-of.ts';
 import { repeating } from './repeating.ts';
 import type { Service } from './service.ts';
@@ -25,34 +24,20 @@ const ROUND_EVERY_MS = 15_000;
 const ROUND_TIMEOUT_MS = 600_000;
 /** How long a round waits for the shards to pass the log ends that it has taken; then its windows are inconclusive. */
 const BARRIER_LIMIT_MS = 20_000;
-const BARRIER_LOOK_MS = 250;
 
-/** The facts of the barrier of this moment, as soon as they prove it or when the wait is over. */
-async function barrierReason(parts: RunningParts, table: string, signal: AbortSignal): Promise<string | null> {
+function barrierReason(parts: RunningParts, table: string, signal: AbortSignal): Promise<string | null> {
   const { port, pool, prepared, configuration, clock } = parts;
   const topic = prepared.tables.find(({ name }) => name === table)?.topic ?? '';
-  const atMs = clock.nowMs();
-  // Taken once: under a live load the newest record is always still under way.
-  const ends = await port.logRanges(topic);
-  const deadline = performance.now() + BARRIER_LIMIT_MS;
-  for (;;) {
-    const positions = await prepared.target.shards.list(topic);
-    const queued = await queuedBefore(pool, configuration.target.postgres.controlSchema, table, atMs);
-    const facts: BarrierFacts = {
-      atMs,
-      shards: ends.map(({ partition, end }) => ({
-        topic,
-        partition,
-        position: positions.find(({ shard }) => shard.partition === partition)?.next ?? 0n,
-        logEnd: end,
-      })),
-      queued,
-      heartbeats: null,
-    };
-    const reason = unprovenReason(facts, { heartbeats: false });
-    if (reason === null || performance.now() > deadline) return reason;
-    await delay(BARRIER_LOOK_MS, undefined, { signal });
-  }
+  const { controlSchema } = configuration.target.postgres;
+  const wait = {
+    logRanges: (name: string) => port.logRanges(name),
+    shards: prepared.target.shards,
+    pool,
+    controlSchema,
+    clock,
+    limitMs: BARRIER_LIMIT_MS,
+  };
+  return waitForBarrier(wait, { table, topic }, signal);
 }
 
 function changelogOf(parts: RunningParts, kafka: Kafka): Changelog | null {

@@ -25,6 +25,12 @@ export interface Job {
   readonly completedMs: number | null;
 }
 
+export interface EndedJob extends Job {
+  /** Of a comparison: PASS, DRIFT or INCONCLUSIVE; null where it failed. */
+  readonly verdict: string | null;
+  readonly report: unknown;
+}
+
 /** A runner that was not heard of for this long is gone, and its job may be taken over, seconds. */
 const SILENT_AFTER_S = 30;
 
@@ -142,6 +148,29 @@ export class JobStore {
       `UPDATE ${this.#jobs} SET status = $2, error = $3, completed_at = now() WHERE id = $1 AND status = 'RUNNING'`,
       [id, status, error],
     );
+  }
+
+  /** Ends a comparison with what it found. */
+  async conclude(id: string, verdict: 'PASS' | 'DRIFT' | 'INCONCLUSIVE', report: unknown): Promise<void> {
+    await this.#query(
+      `UPDATE ${this.#jobs} SET status = 'COMPLETED', verdict = $2, report = $3, completed_at = now()
+       WHERE id = $1 AND status = 'RUNNING'`,
+      [id, verdict, JSON.stringify(report)],
+    );
+  }
+
+  /** Jobs of a kind that ended after a moment, oldest first, each with its verdict and report. */
+  async endedSince(kind: string, sinceMs: number): Promise<readonly EndedJob[]> {
+    const lines = await this.#query(
+      `SELECT ${COLUMNS}, verdict, report FROM ${this.#jobs}
+       WHERE kind = $1 AND completed_at > to_timestamp($2 / 1000.0) ORDER BY completed_at`,
+      [kind, sinceMs],
+    );
+    return lines.map((line) => ({
+      ...jobFrom(line),
+      verdict: line['verdict'] ?? null,
+      report: JSON.parse(line['report'] ?? 'null') as unknown,
+    }));
   }
 
   async #query(text: string, values: readonly unknown[]): Promise<Line[]> {

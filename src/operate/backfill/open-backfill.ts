@@ -23,7 +23,7 @@ const PREPARE_LIMIT_MS = 30_000;
 const POOL_SIZE = 3;
 
 /** A node that restarts is waited for. */
-const SCAN_PATIENCE: Pick<ScanOptions, 'backoff' | 'giveUpMs'> = {
+export const SCAN_PATIENCE: Pick<ScanOptions, 'backoff' | 'giveUpMs'> = {
   backoff: { startingDelay: 250, maxDelay: 10_000 },
   giveUpMs: 300_000,
 };
@@ -34,7 +34,7 @@ export interface OpenBackfill {
 }
 
 /** Everything that is wrong with the request is said before anything is connected. */
-function onlyTable(configuration: Configuration, table: string): Configuration {
+export function onlyTable(configuration: Configuration, table: string): Configuration {
   const mapping = configuration.tables.find(({ source }) => source === table);
   if (mapping === undefined) {
     const names = configuration.tables.map(({ source }) => source);
@@ -55,7 +55,7 @@ function onlyTable(configuration: Configuration, table: string): Configuration {
   return { ...configuration, tables: [mapping] };
 }
 
-async function prepared(
+export async function prepareOne(
   configuration: Configuration,
   pool: ReturnType<typeof createPool>,
   logger: Logger,
@@ -85,7 +85,7 @@ export async function openBackfill(configuration: Configuration, name: string, l
   const { url, controlSchema } = one.target.postgres;
   const pool = createPool({ url, poolSize: POOL_SIZE });
   try {
-    const { cassandra, target, tables } = await prepared(one, pool, logger);
+    const { cassandra, target, tables } = await prepareOne(one, pool, logger);
     const [table] = tables;
     if (cassandra === null || table === undefined) throw new Error('both are there: it was looked at before');
     if (target.boundOf(table.name).policy === null) throw unreadableKey(table.name);
@@ -142,7 +142,7 @@ function unreadableKey(name: string): LockstepError {
 }
 
 /** Before the service ran for the first time a topic has no shards; its first one will be this. */
-async function shardsOf(target: Prepared['target'], topic: string): Promise<readonly ShardId[]> {
+export async function shardsOf(target: Prepared['target'], topic: string): Promise<readonly ShardId[]> {
   const shards = await target.shards.list(topic);
   if (shards.length === 0) return [{ topic, incarnation: 1, partition: 0 }];
   return shards.map(({ shard }) => shard);

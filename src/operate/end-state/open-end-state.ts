@@ -1,0 +1,132 @@
+/** What a comparison of a table needs, opened from the configuration: for a command, which has no service around it. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Configuration } from '../../config/index.ts';
+import type { ReconcileParts } from '../../reconcile/end-state/reconcile-table.ts';
+import { systemClock } from '../../shared/clock.ts';
+import { LockstepError } from '../../shared/errors.ts';
+import { RowReader } from '../../source/row-reader.ts';
+import { scanRows } from '../../source/row-scan.ts';
+import { scanSession } from '../../source/scan-session.ts';
+import { auditEntry } from '../../target/audit-log.ts';
+import { FindingStore } from '../../target/finding-store.ts';
+import { createPool } from '../../target/index.ts';
+import { JobStore } from '../../target/job-store.ts';
+import { TokenScan } from '../../target/token-scan.ts';
+import { onlyTable, prepareOne, SCAN_PATIENCE, shardsOf } from '../backfill/open-backfill.ts';
+import { waitForBarrier } from '../barrier-wait.ts';
+import { closeAll } from '../closing.ts';
+import { probeClientOf } from '../kafka-client.ts';
+import type { Logger } from '../logger.ts';
+import { processPacing } from '../redrive/redrive-parts.ts';
+
+/** One for the scan, one for the repairs' session, one for findings and barrier. */
+const POOL_SIZE = 4;
+/** How long the shards may take to pass the log ends; a person waits for the verdict. */
+const BARRIER_LIMIT_MS = 60_000;
+/** Consistencies of which a read meets every write of a quorum. */
+const QUORUMS = new Set(['QUORUM', 'LOCAL_QUORUM', 'EACH_QUORUM', 'ALL']);
+
+export interface OpenEndState {
+  readonly parts: ReconcileParts;
+  readonly jobs: JobStore;
+  /** For the plan: rows of the target, roughly. */
+  estimatedRows(): Promise<number>;
+  close(): Promise<void>;
+}
+
+type Told = Pick<ReconcileParts, 'onProgress' | 'onLeft'>;
+
+/** Rejects with a LockstepError where a system can't be reached or the configuration does not fit it. */
+export async function openEndState(
+  configuration: Configuration,
+  name: string,
+  told: Told,
+  logger: Logger,
+): Promise<OpenEndState> {
+  const one = onlyTable(configuration, name);
+  const { url, controlSchema } = one.target.postgres;
+  const { consistency } = one.source.cassandra ?? {};
+  const { captureDelay } = one.reconciliation;
+  const pool = createPool({ url, poolSize: POOL_SIZE });
+  const admin = probeClientOf(one.kafka, logger).admin();
+  try {
+    const [{ cassandra, target, tables }] = await Promise.all([prepareOne(one, pool, logger), connected(admin)]);
+    const [table] = tables;
+    if (cassandra === null || table === undefined) throw new Error('both are there: it was looked at before');
+    const bound = target.boundOf(table.name);
+    const reader = new RowReader(cassandra, systemClock);
+    const session = scanSession(cassandra);
+    const scan = new TokenScan(pool, bound);
+    const wait = {
+      logRanges: async (topic: string) =>
+        (await admin.fetchTopicOffsets(topic)).map(({ partition, low, high }) => ({
+          partition,
+          start: BigInt(low),
+          end: BigInt(high),
+        })),
+      shards: target.shards,
+      pool,
+      controlSchema,
+      clock: systemClock,
+      limitMs: BARRIER_LIMIT_MS,
+    };
+    const [shard] = await shardsOf(target, table.topic);
+    const parts: ReconcileParts = {
+      ...told,
+      table: bound,
+      target: scan,
+      scanSource: async function* (range, signal) {
+        const pages = scanRows(session, table, {
+          ...SCAN_PATIENCE,
+          range,
+          from: null,
+          signal,
+          elapsedMs: processPacing.elapsedMs,
+        });
+        for await (const { rows, unreadable, position } of pages) {
+          yield { rows, unreadable, upTo: position.token, whole: position.key === null };
+        }
+      },
+      readSource: (keys, signal) => reader.read(table, keys, signal),
+      nowUs: () => BigInt(systemClock.nowMs()) * 1000n,
+      barrier: (signal) => waitForBarrier(wait, { table: table.name, topic: table.topic }, signal),
+      captured: async (signal) => {
+        if (captureDelay === null) return 'no heartbeats are written, so what the capture still holds is unknown';
+        await delay(captureDelay, undefined, { signal });
+        return null;
+      },
+      repairs: target.repairs,
+      findings: new FindingStore(pool, controlSchema),
+      audit: (entry) => auditEntry(controlSchema, entry),
+      shard: shard ?? { topic: table.topic, incarnation: 1, partition: 0 },
+      quorumReads: QUORUMS.has(consistency ?? ''),
+      pacing: processPacing,
+    };
+    return {
+      parts,
+      jobs: new JobStore(pool, controlSchema),
+      estimatedRows: async () => (await scan.estimatedRows()) ?? 0,
+      close: () =>
+        closeAll(
+          [
+            ['Kafka', () => admin.disconnect()],
+            ['Cassandra', () => cassandra.shutdown()],
+            ['PostgreSQL', () => pool.end()],
+          ],
+          logger,
+        ),
+    };
+  } catch (error) {
+    await admin.disconnect().catch(() => undefined);
+    await pool.end().catch(() => undefined);
+    throw error;
+  }
+}
+
+async function connected(admin: { connect(): Promise<void> }): Promise<void> {
+  try {
+    await admin.connect();
+  } catch (cause) {
+    throw new LockstepError('Kafka does not answer', { code: 'KAFKA_UNAVAILABLE', kind: 'transient', cause });
+  }
+}

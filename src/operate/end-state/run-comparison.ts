@@ -1,0 +1,66 @@
+/** One comparison as a job: its row in `_cdc_jobs`, the run, and what became of it. */
+import { randomUUID } from 'node:crypto';
+import type { PlanRequest } from '../../reconcile/end-state/comparison-plan.ts';
+import {
+  reconcileTable,
+  type ReconcileReport,
+  type ReconcileRequest,
+} from '../../reconcile/end-state/reconcile-table.ts';
+import { messageOf } from '../../shared/errors.ts';
+import type { OpenEndState } from './open-end-state.ts';
+import { reportDocument } from './report-document.ts';
+
+export const RECONCILE = 'reconcile';
+
+/** A sign of life of the job, so that others see that it is worked on. */
+const HEARTBEAT_MS = 10_000;
+
+export interface ComparisonRequest extends Omit<ReconcileRequest, 'jobId' | 'plan'> {
+  readonly plan: Omit<PlanRequest, 'estimatedRows' | 'random'>;
+}
+
+/** Rejects as `reconcileTable` does; the job's row then says FAILED and why. */
+export async function runComparison(
+  { parts, jobs, estimatedRows }: OpenEndState,
+  request: ComparisonRequest,
+  signal: AbortSignal,
+): Promise<{ readonly document: Record<string, unknown>; readonly report: ReconcileReport }> {
+  const { strategy, writtenUs, sampleRows } = request.plan;
+  const table = parts.table.table.name;
+  const job = await jobs.create({
+    id: randomUUID(),
+    kind: RECONCILE,
+    parameters: {
+      table,
+      strategy,
+      from_us: writtenUs === null ? null : String(writtenUs.from),
+      to_us: writtenUs === null ? null : String(writtenUs.to),
+      sample_rows: strategy === 'SAMPLE' ? sampleRows : null,
+      repair: request.repair !== null,
+      dry_run: request.dryRun,
+    },
+    total: 0,
+    requestedBy: request.actor,
+  });
+  const beat = setInterval(() => void jobs.heartbeat(job.id).catch(() => false), HEARTBEAT_MS);
+  try {
+    const plan = { ...request.plan, estimatedRows: await estimatedRows(), random: Math.random };
+    const report = await reconcileTable(parts, { ...request, plan, jobId: job.id }, signal);
+    const head = {
+      jobId: job.id,
+      table,
+      strategy,
+      startedMs: job.startedMs,
+      completedMs: Date.now(),
+      dryRun: request.dryRun,
+    };
+    const document = reportDocument(head, report);
+    await jobs.conclude(job.id, report.verdict, document);
+    return { document, report };
+  } catch (error) {
+    await jobs.finish(job.id, signal.aborted ? 'CANCELLED' : 'FAILED', messageOf(error)).catch(() => undefined);
+    throw error;
+  } finally {
+    clearInterval(beat);
+  }
+}
