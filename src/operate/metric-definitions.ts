@@ -17,6 +17,9 @@ const BATCH_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 
 /** Up to the largest batch that the configuration allows (apply.maxBatchChanges). */
 const BATCH_CHANGES = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2000, 5000, 10_000, 100_000];
 
+/** From a small table to hours of a large one. */
+const COMPARISON_SECONDS = [0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400, 43_200];
+
 /** Metrics of the stream: from the Kafka record to the commit. */
 export const STREAM_METRICS = {
   recordsConsumed: {
@@ -169,6 +172,67 @@ export const RECONCILIATION_METRICS = {
     name: 'cdc_windows_verified_total',
     help: 'Verifications of delivery windows by their verdict: PASS, DRIFT, INCONCLUSIVE.',
     labels: ['table', 'verdict'],
+  },
+  driftPercentage: {
+    type: 'gauge',
+    name: 'cdc_reconciliation_drift_percentage',
+    help: 'Proven drift of the last comparison, in percent of the rows that were compared.',
+    labels: ['table'],
+  },
+  cassandraRows: {
+    type: 'gauge',
+    name: 'cdc_reconciliation_cassandra_rows',
+    help: 'Rows of the source that the last comparison saw.',
+    labels: ['table'],
+  },
+  postgresRows: {
+    type: 'gauge',
+    name: 'cdc_reconciliation_postgres_rows',
+    help: 'Rows of the target that the last comparison saw.',
+    labels: ['table'],
+  },
+  coverageRatio: {
+    type: 'gauge',
+    name: 'cdc_reconciliation_coverage_ratio',
+    help: 'Share of the ranges due that the last comparison scanned, 0 to 1.',
+    labels: ['table'],
+  },
+  lastCleanPass: {
+    type: 'gauge',
+    name: 'cdc_reconciliation_last_clean_pass_timestamp_seconds',
+    help: 'When a comparison of the table last ended with PASS, seconds since the epoch.',
+    labels: ['table'],
+  },
+  mismatches: {
+    type: 'counter',
+    name: 'cdc_reconciliation_mismatches_total',
+    help: 'Rows that comparisons proved to differ, by type.',
+    labels: ['table', 'type'],
+  },
+  jobsCompleted: {
+    type: 'counter',
+    name: 'cdc_reconciliation_jobs_completed_total',
+    help: 'Comparisons that ended, by strategy and status: COMPLETED, FAILED, CANCELLED. Counted by the owner of the first shard.',
+    labels: ['table', 'strategy', 'status'],
+  },
+  jobSeconds: {
+    type: 'histogram',
+    name: 'cdc_reconciliation_duration_seconds',
+    help: 'Duration of comparisons that ended with a verdict.',
+    labels: ['strategy'],
+    buckets: COMPARISON_SECONDS,
+  },
+  repairs: {
+    type: 'counter',
+    name: 'cdc_repairs_total',
+    help: 'Drifting rows that were to be repaired, by what became of them: applied, stale (changed meanwhile), review, failed.',
+    labels: ['table', 'outcome'],
+  },
+  autoCorrections: {
+    type: 'counter',
+    name: 'cdc_reconciliation_auto_corrections_total',
+    help: 'Findings that a comparison repaired, by their type.',
+    labels: ['table', 'correction_type'],
   },
   replayed: {
     type: 'counter',

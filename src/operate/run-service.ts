@@ -15,6 +15,7 @@ import { healthRoutes } from './http/health-routes.ts';
 import { listen } from './http/listen.ts';
 import { statusRoutes } from './http/status-routes.ts';
 import { verifyDelivery } from './delivery-windows.ts';
+import { comparisonMetrics } from './end-state/comparison-metrics.ts';
 import { kafkaClientOf } from './kafka-client.ts';
 import type { Logger } from './logger.ts';
 import { createMetrics } from './metrics.ts';
@@ -183,6 +184,7 @@ export async function runService(configuration: Configuration, options: RunServi
     start(watchKafka(parts), watch, ...upkeepOf(parts, kafka));
     const delivery = verifyDelivery(parts, kafka);
     if (delivery !== null) start(delivery);
+    start(comparisonMetrics(parts));
     if (prepared.cassandra !== null) start(watchCassandra(prepared.cassandra, dependencies));
     logger.info({ tables: [...tableOfTopic.values()] }, 'lockstep is running');
 

@@ -48,6 +48,7 @@ export function reportDocument(head: JobHead, report: ReconcileReport): Record<s
     cassandra_digest: report.sourceDigest,
     postgres_digest: report.targetDigest,
     repaired: report.repaired,
+    repaired_by_type: report.repairedByType,
     repair_refused: report.repairRefused,
     sample:
       sample === null

@@ -21,10 +21,11 @@ export interface ComparisonRequest extends Omit<ReconcileRequest, 'jobId' | 'pla
 
 /** Rejects as `reconcileTable` does; the job's row then says FAILED and why. */
 export async function runComparison(
-  { parts, jobs, estimatedRows }: OpenEndState,
+  open: Pick<OpenEndState, 'parts' | 'jobs' | 'estimatedRows'>,
   request: ComparisonRequest,
   signal: AbortSignal,
 ): Promise<{ readonly document: Record<string, unknown>; readonly report: ReconcileReport }> {
+  const { parts, jobs } = open;
   const { strategy, writtenUs, sampleRows } = request.plan;
   const table = parts.table.table.name;
   const job = await jobs.create({
@@ -44,7 +45,7 @@ export async function runComparison(
   });
   const beat = setInterval(() => void jobs.heartbeat(job.id).catch(() => false), HEARTBEAT_MS);
   try {
-    const plan = { ...request.plan, estimatedRows: await estimatedRows(), random: Math.random };
+    const plan = { ...request.plan, estimatedRows: await open.estimatedRows(), random: Math.random };
     const report = await reconcileTable(parts, { ...request, plan, jobId: job.id }, signal);
     const head = {
       jobId: job.id,

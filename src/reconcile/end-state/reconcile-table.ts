@@ -73,6 +73,8 @@ export interface ReconcileReport extends Judgement {
   /** Findings of earlier runs whose rows are equal now. */
   readonly superseded: number;
   readonly repaired: RepairCounts;
+  /** Applied repairs by the type of the finding. */
+  readonly repairedByType: Readonly<Record<string, number>>;
   /** Why nothing was repaired, where something was to be. */
   readonly repairRefused: string | null;
   readonly sample: SampleEstimate | null;
@@ -85,6 +87,8 @@ interface ScanTotals {
   readonly notFollowed: number;
   readonly tokenless: number;
 }
+
+const NOTHING_REPAIRED = { repaired: NO_REPAIRS, repairedByType: {}, repairRefused: null };
 
 class Run {
   readonly #parts: ReconcileParts;
@@ -220,17 +224,17 @@ class Run {
     session: Parameters<Parameters<RepairDoor['session']>[0]>[0],
     known: readonly KnownDrift[],
     compared: number,
-  ): Promise<{ readonly repaired: RepairCounts; readonly refused: string | null }> {
+  ): Promise<Pick<ReconcileReport, 'repaired' | 'repairedByType' | 'repairRefused'>> {
     const { repair, dryRun, actor } = this.#request;
-    if (repair === null || known.length === 0) return { repaired: NO_REPAIRS, refused: null };
-    const refused = overLimits(known.length, compared, repair.limits);
-    if (refused !== null) return { repaired: NO_REPAIRS, refused };
-    const repaired = await repairDrift(
+    if (repair === null || known.length === 0) return NOTHING_REPAIRED;
+    const repairRefused = overLimits(known.length, compared, repair.limits);
+    if (repairRefused !== null) return { ...NOTHING_REPAIRED, repairRefused };
+    const { counts, byType } = await repairDrift(
       { ...this.#parts, session, actor, status: repair.status, dryRun },
       known,
       this.#signal,
     );
-    return { repaired, refused: null };
+    return { repaired: counts, repairedByType: byType, repairRefused: null };
   }
 }
 
@@ -255,7 +259,7 @@ export async function reconcileTable(
     const { known, superseded } = await run.note(proof);
     const sum = (of: (account: RangeAccount) => number): number => totals.accounts.reduce((n, each) => n + of(each), 0);
     const compared = sum((each) => each.compared);
-    const { repaired, refused } = await run.repair(session, known, compared);
+    const repair = await run.repair(session, known, compared);
     const judgement = judge({
       rangesDue: totals.rangesDue,
       rangesScanned: totals.accounts.length,
@@ -285,8 +289,7 @@ export async function reconcileTable(
       inFlight: proof.inFlight.length,
       unproven: proof.unproven.length,
       superseded,
-      repaired,
-      repairRefused: refused,
+      ...repair,
       sample:
         request.plan.strategy === 'SAMPLE'
           ? estimate(

@@ -83,6 +83,8 @@ function needsReview({ classification, source }: Drift, quorumReads: boolean): s
 
 class Repairs {
   readonly counts: RepairCounts = { ...NO_REPAIRS };
+  /** Applied repairs by the type of the finding. */
+  readonly byType: Record<string, number> = {};
   readonly #parts: DriftRepairs;
   readonly #signal: AbortSignal;
 
@@ -106,6 +108,10 @@ class Repairs {
       for (const [i, outcome] of outcomes.entries()) {
         this.counts[outcome.kind] += 1;
         const known = batch[i];
+        if (outcome.kind === 'applied' && known !== undefined) {
+          const { type } = known.drift.classification;
+          this.byType[type] = (this.byType[type] ?? 0) + 1;
+        }
         if (outcome.kind === 'review' && known !== undefined) this.#parts.onLeft(known.drift, outcome.reason);
       }
     } catch (error) {
@@ -175,7 +181,7 @@ export async function repairDrift(
   parts: DriftRepairs,
   drift: readonly KnownDrift[],
   signal: AbortSignal,
-): Promise<RepairCounts> {
+): Promise<{ readonly counts: RepairCounts; readonly byType: Readonly<Record<string, number>> }> {
   const repairs = new Repairs(parts, signal);
   const open: KnownDrift[] = [];
   for (const known of drift) {
@@ -184,5 +190,5 @@ export async function repairDrift(
     else repairs.left(known.drift, reason);
   }
   for (let at = 0; at < open.length; at += REPAIR_ROWS) await repairs.batch(open.slice(at, at + REPAIR_ROWS));
-  return repairs.counts;
+  return repairs;
 }
