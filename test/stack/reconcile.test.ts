@@ -198,9 +198,9 @@ it('compares a sample, and says what it may have missed', async () => {
 }, 240_000);
 
 it('passes beside a live workload: what is under way is no drift', async () => {
-  let stop = false;
+  const stop = new AbortController();
   const writing = (async () => {
-    for (let i = 0; !stop; i++) {
+    for (let i = 0; !stop.signal.aborted; i++) {
       await source.execute(
         `UPDATE rc.items SET v = ? WHERE k = ? AND c = 00000001-0000-1000-8000-000000000000`,
         [`live${i}`, 10_000 + (i % 50)],
@@ -213,7 +213,7 @@ it('passes beside a live workload: what is under way is no drift', async () => {
     expect(report['mismatch_count'], JSON.stringify(report)).toBe(0);
     expect(report.verdict).not.toBe('DRIFT');
   } finally {
-    stop = true;
+    stop.abort();
     await writing;
   }
   expect(await run('CHECKSUM')).toMatchObject({ code: 0, verdict: 'PASS' });
