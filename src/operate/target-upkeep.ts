@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { staticTable } from '../catalog/static-table.ts';
 import type { ShardId } from '../target/batch.ts';
 import { PURGE_START, type PurgeCursor } from '../target/index.ts';
 import { UPKEEP_BACKOFF } from './backoff.ts';
@@ -79,7 +80,13 @@ export function purgeMemory(parts: RunningParts, report: Report): Service {
     everyMs: PURGE_EVERY_MS,
     timeoutMs: PURGE_TIMEOUT_MS,
     work: async () => {
-      for (const { table, partition } of ownShards(parts)) if (partition === 0) await walk(table);
+      for (const { table, partition } of ownShards(parts)) {
+        if (partition !== 0) continue;
+        await walk(table);
+        const bound = prepared.tables.find(({ name }) => name === table);
+        const statics = bound === undefined ? null : staticTable(bound);
+        if (statics !== null) await walk(statics.name);
+      }
     },
     backoff: UPKEEP_BACKOFF,
     onError: report('purging tombstones'),
