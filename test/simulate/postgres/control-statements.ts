@@ -1,6 +1,6 @@
 /** The statements over `_cdc_*`: positions, memory of what is gone, queue, ledger, dead letters. */
 import { parseArray, parseBigints } from './array-literal.ts';
-import type { OffsetRow, Relation, Transaction } from './relations.ts';
+import type { LedgerRow, OffsetRow, Relation, Transaction } from './relations.ts';
 import { done, lockOf, selected, type Handler, type Line, type Prepared } from './statements.ts';
 
 /** Beside an outside batch, as a redrive notes its letters: the records that it carried. */
@@ -192,35 +192,31 @@ const takeDue: Handler = (tx, [, , partition, nowUs, , limit]) => {
   };
 };
 
-/** Rows of the ledger have a sequence of their own, which no rollback turns back. */
-let ledgerRows = 0;
-
-function addSegment(tx: Transaction, row: Parameters<typeof tx.put<never>>[2] extends never ? never : object): Prepared {
+function addSegment(tx: Transaction, row: LedgerRow): Prepared {
   return immediately(() => {
-    ledgerRows += 1;
-    tx.put(tx.storage.ledger as unknown as Relation<object>, String(ledgerRows), row);
+    tx.put(tx.storage.ledger, tx.storage.nextLedgerKey(), row);
     return done('INSERT', 1);
   });
 }
 
 const ledger: Handler = (tx, [, , , partition, from, next, records, duplicates, skipped, , , , , , ids]) =>
   addSegment(tx, {
-    partition,
+    partition: partition as number,
     from: BigInt(from as string),
     next: BigInt(next as string),
-    records,
-    duplicates,
-    skipped,
+    records: records as number,
+    duplicates: duplicates as number,
+    skipped: skipped as number,
     ids: (ids as string).slice(2),
     outside: false,
   });
 
 const outsideLedger: Handler = (tx, [, , , partition, at, records, , , , ids]) =>
   addSegment(tx, {
-    partition,
+    partition: partition as number,
     from: BigInt(at as string),
     next: BigInt(at as string),
-    records,
+    records: records as number,
     duplicates: 0,
     skipped: 0,
     ids: (ids as string).slice(2),

@@ -95,6 +95,13 @@ interface Undo {
 /** The relations with the memory of every commit, newest last. */
 export class Storage extends Relations {
   readonly #commits: Undo[][] = [];
+  #ledgerRows = 0;
+
+  /** A sequence, which no rollback turns back. */
+  nextLedgerKey(): string {
+    this.#ledgerRows += 1;
+    return String(this.#ledgerRows);
+  }
 
   get commits(): number {
     return this.#commits.length;

@@ -20,6 +20,8 @@ export interface ServerHooks {
   /** Told of every transaction that wrote, before its writes are installed and after. */
   readonly beforeCommit: (tx: Transaction) => void;
   readonly afterCommit: (tx: Transaction) => void;
+  /** A statement that the simulation can't carry out. */
+  readonly onBug: (error: Error) => void;
 }
 
 export function postgresError(state: string): Error {
@@ -127,8 +129,12 @@ class Connection {
     this.#end();
   }
 
-  get isCut(): boolean {
-    return this.#isCut;
+  /** The client says goodbye, with nothing under way. */
+  close(): void {
+    if (this.#tx === null && this.#sent.length === 0) {
+      this.#isCut = true;
+      this.#end();
+    } else this.cut(true);
   }
 
   #end(): void {
@@ -209,9 +215,7 @@ class Connection {
     try {
       prepared = prepare(tx, sent.statement, { table: this.#server.table, check: this.#server.hooks.check });
     } catch (error) {
-      finish(() => {
-        throw error as Error;
-      });
+      this.#server.hooks.onBug(error as Error);
       return;
     }
     if (implicit) this.#tx = tx;
@@ -313,7 +317,7 @@ export class SimulatedPool {
           query: (query: string | Query) => connection.query(sentOf(query)),
           release: () => {
             this.#connections.delete(connection);
-            connection.cut(true);
+            connection.close();
           },
         });
       });

@@ -1,0 +1,359 @@
+/** One simulated run: a history, its capture, the service under faults, and the proof that the target is the source. */
+import { identify } from '../../src/change/change-id.ts';
+import { seededRandom, type Random } from '../../src/demo/workload/random.ts';
+import { LockstepError } from '../../src/shared/errors.ts';
+import { textArray } from '../../src/target/sql-text.ts';
+import { CassandraModel } from '../model/cassandra.ts';
+import { generateHistory, type History } from '../model/generate.ts';
+import type { Mutation } from '../model/mutation.ts';
+import { Audit, type Refutation } from './audit.ts';
+import { emitHistory } from './capture.ts';
+import { faultPlan, type FaultPlan } from './faults.ts';
+import { SimulatedKafka, type LogRecord } from './kafka.ts';
+import { NOTE_OUTSIDE } from './postgres/control-statements.ts';
+import type { TargetRow } from './postgres/relations.ts';
+import { postgresError, SimulatedPostgres } from './postgres/server.ts';
+import { Scheduler } from './scheduler.ts';
+import { ServiceProcess, type World } from './service.ts';
+import { boundTableOf } from './table.ts';
+
+/** The source's clock at the beginning. */
+const START_MS = 1_800_000_000_000;
+/** More steps than any run needs that still gets on. */
+const MAX_STEPS = 60_000;
+const MAX_STATEMENTS = 14;
+/** Beyond every TTL of the histories, ms. */
+const ALL_EXPIRED_MS = 4_000_000;
+
+export interface RunCounts {
+  readonly steps: number;
+  readonly commits: number;
+  readonly faults: number;
+  readonly deadLetters: number;
+}
+
+export interface RunResult {
+  readonly seed: number;
+  readonly history: History;
+  readonly refutation: Refutation | null;
+  readonly counts: RunCounts;
+}
+
+/** The history that a seed stands for. */
+export function historyOf(seed: number): History {
+  const random = seededRandom(seed);
+  return generateHistory(random, START_MS, random.between(3, MAX_STATEMENTS));
+}
+
+/** Runs the seed's history, or another one under the seed's schedule and faults (to find a smaller one). */
+export async function runSeed(seed: number, history: History = historyOf(seed)): Promise<RunResult> {
+  const run = new Run(seed, history, await boundTableOf(history.schema));
+  await run.go();
+  return { seed, history, refutation: run.refutation, counts: run.counts };
+}
+
+class Run {
+  readonly #history: History;
+  readonly #random: Random;
+  readonly #plan: FaultPlan;
+  readonly #scheduler: Scheduler;
+  readonly #kafka: SimulatedKafka;
+  readonly #postgres: SimulatedPostgres;
+  readonly #audit: Audit;
+  readonly #world: World;
+  readonly #dlq = new Map<string, { key: Buffer | null; value: Buffer | null }>();
+  readonly #processes: ServiceProcess[] = [];
+  #named = 0;
+  #faults = 0;
+  /** From here on nothing goes wrong any more. */
+  #isHealed = false;
+  #emitted = false;
+  #outside = 0;
+  refutation: Refutation | null = null;
+
+  constructor(seed: number, history: History, table: Awaited<ReturnType<typeof boundTableOf>>) {
+    this.#history = history;
+    this.#random = seededRandom(seed ^ 0x5eed);
+    this.#plan = faultPlan(this.#random, history.schema);
+    this.#scheduler = new Scheduler(this.#random, START_MS);
+    this.#kafka = new SimulatedKafka(this.#scheduler, table.table.topic, this.#random.between(1, 3));
+    this.#postgres = new SimulatedPostgres(this.#scheduler, table, {
+      fault: () => {
+        const fault = this.#isHealed ? null : this.#plan.statementFault();
+        if (fault !== null) this.#faults += 1;
+        return fault;
+      },
+      check: (row) => this.#check(row),
+      beforeCommit: (tx) => this.#audit.beforeCommit(tx),
+      afterCommit: (tx) => this.#audit.afterCommit(tx),
+      onBug: (error) => this.#refute({ invariant: 'simulation', what: error.message }),
+    });
+    const clock = { nowMs: () => this.#scheduler.nowMs };
+    this.#audit = new Audit({
+      schema: history.schema,
+      table,
+      kafka: this.#kafka,
+      storage: this.#postgres.storage,
+      nowUs: () => BigInt(this.#scheduler.nowMs) * 1000n,
+      letterAt: (partition, offset) => this.#dlq.get(`${partition}:${offset}`) ?? null,
+      isForbidden: (mutation) => this.#isForbidden(mutation),
+      refute: (refutation) => this.#refute(refutation),
+    });
+    this.#world = {
+      scheduler: this.#scheduler,
+      kafka: this.#kafka,
+      postgres: this.#postgres,
+      clock,
+      onBytesInFlight: (bytes, limit) => {
+        if (bytes > limit) this.#refute({ invariant: '9 bounded memory', what: `${bytes} bytes in flight` });
+      },
+      putLetters: async (letters) => {
+        if (!this.#isHealed && this.#plan.dlqFails()) {
+          this.#faults += 1;
+          throw new LockstepError('simulated', { code: 'KAFKA_UNAVAILABLE', kind: 'transient' });
+        }
+        for (const { record } of letters) {
+          this.#dlq.set(`${record.partition}:${record.offset}`, { key: record.key, value: record.value });
+        }
+      },
+    };
+  }
+
+  get counts(): RunCounts {
+    return {
+      steps: this.#scheduler.steps,
+      commits: this.#audit.commits,
+      faults: this.#faults,
+      deadLetters: this.#postgres.storage.letters.rows.size,
+    };
+  }
+
+  async go(): Promise<void> {
+    for (let i = this.#random.between(1, 2); i > 0; i -= 1) this.#start();
+    this.#kafka.rebalance();
+    const endMs = emitHistory(this.#history, this.#kafka, this.#random, {
+      onEmitted: (mutation) => this.#audit.emitted(mutation),
+    });
+    this.#scheduler.after(endMs, () => (this.#emitted = true));
+    this.#scheduleTrouble(endMs);
+    if (!(await this.#until('the stream was consumed', () => this.#emitted && this.#isDrained()))) return;
+    this.#heal();
+    await this.#finish();
+  }
+
+  #refute(refutation: Refutation): void {
+    this.refutation ??= refutation;
+  }
+
+  #isForbidden({ ...mutation }: Mutation): boolean {
+    const { forbidden } = this.#plan;
+    if (forbidden === null || !('cells' in mutation)) return false;
+    return mutation.cells[forbidden.column] === forbidden.value;
+  }
+
+  #check(row: TargetRow): void {
+    const { forbidden } = this.#plan;
+    if (this.#isHealed || forbidden === null || row.values[forbidden.column] !== forbidden.value) return;
+    throw postgresError('23514');
+  }
+
+  #start(): void {
+    this.#named += 1;
+    this.#processes.push(new ServiceProcess(this.#world, `process ${this.#named}`));
+  }
+
+  get #living(): readonly ServiceProcess[] {
+    return this.#processes.filter(({ isAlive }) => isAlive);
+  }
+
+  /** True where the condition came about; else the run is refuted, or was before. */
+  async #until(what: string, condition: () => boolean): Promise<boolean> {
+    const isOver = (): boolean => this.refutation !== null || condition();
+    if (!(await this.#scheduler.until(isOver, MAX_STEPS))) {
+      this.#refute({ invariant: 'liveness', what: `it never came about that ${what}; ${this.#positions()}` });
+    }
+    return this.refutation === null;
+  }
+
+  #positions(): string {
+    return [...this.#postgres.storage.offsets.rows.values()]
+      .map(({ partition, next, state }) => `${partition}: ${next} of ${this.#kafka.logs[partition]!.end} ${state}`)
+      .join(', ');
+  }
+
+  #isDrained(): boolean {
+    if (this.#outside > 0) return false;
+    const { rows } = this.#postgres.storage.offsets;
+    if (rows.size < this.#kafka.logs.length) return false;
+    return [...rows.values()].every(({ partition, next }) => next === this.#kafka.logs[partition]!.end);
+  }
+
+  #scheduleTrouble(endMs: number): void {
+    const at = (ms: number, run: () => void): void => {
+      this.#scheduler.after(ms, () => {
+        if (!this.#isHealed) run();
+      });
+    };
+    for (const { ms, kind } of this.#plan.events(endMs)) at(ms, () => this.#happen(kind));
+  }
+
+  #happen(kind: ReturnType<FaultPlan['events']>[number]['kind']): void {
+    this.#faults += 1;
+    switch (kind) {
+      case 'crash':
+        this.#random.pick(this.#living).crash();
+        this.#start();
+        this.#kafka.rebalance();
+        return;
+      case 'stop': {
+        this.#random.pick(this.#living).stop();
+        this.#start();
+        this.#kafka.rebalance();
+        return;
+      }
+      case 'rebalance':
+        if (this.#living.length < 3) this.#start();
+        this.#kafka.rebalance();
+        return;
+      case 'failover':
+        this.#lose(this.#random.between(0, 4));
+        return;
+      case 'restore':
+        this.#lose(this.#random.between(5, 60));
+        return;
+      case 'sweep':
+        this.#faults -= 1;
+        this.#sweep();
+        return;
+      case 'replay':
+        this.#replay();
+        return;
+    }
+  }
+
+  #lose(commits: number): void {
+    this.#postgres.lose(commits);
+    this.#audit.rebuild();
+    this.#postgres.isDown = true;
+    this.#scheduler.after(this.#random.below(1_000), () => (this.#postgres.isDown = false));
+  }
+
+  #sweep(): void {
+    const process = this.#random.pick(this.#living);
+    this.#tracked(process, () => process.sweep(this.#random.below(this.#kafka.logs.length)));
+  }
+
+  /** Work beside the stream; what fails of it is tried again by whoever owns it, or not. */
+  #tracked(process: ServiceProcess, work: () => Promise<unknown>): void {
+    void work().catch((error: unknown) => {
+      if (error instanceof LockstepError && error.kind !== 'bug') return;
+      // The sweep hands on what `pg` threw.
+      if (error instanceof Error && !(error instanceof TypeError)) return;
+      if (process.isAlive) this.#refute({ invariant: 'no bug', what: String(error) });
+    });
+  }
+
+  /** A window is replayed: records of one partition, in any order, whatever the position. */
+  #replay(): void {
+    const log = this.#random.pick(this.#kafka.logs);
+    const able = log.records.filter(({ fate, mutation }) => fate === 'applies' && !this.#isForbidden(mutation!));
+    if (able.length === 0) return;
+    const entries = Array.from({ length: this.#random.between(1, 3) }, () => this.#random.pick(able));
+    const process = this.#random.pick(this.#living);
+    this.#tracked(process, () => this.#sendOutside(process, entries, 'replay'));
+  }
+
+  #sendOutside(
+    process: ServiceProcess,
+    entries: readonly LogRecord[],
+    origin: 'replay' | 'redrive',
+  ): Promise<unknown> {
+    const { table } = this.#postgres.table;
+    const changes = entries.map(({ record }) => {
+      const decoded = process.decoder.decode(record);
+      if (decoded.kind !== 'change') throw new TypeError(`undecodable: ${record.value?.toString()}`);
+      return { offset: record.offset, change: decoded.change, id: identify(decoded.change, decoded.contents).id };
+    });
+    const { partition } = entries[0]!.record;
+    return process.outside.apply({
+      shard: { topic: table.topic, incarnation: 1, partition },
+      table: table.name,
+      origin,
+      changes,
+      dryRun: this.#random.chance(0.1),
+      also: () => [
+        {
+          text: NOTE_OUTSIDE,
+          values: [
+            textArray(entries.map(() => String(partition))),
+            textArray(entries.map(({ record }) => String(record.offset))),
+          ],
+        },
+      ],
+    });
+  }
+
+  #heal(): void {
+    this.#isHealed = true;
+    this.#postgres.isDown = false;
+    if (this.#living.length === 0) this.#start();
+    this.#kafka.rebalance();
+  }
+
+  /** Redrives what was given up on, drains, sweeps, and compares: at once, and when everything with a TTL has expired. */
+  async #finish(): Promise<void> {
+    for (const letter of [...this.#postgres.storage.letters.rows.values()]) {
+      const entry = this.#kafka.logs[letter.partition]!.records.find(({ record }) => record.offset === letter.offset)!;
+      if (entry.fate === 'applies' && !(await this.#redriven(entry))) return;
+    }
+    if (!(await this.#until('all was drained', () => this.#isDrained()))) return;
+    const model = new CassandraModel(this.#history.schema);
+    for (const { mutation } of this.#history.statements) model.apply(mutation);
+    for (const waitMs of [0, ALL_EXPIRED_MS]) {
+      this.#scheduler.nowMs += waitMs;
+      if (!(await this.#swept())) return;
+      this.#audit.checkAll(model);
+    }
+  }
+
+  async #redriven(entry: LogRecord): Promise<boolean> {
+    const at = `${entry.record.partition}:${entry.record.offset}`;
+    const isDone = (): boolean => this.#postgres.storage.letters.rows.get(at)?.status === 'redriven';
+    let isBusy = false;
+    return this.#until('a dead letter was redriven', () => {
+      if (isDone()) return true;
+      if (!isBusy) {
+        isBusy = true;
+        const process = this.#random.pick(this.#living);
+        this.#tracked(process, () =>
+          this.#sendOutside(process, [entry], 'redrive').finally(() => {
+            isBusy = false;
+          }),
+        );
+      }
+      return false;
+    });
+  }
+
+  async #swept(): Promise<boolean> {
+    const isOwed = (): boolean => {
+      const nowUs = BigInt(this.#scheduler.nowMs) * 1000n;
+      return [...this.#postgres.storage.queue.rows.values()].some(({ dueUs }) => dueUs <= nowUs);
+    };
+    let isBusy = false;
+    return this.#until('everything expired was swept', () => {
+      if (!isOwed()) return true;
+      if (!isBusy) {
+        isBusy = true;
+        const process = this.#random.pick(this.#living);
+        const partition = this.#random.below(this.#kafka.logs.length);
+        this.#tracked(process, () =>
+          process.sweep(partition).finally(() => {
+            isBusy = false;
+          }),
+        );
+      }
+      return false;
+    });
+  }
+}
