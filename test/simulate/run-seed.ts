@@ -245,7 +245,7 @@ class Run {
 
   /** Work beside the stream; what fails of it is tried again by whoever owns it, or not. */
   #tracked(process: ServiceProcess, work: () => Promise<unknown>): void {
-    void work().catch((error: unknown) => {
+    void work().catch((error: unknown) => { if (globalThis.process.env["DBG"]) console.log(error);
       if (error instanceof LockstepError && error.kind !== 'bug') return;
       // The sweep hands on what `pg` threw.
       if (error instanceof Error && !(error instanceof TypeError)) return;

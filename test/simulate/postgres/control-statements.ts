@@ -91,7 +91,7 @@ const movePosition: Handler = (tx, [topic, , partition, next, offset, timestampM
 const graves: Handler = (tx, [, keys]) => {
   const rows = parseArray(keys as string).flatMap((key): Line[] => {
     const grave = tx.get(tx.storage.graves, key!);
-    return grave === null ? [] : [[key!, String(grave.deletedAt), grave.versions, grave.expiries]];
+    return grave === null ? [] : [[key!, String(grave.deletedAt), grave.versions, grave.expiries, '0']];
   });
   return immediately(() => selected(rows));
 };
@@ -101,7 +101,7 @@ const ranges: Handler = (tx, [, partitions]) => {
   const rows = tx
     .scan(tx.storage.ranges)
     .filter(([, row]) => wanted.has(row.partition))
-    .map(([, row]): Line => [row.partition, row.bounds, String(row.writeTime)]);
+    .map(([, row]): Line => [row.partition, row.bounds, String(row.writeTime), '0']);
   return immediately(() => selected(rows));
 };
 
@@ -175,7 +175,7 @@ const queueExpiry: Handler = (tx, [topic, , partition, , due, keys]) => {
   });
 };
 
-const takeDue: Handler = (tx, [, , partition, nowUs, , limit]) => {
+const takeDue: Handler = (tx, [, partition, , nowUs, , limit]) => {
   const { queue } = tx.storage;
   const due = tx
     .scan(queue)
@@ -295,8 +295,8 @@ export const controlStatements: readonly { readonly begins: RegExp; readonly han
   { begins: /^SELECT next_offset, growing/, handler: lockPosition },
   { begins: /^UPDATE \S+_cdc_offsets" SET next_offset = \$4, last_offset/, handler: movePosition },
   { begins: /^SELECT next_ordinal FROM/, handler: (_tx, _values, { table }) => immediately(() => selected([[table.generation]])) },
-  { begins: /^SELECT row_key, deleted_at, versions, expiries FROM/, handler: graves },
-  { begins: /^SELECT partition_key, bounds, write_time FROM/, handler: ranges },
+  { begins: /^SELECT row_key, deleted_at, versions, expiries, [^]*_cdc_graveyard"/, handler: graves },
+  { begins: /^SELECT partition_key, bounds, write_time[^]*_cdc_range_tombstones"/, handler: ranges },
   { begins: /^INSERT INTO \S+_cdc_range_tombstones"/, handler: addRanges },
   { begins: /^DELETE FROM \S+_cdc_range_tombstones" USING/, handler: removeRanges },
   { begins: /^INSERT INTO \S+_cdc_graveyard"/, handler: bury },
