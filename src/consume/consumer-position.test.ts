@@ -47,6 +47,24 @@ describe('position', () => {
     expect(rig.applied).toEqual([5n, 6n, 7n, 8n, 9n]);
   });
 
+  it('is read again where a database lost it while the shard was idle, though no record comes', async () => {
+    rig = new ConsumerRig({ logEndsMs: 10_000 });
+    rig.kafka.append(TOPIC, 0, 'a');
+    await rig.assign();
+    await rig.poll();
+    const backup = { ...rig.target.shelf(TOPIC, 0).position };
+    rig.kafka.append(TOPIC, 0, 'b', 'c');
+    await rig.poll();
+    expect(rig.next).toBe(3n);
+    rig.target.put(TOPIC, 0, backup);
+    await rig.poll();
+    expect(rig.applied).toEqual([0n, 1n, 2n]);
+    await rig.timers.advance(10_000);
+    await rig.poll();
+    expect(rig.applied).toEqual([0n, 1n, 2n, 1n, 2n]);
+    expect(rig.next).toBe(3n);
+  });
+
   it('is not fooled by a fetch from below whose first record is the wanted one', async () => {
     rig = new ConsumerRig();
     rig.kafka.append(TOPIC, 0, ...values(4));

@@ -196,16 +196,26 @@ export function createConsumer(options: ConsumerOptions): Consumer {
       if (assigned.has(worker.key) && !rebinding.has(worker.topic)) worker.assign();
   }
 
-  /** Log ends of all assigned partitions, for the backlog of shards that fetch nothing (stopped, held, idle). */
-  async function watchLogEnds(signal: AbortSignal): Promise<void> {
+  /**
+   * Log ends of all assigned partitions, for the backlog of shards that fetch nothing (stopped, held, idle), and the stored
+   * positions of shards at rest: a database that lost its last commits (failover, restore) is behind them, and no record
+   * may come for a long time whose batch would find that out.
+   */
+  async function watchIdle(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await timers.pause(limits.logEndsMs, signal);
-      if (isAborted(signal)) return;
       for (const topic of options.topics.keys()) {
-        const ranges = await kafka.logRanges(topic).catch(() => []);
+        if (isAborted(signal)) return;
+        const resting = new Map(workersOf(topic).map((worker) => [worker.key, worker.restingAt]));
+        const { ranges, positions } = await topicPositions(topic).catch(() => ({ ranges: [], positions: [] }));
         for (const { partition, end } of ranges) {
           const key = partitionKey({ topic, partition });
           if (assigned.has(key)) workers.get(key)?.noteLogEnd(end);
+        }
+        for (const { shard, next } of positions) {
+          const key = partitionKey(shard);
+          const restedAt = resting.get(key) ?? null;
+          if (assigned.has(key) && restedAt !== null) workers.get(key)?.compareStored(next, restedAt);
         }
       }
     }
@@ -226,7 +236,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
         },
         leave.signal,
       );
-      const watching = watchLogEnds(leave.signal);
+      const watching = watchIdle(leave.signal);
       const ended = running.then(() => 'ended' as const);
       await Promise.race([ended, new Promise<void>((resolve) => whenAborted(signal, resolve))]);
       // First the transactions in flight, then the group: the next owner finds the position where we left it.

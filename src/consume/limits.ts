@@ -19,7 +19,7 @@ export interface ConsumeLimits {
   readonly recentFingerprints: number;
   /** Statement timeouts on one batch before it is halved. */
   readonly timeoutsBeforeBisection: number;
-  /** How often log ends are read for the backlog gauge of shards that get no batches. */
+  /** How often log ends and positions are read for shards that get no batches: their backlog, and commits that were lost. */
   readonly logEndsMs: number;
   /** After fetching stood still for this long (a target that was away), every shard compares its record again. */
   readonly recheckMs: number;

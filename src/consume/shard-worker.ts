@@ -111,6 +111,19 @@ export class ShardWorker {
     this.#context.observer.backlog(this.#partition.topic, this.#partition.partition, Number(depth < 0n ? 0n : depth));
   }
 
+  /** The position of a shard that has nothing under way; null of any other. */
+  get restingAt(): bigint | null {
+    if (this.#state.phase !== 'running' || this.#applying !== null) return null;
+    return this.#state.expected === this.#state.position ? this.#state.position : null;
+  }
+
+  /** The stored position, read while this shard rested at `restedAt`: another one is what a batch would be fenced by. */
+  compareStored(next: bigint, restedAt: bigint): void {
+    if (next === restedAt || this.restingAt !== restedAt) return;
+    this.#log.warn({ stored: String(next), position: String(restedAt) }, 'the stored position is elsewhere: read again');
+    this.#dispatch({ kind: 'fenced' });
+  }
+
   snapshot(): ShardSnapshot {
     return {
       ...this.#partition,

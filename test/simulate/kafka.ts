@@ -73,6 +73,7 @@ export class SimulatedKafka {
   /** Deals the partitions to the members that live. Nobody is told at once. */
   rebalance(): void {
     const living = this.members.filter((member) => member.isAlive);
+    if (living.length === 0) return;
     const { random } = this.scheduler;
     this.#assignment = new Map(living.map((member) => [member, []]));
     for (const partition of this.logs.keys()) {
@@ -116,6 +117,7 @@ export class Member implements KafkaPort {
       signal.addEventListener('abort', () => {
         this.isAlive = false;
         resolve();
+        this.#kafka.scheduler.step(() => this.#kafka.rebalance());
       });
     });
   }

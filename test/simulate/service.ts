@@ -34,7 +34,7 @@ const LIMITS = {
   maxQueuedBytes: 4_096,
   maxBytesInFlight: 12_000,
   recentFingerprints: 8,
-  logEndsMs: 1e12,
+  logEndsMs: 3_000,
   retryMinMs: 20,
   retryMaxMs: 200,
   probeMs: 500,
@@ -69,6 +69,7 @@ export class ServiceProcess {
   readonly pool: SimulatedPool;
   readonly decoder: Decoder;
   readonly outside: OutsideDoor;
+  readonly consumer: import("../../src/consume/consumer.ts").Consumer;
   readonly #world: World;
   readonly #table: TableDoor;
   readonly #stop = new AbortController();
@@ -89,7 +90,7 @@ export class ServiceProcess {
       tableOf: () => this.#table,
       clock,
     });
-    const consumer = createConsumer({
+    const consumer = this.consumer = createConsumer({
       kafka: this.member,
       door: new PostgresDoor({ pool: this.pool.asPool, controlSchema: CONTROL_SCHEMA, tables: [table], clock }),
       store: new PostgresShardStore(this.pool.asPool, CONTROL_SCHEMA),
