@@ -145,7 +145,7 @@ class Run {
     this.refutation ??= refutation;
   }
 
-  #isForbidden({ ...mutation }: Mutation): boolean {
+  #isForbidden(mutation: Mutation): boolean {
     const { forbidden } = this.#plan;
     if (forbidden === null || !('cells' in mutation)) return false;
     return mutation.cells[forbidden.column] === forbidden.value;
@@ -169,7 +169,7 @@ class Run {
   /** True where the condition came about; else the run is refuted, or was before. */
   async #until(what: string, condition: () => boolean): Promise<boolean> {
     const isOver = (): boolean => this.refutation !== null || condition();
-    if (!(await this.#scheduler.until(isOver, MAX_STEPS))) { if (globalThis.process.env['DBG']) for (const p of this.#living) console.dir([p.member, p.consumer.shards()], {depth:4});
+    if (!(await this.#scheduler.until(isOver, MAX_STEPS))) {
       this.#refute({ invariant: 'liveness', what: `it never came about that ${what}; ${this.#positions()}` });
     }
     return this.refutation === null;

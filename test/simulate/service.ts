@@ -69,7 +69,6 @@ export class ServiceProcess {
   readonly pool: SimulatedPool;
   readonly decoder: Decoder;
   readonly outside: OutsideDoor;
-  readonly consumer: import("../../src/consume/consumer.ts").Consumer;
   readonly #world: World;
   readonly #table: TableDoor;
   readonly #stop = new AbortController();
@@ -90,7 +89,7 @@ export class ServiceProcess {
       tableOf: () => this.#table,
       clock,
     });
-    const consumer = this.consumer = createConsumer({
+    const consumer = createConsumer({
       kafka: this.member,
       door: new PostgresDoor({ pool: this.pool.asPool, controlSchema: CONTROL_SCHEMA, tables: [table], clock }),
       store: new PostgresShardStore(this.pool.asPool, CONTROL_SCHEMA),
