@@ -1,0 +1,60 @@
+/**
+ * `npm run simulate:mutations`: is each deliberate fault of the list refuted, and by how many seeds? Exit code 0 only where
+ * all are.
+ */
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { Command } from 'commander';
+import { MUTATIONS } from './mutation-list.ts';
+
+const run = promisify(execFile);
+/** Fewer are not worth a process. */
+const FIRST_SEEDS = 3_000;
+
+interface Found {
+  readonly seed: number | null;
+  readonly seeds: number;
+  readonly invariant: string;
+}
+
+const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+
+/** The first seed that refutes the mutated sources. */
+async function firstRefuting(mutation: number, seeds: number): Promise<Found> {
+  const args = ['--import', here('mutate.ts'), here('simulate.ts'), '--json', '--until-refuted', '--threads', '1'];
+  const env = { ...process.env, LOCKSTEP_MUTATION: String(mutation) };
+  // Exit code 1 is the wish here.
+  const { stdout, stderr } = await run(process.execPath, [...args, '--seeds', String(seeds)], { env }).catch(
+    (error: unknown) => error as { stdout: string; stderr: string },
+  );
+  const line = stdout.trim();
+  if (line === '') return { seed: null, seeds: 0, invariant: `it could not run: ${stderr.trim().slice(0, 300)}` };
+  const report = JSON.parse(line) as { seeds: number; refuted: number[]; stories: { invariant: string }[] };
+  return { seed: report.refuted[0] ?? null, seeds: report.seeds, invariant: report.stories[0]?.invariant ?? '' };
+}
+
+async function main({ seeds, only }: { seeds: number; only?: string }): Promise<void> {
+  let missed = 0;
+  let tried = 0;
+  for (const [i, { name }] of MUTATIONS.entries()) {
+    if (only !== undefined && !name.includes(only)) continue;
+    tried += 1;
+    const found = await firstRefuting(i, seeds);
+    if (found.seed === null) missed += 1;
+    const verdict =
+      found.seed === null
+        ? `NOT FOUND in ${found.seeds} seeds ${found.invariant}`
+        : `found by seed ${found.seed}, the ${found.seeds}. tried (${found.invariant})`;
+    process.stdout.write(`${name}: ${verdict}\n`);
+  }
+  process.stdout.write(`${tried - missed} of ${tried} mutations found\n`);
+  process.exitCode = missed === 0 && tried > 0 ? 0 : 1;
+}
+
+await new Command('simulate:mutations')
+  .description('deliberate faults, one line each: does the simulation find them?')
+  .option('--seeds <n>', 'at most so many seeds a mutation', Number, FIRST_SEEDS)
+  .option('--only <text>', 'mutations whose name contains it')
+  .action(main)
+  .parseAsync();
