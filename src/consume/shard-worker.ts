@@ -314,6 +314,8 @@ export class ShardWorker {
     const loaded = await this.#persist(() => this.#context.load(this.#partition), signal);
     if (loaded === null || signal.aborted) return;
     const { position, range } = loaded;
+    // The transaction that was waited for noted its changes after the drop, and the database may have lost them since ⚠.
+    this.#recent.clear();
     this.#stored = position;
     this.#position = position.next;
     this.noteLogEnd(range.end);

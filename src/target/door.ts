@@ -8,6 +8,7 @@ import { ControlStatements } from './control-statements.ts';
 import { withinHorizon } from './horizon.ts';
 import { probesOf, readProbes } from './probes.ts';
 import { classifyPostgresError } from './postgres-errors.ts';
+import { checkSameServer, SERVER_START } from './same-server.ts';
 import { applyWideTombstones } from './wide-tombstones.ts';
 import { asForeign, certainOf, owedReads } from './owed-reads.ts';
 import { RereadQueue } from './reread-queue.ts';
@@ -22,6 +23,14 @@ export interface DoorOptions {
   readonly controlSchema: string;
   readonly tables: readonly BoundTable[];
   readonly clock: Clock;
+}
+
+/** A batch on its way: folded, with the server that recorded its wide tombstones, if it has any. */
+interface Work {
+  readonly batch: ApplyBatch;
+  readonly table: TableDoor;
+  readonly folded: Fold;
+  readonly recordedOn: string | null;
 }
 
 /**
@@ -72,14 +81,16 @@ export class PostgresDoor implements Door {
     const certain = certainOf(batch, table.bound);
     const folded = fold(certain, table.bound.valueOrders);
     try {
-      if (folded.wide.length > 0 && manner.trial !== true) {
-        await applyWideTombstones(this.#pool, this.#control, table, folded.wide, this.#clock, (owed, nowUs) =>
-          this.#rereads.add(batch.shard, table.bound.id, owed.map(asForeign), nowUs),
-        );
-      }
-      const result = await this.#transaction(batch, table, folded, manner);
+      const isWide = folded.wide.length > 0 && manner.trial !== true;
+      const recordedOn = !isWide
+        ? null
+        : await applyWideTombstones(this.#pool, this.#control, table, folded.wide, this.#clock, (owed, nowUs) =>
+            this.#rereads.add(batch.shard, table.bound.id, owed.map(asForeign), nowUs),
+          );
+      const work: Work = { batch, table, folded, recordedOn };
+      const result = await this.#transaction(work, manner);
       // The topic turned out to be growing: the same batch again, alone.
-      return result === 'growing' ? await this.#alone(batch, table, folded, manner) : result;
+      return result === 'growing' ? await this.#alone(work, manner) : result;
     } catch (error) {
       throw classifyPostgresError(
         error,
@@ -90,22 +101,17 @@ export class PostgresDoor implements Door {
     }
   }
 
-  async #alone(batch: ApplyBatch, table: TableDoor, folded: Fold, manner: ApplyManner): Promise<ApplyResult> {
-    const result = await this.#transaction(batch, table, folded, { ...manner, alone: true });
+  async #alone(work: Work, manner: ApplyManner): Promise<ApplyResult> {
+    const result = await this.#transaction(work, { ...manner, alone: true });
     if (result !== 'growing') return result;
     throw new LockstepError('the exclusive gate was not taken', { code: 'BUG_GATE', kind: 'bug' });
   }
 
-  async #transaction(
-    batch: ApplyBatch,
-    table: TableDoor,
-    folded: Fold,
-    manner: ApplyManner,
-  ): Promise<ApplyResult | 'growing'> {
+  async #transaction(work: Work, manner: ApplyManner): Promise<ApplyResult | 'growing'> {
     const client = await this.#pool.connect();
     let healthy = true;
     try {
-      const result = await this.#inTransaction(client, batch, table, folded, manner);
+      const result = await this.#inTransaction(client, work, manner);
       if (result === 'growing' || result.kind === 'fenced' || manner.trial === true) healthy = await rollback(client);
       return result;
     } catch (error) {
@@ -118,9 +124,7 @@ export class PostgresDoor implements Door {
 
   async #inTransaction(
     client: PoolClient,
-    batch: ApplyBatch,
-    table: TableDoor,
-    folded: Fold,
+    { batch, table, folded, recordedOn }: Work,
     manner: ApplyManner,
   ): Promise<ApplyResult | 'growing'> {
     const nowUs = BigInt(this.#clock.nowMs()) * 1000n;
@@ -132,12 +136,14 @@ export class PostgresDoor implements Door {
       { name: `gate-${mode}`, text: gateStatement(mode), values: [table.bound.id] },
       this.#control.lockPosition(batch.shard, table.bound.id),
       ...probes.statements,
+      ...(recordedOn === null ? [] : [SERVER_START]),
     ]);
     const [stored = null, growing, , purgedUntil = null, generation = null] = position?.rows[0] ?? [];
     if (stored === null || BigInt(stored) !== batch.from) {
       return { kind: 'fenced', storedNext: stored === null ? -1n : BigInt(stored) };
     }
     checkGeneration(table.bound, generation);
+    checkSameServer(recordedOn, answers.at(-1));
     if (growing === 't') this.#growing.add(batch.table);
     else this.#growing.delete(batch.table);
     if (growing === 't' && mode === 'shared') return 'growing';

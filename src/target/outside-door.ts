@@ -23,6 +23,7 @@ import { covered, planRows, withMemory, type KnownRow } from './row-plan.ts';
 import { rowWrites, type TableDoor } from './row-writes.ts';
 import { sameRow } from './same-row.ts';
 import { checkCommitted, gateStatement, pipeline, rollback, type Statement } from './transaction.ts';
+import { checkSameServer, SERVER_START } from './same-server.ts';
 import { applyWideTombstones } from './wide-tombstones.ts';
 
 /** What became of one change. `queued`: its meaning is read again from the source. */
@@ -78,15 +79,16 @@ export class OutsideDoor {
     const table = this.#options.tableOf(batch.table);
     try {
       const wide = fold(certainOf(batch, table.bound), table.bound.valueOrders).wide;
-      if (wide.length > 0 && !batch.dryRun) {
-        await applyWideTombstones(pool, this.#control, table, wide, clock, (owed, nowUs) =>
-          this.#rereads.add(batch.shard, table.bound.id, owed.map(asForeign), nowUs),
-        );
-      }
+      const isWide = wide.length > 0 && !batch.dryRun;
+      const recordedOn = !isWide
+        ? null
+        : await applyWideTombstones(pool, this.#control, table, wide, clock, (owed, nowUs) =>
+            this.#rereads.add(batch.shard, table.bound.id, owed.map(asForeign), nowUs),
+          );
       const client = await pool.connect();
       let healthy = true;
       try {
-        const outcomes = await this.#inTransaction(client, batch, table);
+        const outcomes = await this.#inTransaction(client, batch, table, recordedOn);
         if (batch.dryRun) healthy = await rollback(client);
         return outcomes;
       } catch (error) {
@@ -100,7 +102,12 @@ export class OutsideDoor {
     }
   }
 
-  async #inTransaction(client: PoolClient, batch: OutsideBatch, table: TableDoor): Promise<readonly OutsideOutcome[]> {
+  async #inTransaction(
+    client: PoolClient,
+    batch: OutsideBatch,
+    table: TableDoor,
+    recordedOn: string | null,
+  ): Promise<readonly OutsideOutcome[]> {
     const { bound } = table;
     const nowUs = BigInt(this.#options.clock.nowMs()) * 1000n;
     await pipeline(client, [
@@ -114,7 +121,9 @@ export class OutsideDoor {
     const [position, ...answers] = await pipeline(client, [
       this.#control.lockPosition(batch.shard, bound.id),
       ...probes.statements,
+      ...(recordedOn === null ? [] : [SERVER_START]),
     ]);
+    checkSameServer(recordedOn, answers.at(-1));
     const [, , , purgedUntil = null, generation = null] = position?.rows[0] ?? [];
     checkGeneration(bound, generation);
     const probed = await readProbes(client, table, rows, probes, answers, nowUs);

@@ -10,6 +10,7 @@ import { planRows, type KnownRow, type RowPlan } from './row-plan.ts';
 import { emptyRow } from '../change/row-state.ts';
 import { imageFrom } from './row-codec.ts';
 import { rangePredicate } from './range-predicate.ts';
+import { SERVER_START, serverStartOf } from './same-server.ts';
 import { quoteIdentifier } from './sql-text.ts';
 import { checkCommitted, gateStatement, pipeline, rollback, type GateMode, type Statement } from './transaction.ts';
 
@@ -60,6 +61,8 @@ async function gated<T>(
  * Rows that the tombstone covers whole go by a DELETE that re-checks their write times on the locked row. Rows of which
  * something newer remains are rare and may leave a memory in the graveyard, which another shard's batch must not miss:
  * those are done under the exclusive gate.
+ *
+ * @returns the server that the first of it was done on, for `checkSameServer` in the batch's own transaction.
  */
 export async function applyWideTombstones(
   pool: Pool,
@@ -68,12 +71,13 @@ export async function applyWideTombstones(
   changes: readonly Wide[],
   clock: Clock,
   owed: OwedStatements,
-): Promise<void> {
-  await recordTombstones(pool, control, table, changes);
+): Promise<string> {
+  const recordedOn = await recordTombstones(pool, control, table, changes);
   for (const change of changes) {
     while ((await deleteCovered(pool, table, change)) === DELETE_CHUNK_ROWS);
     while (await coverPartly(pool, control, table, change, clock, owed));
   }
+  return recordedOn;
 }
 
 async function recordTombstones(
@@ -81,13 +85,14 @@ async function recordTombstones(
   control: ControlStatements,
   table: TableDoor,
   changes: readonly Wide[],
-): Promise<void> {
+): Promise<string> {
   const { bound } = table;
   const partitions = new Set(changes.map((change) => change.partition.text));
-  await gated(pool, 'exclusive', bound.id, async (client) => {
-    const [, stored] = await pipeline(client, [
+  return gated(pool, 'exclusive', bound.id, async (client) => {
+    const [, stored, server] = await pipeline(client, [
       control.addRanges(bound.id, changes),
       control.ranges(bound.id, partitions),
+      SERVER_START,
     ]);
     const superfluous = stored === undefined ? [] : coveredTombstones(table, stored);
     const writes =
@@ -100,7 +105,7 @@ async function recordTombstones(
               superfluous.map((entry) => entry.bounds),
             ),
           ];
-    return { writes, result: undefined };
+    return { writes, result: serverStartOf(server) };
   });
 }
 

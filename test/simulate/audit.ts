@@ -37,24 +37,25 @@ function changesOf<Row>(tx: Transaction, relation: Relation<Row>): readonly [str
   return [...((tx.overlay.get(relation as Relation<unknown>) ?? new Map()) as Map<string, Row | null>)];
 }
 
-/** A target row as a reader sees it, or null where nothing of it is alive. */
-export function visibleTarget(table: BoundTable, row: TargetRow | undefined, nowUs: bigint): VisibleRow | null {
-  if (row === undefined) return null;
-  const alive = (ordinal: number): boolean => {
-    const expiry = row.expiries?.[ordinal - 1] ?? null;
-    return (row.versions[ordinal - 1] ?? NEVER) !== NEVER && (expiry === null || expiry > nowUs);
-  };
-  const cells = table.regular.map(({ ordinal, mapping }, i): ModelCell | null => {
+function cellsOf(table: BoundTable, row: TargetRow): (ModelCell | null)[] {
+  return table.regular.map(({ ordinal, mapping }, i): ModelCell | null => {
     const value = row.values[i] ?? null;
     if (value === null) return null;
-    const expiry = row.expiries?.[ordinal - 1] ?? null;
-    if (expiry !== null && expiry <= nowUs) return null;
-    return { value: mapping.fromTarget(value), time: row.versions[ordinal - 1] ?? NEVER, expiry };
+    const [time, expiry] = [row.versions[ordinal - 1] ?? NEVER, row.expiries?.[ordinal - 1] ?? null];
+    return { value: mapping.fromTarget(value), time, expiry };
   });
-  return alive(1) || cells.some((cell) => cell !== null) ? { key: row.key, cells } : null;
 }
 
-export function shownRow(row: VisibleRow | null): string {
+/** A target row without what has expired and waits for its sweep, or null where nothing else is alive. */
+function aliveTarget(table: BoundTable, row: TargetRow | undefined, nowUs: bigint): VisibleRow | null {
+  if (row === undefined) return null;
+  const isAlive = (expiry: bigint | null): boolean => expiry === null || expiry > nowUs;
+  const cells = cellsOf(table, row).map((cell) => (cell !== null && isAlive(cell.expiry) ? cell : null));
+  const hasMarker = (row.versions[0] ?? NEVER) !== NEVER && isAlive(row.expiries?.[0] ?? null);
+  return hasMarker || cells.some((cell) => cell !== null) ? { key: row.key, cells } : null;
+}
+
+function shownRow(row: VisibleRow | null): string {
   if (row === null) return 'no row';
   const cells = row.cells.map((cell) =>
     cell === null ? '-' : `${JSON.stringify(cell.value)}@${cell.time}${cell.expiry === null ? '' : `!${cell.expiry}`}`,
@@ -126,12 +127,13 @@ export class Audit {
     this.#checkRows(touched);
   }
 
-  /** Every row that either side knows. */
-  checkAll(model: CassandraModel = this.#applied): void {
+  /** Every row that either side knows, as it stands in the target: what has expired must be swept. */
+  checkAll(model: CassandraModel): void {
     const { storage, nowUs, table, refute } = this.#context;
     for (const key of new Set([...storage.target.rows.keys(), ...model.keys])) {
       const expected = model.read(key, nowUs());
-      const found = visibleTarget(table, storage.target.rows.get(key), nowUs());
+      const row = storage.target.rows.get(key);
+      const found = row === undefined ? null : { key: row.key, cells: cellsOf(table, row) };
       if (isWithin(expected, found) && isWithin(found, expected)) continue;
       refute({ invariant: '1 convergence', what: `source ${shownRow(expected)}, target ${shownRow(found)}`, key });
     }
@@ -205,7 +207,7 @@ export class Audit {
     const { storage, nowUs, table, schema, refute } = this.#context;
     for (const key of keys) {
       const partition = keyText((JSON.parse(key) as string[]).slice(0, schema.partitionKey.length));
-      const found = visibleTarget(table, storage.target.rows.get(key), nowUs());
+      const found = aliveTarget(table, storage.target.rows.get(key), nowUs());
       const most = this.#applied.read(key, nowUs());
       const least = this.#applied.read(key, nowUs(), this.#wide.get(partition) ?? []);
       if (!isWithin(found, most)) {

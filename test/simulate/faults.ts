@@ -8,13 +8,15 @@ export type FaultEvent = 'crash' | 'stop' | 'rebalance' | 'failover' | 'restore'
 export interface FaultPlan {
   /** A CHECK that the target has until everything is healed. */
   readonly forbidden: { readonly column: number; readonly value: string } | null;
+  /** See `Scheduler.slowness`. */
+  readonly slowness: number;
   readonly statementFault: () => StatementFault;
   readonly dlqFails: () => boolean;
   readonly events: (endMs: number) => readonly { readonly ms: number; readonly kind: FaultEvent }[];
 }
 
 /** Transient ones, each with its own way through the service. */
-const STATES = ['40001', '40P01', '55P03', '57014', '57P01', '53300', '25006'];
+const STATES = ['40001', '40P01', '55P03', '57014', '25006', '53200'];
 
 /** How many of each are drawn at most, with the chance that there are any. */
 const EVENTS: Readonly<Record<FaultEvent, readonly [chance: number, most: number]>> = {
@@ -36,6 +38,7 @@ export function faultPlan(random: Random, schema: ModelSchema): FaultPlan {
   const forbidden = random.chance(0.25) ? { column, value: random.pick(schema.regular[column]!.domain) } : null;
   return {
     forbidden,
+    slowness: rate([0, 0, 0.03, 0.12]),
     statementFault: () => {
       const dice = random.next();
       if (dice < cuts) return { kind: 'cut' };

@@ -170,10 +170,10 @@ export const MUTATIONS: readonly SourceMutation[] = [
     replace: "if (result.kind === 'fenced') return { kind: 'committed' };",
   },
   {
-    name: 'fencing: a batch from elsewhere is taken',
-    file: `${consume}/shard-state.ts`,
-    find: 'if (event.fetchedOffset !== state.expected) return missed;\n      return taken(state.position, state.expected, event);',
-    replace: 'return taken(state.position, event.fetchedOffset, event);',
+    name: 'positions: the left half of a batch passes the records of the right one',
+    file: `${consume}/apply-batch-of.ts`,
+    find: 'const middle = right[0]?.record.offset ?? stretch.next;',
+    replace: 'const middle = stretch.next;',
   },
   {
     name: 'fencing: a shard at rest never compares its position',
@@ -185,12 +185,6 @@ export const MUTATIONS: readonly SourceMutation[] = [
     name: 'fencing: fingerprints outlive a jump of the position',
     file: `${consume}/shard-worker.ts`,
     find: '    this.#recent.clear();\n',
-    replace: '',
-  },
-  {
-    name: 'atomicity: an answer to COMMIT that is ROLLBACK is taken for success',
-    file: `${target}/door.ts`,
-    find: 'if (!isTrial) checkCommitted(results.at(-1));',
     replace: '',
   },
   {

@@ -15,6 +15,7 @@ import type { TargetRow } from './postgres/relations.ts';
 import { postgresError, SimulatedPostgres } from './postgres/server.ts';
 import { Scheduler } from './scheduler.ts';
 import { ServiceProcess, type World } from './service.ts';
+import type { BoundTable } from '../../src/target/bound-table.ts';
 import { boundTableOf } from './table.ts';
 
 /** The source's clock at the beginning. */
@@ -22,8 +23,6 @@ const START_MS = 1_800_000_000_000;
 /** More steps than any run needs that still gets on. */
 const MAX_STEPS = 60_000;
 const MAX_STATEMENTS = 14;
-/** Beyond every TTL of the histories, ms. */
-const ALL_EXPIRED_MS = 4_000_000;
 
 export interface RunCounts {
   readonly steps: number;
@@ -46,8 +45,12 @@ export function historyOf(seed: number): History {
 }
 
 /** Runs the seed's history, or another one under the seed's schedule and faults (to find a smaller one). */
-export async function runSeed(seed: number, history: History = historyOf(seed)): Promise<RunResult> {
-  const run = new Run(seed, history, await boundTableOf(history.schema));
+export async function runSeed(
+  seed: number,
+  history: History = historyOf(seed),
+  trace: ((line: string) => void) | null = null,
+): Promise<RunResult> {
+  const run = new Run(seed, history, await boundTableOf(history.schema), trace);
   await run.go();
   return { seed, history, refutation: run.refutation, counts: run.counts };
 }
@@ -63,6 +66,7 @@ class Run {
   readonly #world: World;
   readonly #dlq = new Map<string, { key: Buffer | null; value: Buffer | null }>();
   readonly #processes: ServiceProcess[] = [];
+  readonly #trace: ((line: string) => void) | null;
   #named = 0;
   #faults = 0;
   /** From here on nothing goes wrong any more. */
@@ -71,11 +75,13 @@ class Run {
   #outside = 0;
   refutation: Refutation | null = null;
 
-  constructor(seed: number, history: History, table: Awaited<ReturnType<typeof boundTableOf>>) {
+  constructor(seed: number, history: History, table: BoundTable, trace: ((line: string) => void) | null) {
+    this.#trace = trace;
     this.#history = history;
     this.#random = seededRandom(seed ^ 0x5eed);
     this.#plan = faultPlan(this.#random, history.schema);
     this.#scheduler = new Scheduler(this.#random, START_MS);
+    this.#scheduler.slowness = this.#plan.slowness;
     this.#kafka = new SimulatedKafka(this.#scheduler, table.table.topic, this.#random.between(1, 3));
     this.#postgres = new SimulatedPostgres(this.#scheduler, table, {
       fault: () => {
@@ -86,6 +92,7 @@ class Run {
       check: (row) => this.#check(row),
       beforeCommit: (tx) => this.#audit.beforeCommit(tx),
       afterCommit: (tx) => this.#audit.afterCommit(tx),
+      trace: trace === null ? null : (line) => this.#tell(line),
       onBug: (error) => this.#refute({ invariant: 'simulation', what: error.message }),
     });
     const clock = { nowMs: () => this.#scheduler.nowMs };
@@ -141,7 +148,12 @@ class Run {
     await this.#finish();
   }
 
+  #tell(line: string): void {
+    this.#trace?.(`${this.#scheduler.steps} +${this.#scheduler.nowMs - START_MS} ms  ${line}`);
+  }
+
   #refute(refutation: Refutation): void {
+    this.#tell(`REFUTED ${refutation.invariant}: ${refutation.what}`);
     this.refutation ??= refutation;
   }
 
@@ -199,6 +211,7 @@ class Run {
 
   #happen(kind: ReturnType<FaultPlan['events']>[number]['kind']): void {
     this.#faults += 1;
+    this.#tell(kind);
     switch (kind) {
       case 'crash':
         this.#random.pick(this.#living).crash();
@@ -309,11 +322,19 @@ class Run {
     if (!(await this.#until('all was drained', () => this.#isDrained()))) return;
     const model = new CassandraModel(this.#history.schema);
     for (const { mutation } of this.#history.statements) model.apply(mutation);
-    for (const waitMs of [0, ALL_EXPIRED_MS]) {
-      this.#scheduler.nowMs += waitMs;
+    for (const atUs of this.#moments()) {
+      this.#scheduler.nowMs = Math.max(this.#scheduler.nowMs, Number(atUs / 1000n));
       if (!(await this.#swept())) return;
       this.#audit.checkAll(model);
     }
+  }
+
+  /** When to compare: now, and whenever something of the history expires. */
+  #moments(): readonly bigint[] {
+    const expiries = this.#history.statements.flatMap(({ mutation }) => ('expiry' in mutation ? [mutation.expiry] : []));
+    const nowUs = BigInt(this.#scheduler.nowMs) * 1000n;
+    const later = expiries.filter((expiry) => expiry !== null && expiry > nowUs) as bigint[];
+    return [nowUs, ...[...new Set(later)].sort((a, b) => (a < b ? -1 : 1))];
   }
 
   async #redriven(entry: LogRecord): Promise<boolean> {

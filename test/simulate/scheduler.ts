@@ -10,6 +10,8 @@ interface Timer {
   readonly isAlive: () => boolean;
 }
 
+/** Longest that a step may be held back, ms: long enough for others to do much in the meantime. */
+const HELD_BACK_MS = 800;
 /** Chance that time passes although something could happen at once: steps take time, too. */
 const TIME_PASSES = 0.04;
 /** Longest such leap, ms. */
@@ -26,6 +28,8 @@ export class Scheduler {
   readonly random: Random;
   nowMs: number;
   steps = 0;
+  /** Share of steps that are held back: some runs are lock-step, in others somebody is always slow. */
+  slowness = 0;
   readonly #ready: (() => void)[] = [];
   #timers: Timer[] = [];
 
@@ -36,7 +40,8 @@ export class Scheduler {
 
   /** Something that can happen now, in any order with everything else that can. */
   step(run: () => void): void {
-    this.#ready.push(run);
+    if (this.slowness > 0 && this.random.chance(this.slowness)) this.after(this.random.below(HELD_BACK_MS), run);
+    else this.#ready.push(run);
   }
 
   /** Something that happens no earlier than that. */

@@ -294,6 +294,10 @@ export const controlStatements: readonly { readonly begins: RegExp; readonly han
   { begins: /^SELECT pg_advisory_xact_lock_shared\(/, handler: sharedGate },
   { begins: /^SELECT next_offset, growing/, handler: lockPosition },
   { begins: /^UPDATE \S+_cdc_offsets" SET next_offset = \$4, last_offset/, handler: movePosition },
+  {
+    begins: /^SELECT extract\(epoch FROM pg_postmaster_start_time/,
+    handler: (_tx, _values, { startedAt }) => immediately(() => selected([[String(startedAt)]])),
+  },
   { begins: /^SELECT next_ordinal FROM/, handler: (_tx, _values, { table }) => immediately(() => selected([[table.generation]])) },
   { begins: /^SELECT row_key, deleted_at, versions, expiries, [^]*_cdc_graveyard"/, handler: graves },
   { begins: /^SELECT partition_key, bounds, write_time[^]*_cdc_range_tombstones"/, handler: ranges },

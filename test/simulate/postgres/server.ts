@@ -14,7 +14,7 @@ export type StatementFault = { readonly kind: 'cut' } | { readonly kind: 'error'
 
 export interface ServerHooks {
   /** Asked before each statement. */
-  readonly fault: (statement: SentStatement) => StatementFault;
+  readonly fault: () => StatementFault;
   /** A CHECK of the target. */
   readonly check: (row: TargetRow) => void;
   /** Told of every transaction that wrote, before its writes are installed and after. */
@@ -22,6 +22,8 @@ export interface ServerHooks {
   readonly afterCommit: (tx: Transaction) => void;
   /** A statement that the simulation can't carry out. */
   readonly onBug: (error: Error) => void;
+  /** Told of every statement and what became of it, for people; null where nobody listens. */
+  readonly trace: ((line: string) => void) | null;
 }
 
 export function postgresError(state: string): Error {
@@ -39,7 +41,10 @@ export class SimulatedPostgres {
   readonly table: BoundTable;
   readonly hooks: ServerHooks;
   readonly #connections = new Set<Connection>();
+  #named = 0;
   isDown = false;
+  /** Another after every failover. */
+  startedAt = 1;
 
   constructor(scheduler: Scheduler, table: BoundTable, hooks: ServerHooks) {
     this.scheduler = scheduler;
@@ -53,7 +58,8 @@ export class SimulatedPostgres {
   }
 
   connect(): Connection {
-    const connection = new Connection(this);
+    this.#named += 1;
+    const connection = new Connection(this, this.#named);
     this.#connections.add(connection);
     return connection;
   }
@@ -66,6 +72,7 @@ export class SimulatedPostgres {
   lose(commits: number): void {
     for (const connection of this.#connections) connection.terminate();
     this.storage.lose(commits);
+    this.startedAt += 1;
   }
 
   finish(tx: Transaction, commit: boolean): void {
@@ -78,6 +85,11 @@ export class SimulatedPostgres {
   }
 }
 
+function shownStatement({ name, text, values }: SentStatement): string {
+  const parameters = values.map((value) => (Buffer.isBuffer(value) ? 'bytes' : String(value))).join(' | ');
+  return `${name ?? text.replace(/\s+/g, ' ').slice(0, 100)} (${parameters})`;
+}
+
 interface Sent {
   readonly statement: SentStatement;
   readonly resolve: (result: Result) => void;
@@ -86,6 +98,7 @@ interface Sent {
 
 class Connection {
   readonly #server: SimulatedPostgres;
+  readonly #name: number;
   readonly #sent: Sent[] = [];
   #tx: Transaction | null = null;
   #isServing = false;
@@ -94,8 +107,13 @@ class Connection {
   /** The server's end. */
   #isOver = false;
 
-  constructor(server: SimulatedPostgres) {
+  constructor(server: SimulatedPostgres, name: number) {
     this.#server = server;
+    this.#name = name;
+  }
+
+  #trace(what: () => string): void {
+    this.#server.hooks.trace?.(`connection ${this.#name}: ${what()}`);
   }
 
   query(statement: SentStatement): Promise<Result> {
@@ -113,6 +131,7 @@ class Connection {
   cut(isHeard: boolean): void {
     if (this.#isCut) return;
     this.#isCut = true;
+    this.#trace(() => 'cut');
     const stillServed = this.#sent.slice(0, this.#server.scheduler.random.below(this.#sent.length + 1));
     for (const { reject } of this.#sent) if (isHeard) reject(connectionLost());
     this.#sent.length = 0;
@@ -164,13 +183,14 @@ class Connection {
 
   #begin(sent: Sent): void {
     const { statement } = sent;
-    const fault = this.#isCut ? null : this.#server.hooks.fault(statement);
+    const fault = this.#isCut ? null : this.#server.hooks.fault();
     if (fault?.kind === 'cut') {
       this.#isServing = false;
       this.cut(true);
       return;
     }
-    if (fault?.kind === 'error') {
+    // A session that is there can begin a transaction.
+    if (fault?.kind === 'error' && statement.text !== 'BEGIN') {
       this.#fail(sent, postgresError(fault.state));
       return;
     }
@@ -213,7 +233,11 @@ class Connection {
     };
     let prepared: Prepared;
     try {
-      prepared = prepare(tx, sent.statement, { table: this.#server.table, check: this.#server.hooks.check });
+      prepared = prepare(tx, sent.statement, {
+        table: this.#server.table,
+        check: this.#server.hooks.check,
+        startedAt: this.#server.startedAt,
+      });
     } catch (error) {
       this.#server.hooks.onBug(error as Error);
       return;
@@ -264,12 +288,14 @@ class Connection {
   }
 
   #answer(sent: Sent, result: Result): void {
+    this.#trace(() => `${shownStatement(sent.statement)} → ${result.command} ${JSON.stringify(result.rows)}`);
     this.#sent.shift();
     sent.resolve(result);
     this.#next();
   }
 
   #fail(sent: Sent, error: Error): void {
+    this.#trace(() => `${shownStatement(sent.statement)} → ${error.message}`);
     if (this.#tx !== null) this.#tx.aborted = true;
     this.#sent.shift();
     sent.reject(error);
@@ -308,7 +334,7 @@ export class SimulatedPool {
       server.scheduler.step(() => {
         if (this.#isDead) return;
         if (server.isDown) {
-          reject(Object.assign(new Error('refused'), { code: 'ECONNREFUSED' }));
+          reject(postgresError('ECONNREFUSED'));
           return;
         }
         const connection = server.connect();

@@ -31,6 +31,7 @@ export interface Prepared {
 
 export interface StatementContext {
   readonly table: BoundTable;
+  readonly startedAt: number;
   /** Throws as a CHECK of the target does. */
   readonly check: (row: TargetRow) => void;
 }
