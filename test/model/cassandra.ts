@@ -24,6 +24,8 @@ interface ModelRow {
   liveness: ModelLiveness | null;
   deletion: bigint | null;
   readonly cells: (ModelCell | null)[];
+  /** Every cell that was ever written, by position. */
+  readonly written: ModelCell[][];
 }
 
 /** A row as a reader sees it. */
@@ -104,6 +106,7 @@ export class CassandraModel {
     for (const [i, value] of mutation.cells.entries()) {
       if (value === undefined) continue;
       const cell = { value, time, expiry: value === null ? null : expiry };
+      row.written[i]!.push(cell);
       const known = row.cells[i] ?? null;
       row.cells[i] = known === null ? cell : reconcile(this.#schema, i, known, cell);
     }
@@ -119,6 +122,15 @@ export class CassandraModel {
     const cells = row.cells.map((cell) => (cell !== null && cell.value !== null && alive(cell) ? cell : null));
     const exists = (row.liveness !== null && alive(row.liveness)) || cells.some((cell) => cell !== null);
     return exists ? { key: row.key, cells } : null;
+  }
+
+  /** Whether a cell was written, and nothing covers it: it may show while newer ones are covered already. */
+  wasShown(key: string, column: number, { value, time, expiry }: ModelCell): boolean {
+    const row = this.#rows.get(key);
+    if (row === undefined) return false;
+    const covering = this.#covering(row, []);
+    if (covering !== null && time <= covering) return false;
+    return row.written[column]!.some((cell) => cell.value === value && cell.time === time && cell.expiry === expiry);
   }
 
   #covering(row: ModelRow, also: readonly WideMutation[]): bigint | null {
@@ -139,7 +151,9 @@ export class CassandraModel {
     const at = keyText(key);
     const known = this.#rows.get(at);
     if (known !== undefined) return known;
-    const fresh = { key, liveness: null, deletion: null, cells: this.#schema.regular.map(() => null) };
+    const { regular } = this.#schema;
+    const cells = regular.map(() => null);
+    const fresh = { key, liveness: null, deletion: null, cells, written: regular.map(() => []) };
     this.#rows.set(at, fresh);
     return fresh;
   }
