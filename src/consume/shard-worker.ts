@@ -120,7 +120,10 @@ export class ShardWorker {
   /** The stored position, read while this shard rested at `restedAt`: another one is what a batch would be fenced by. */
   compareStored(next: bigint, restedAt: bigint): void {
     if (next === restedAt || this.restingAt !== restedAt) return;
-    this.#log.warn({ stored: String(next), position: String(restedAt) }, 'the stored position is elsewhere: read again');
+    this.#log.warn(
+      { stored: String(next), position: String(restedAt) },
+      'the stored position is elsewhere: read again',
+    );
     this.#dispatch({ kind: 'fenced' });
   }
 

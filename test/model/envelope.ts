@@ -73,7 +73,9 @@ function afterOf(schema: ModelSchema, mutation: Mutation): string[] {
 export function envelopeOf(schema: ModelSchema, mutation: Mutation, emittedMs: number, place: number): Envelope {
   const keys = [...schema.partitionKey, ...schema.clustering];
   const where = isWide(mutation) ? mutation.partition : mutation.key;
-  const key = keys.map((column, i) => `"${column.name}":${where[i] === undefined ? 'null' : printed(column, where[i])}`);
+  const key = keys.map(
+    (column, i) => `"${column.name}":${where[i] === undefined ? 'null' : printed(column, where[i])}`,
+  );
   const { time } = mutation;
   // Of a partition delete it is the maximum of the whole update, so at least the delete's time.
   const source =

@@ -57,16 +57,33 @@ function mutation(random: Random, schema: ModelSchema, nowMs: number): Mutation 
   if (dice < 0.8 || schema.clustering.length === 0) return { kind: 'delete-row', key: key(), time: time(random) };
   const partition = values(random, schema.partitionKey);
   if (dice < 0.86) return { kind: 'delete-partition', partition, time: time(random) };
-  return { kind: 'delete-range', partition, start: bound(random, schema), end: bound(random, schema), time: time(random) };
+  return {
+    kind: 'delete-range',
+    partition,
+    start: bound(random, schema),
+    end: bound(random, schema),
+    time: time(random),
+  };
+}
+
+/** Chance that a statement meets an earlier one: the same row and the same write time. */
+const MEETS = 0.25;
+
+/** Another statement on the row and at the time of an earlier one: ties are what the rules are about. */
+function meeting(random: Random, fresh: Mutation, earlier: readonly Executed[]): Mutation {
+  const other = random.pick(earlier).mutation;
+  if (!('key' in fresh) || !('key' in other)) return fresh;
+  return { ...fresh, key: other.key, time: random.chance(0.7) ? other.time : fresh.time };
 }
 
 /** `startMs`: the source's clock when the first statement is executed. */
 export function generateHistory(random: Random, startMs: number, length: number): History {
   const schema = random.pick(SCHEMAS);
-  let atMs = 0;
-  const statements = Array.from({ length }, (): Executed => {
-    atMs += random.below(400);
-    return { atMs, mutation: mutation(random, schema, startMs + atMs) };
-  });
+  const statements: Executed[] = [];
+  for (let atMs = 0; statements.length < length; atMs += random.below(400)) {
+    const fresh = mutation(random, schema, startMs + atMs);
+    const meets = statements.length > 0 && random.chance(MEETS);
+    statements.push({ atMs, mutation: meets ? meeting(random, fresh, statements) : fresh });
+  }
   return { schema, statements };
 }

@@ -156,3 +156,40 @@ describe('a crash between any two statements', () => {
     expect(lostAnswers).toBeGreaterThan(0);
   });
 });
+
+/** A pool whose first question for the server's start is answered by a server that was there before a failover. */
+function replacedPool(pool: pg.Pool): pg.Pool {
+  let asked = 0;
+  const connect = async (): Promise<pg.PoolClient> => {
+    const client = await pool.connect();
+    const query = client.query.bind(client) as (...args: unknown[]) => Promise<unknown>;
+    const told = async (...args: unknown[]): Promise<unknown> => {
+      const answer = await query(...args);
+      if ((args[0] as { name?: string }).name !== 'server-start') return answer;
+      asked += 1;
+      return asked === 1 ? { ...(answer as object), rows: [['another server']] } : answer;
+    };
+    return new Proxy(client, {
+      get: (target, property) => {
+        if (property === 'query') return told;
+        const value = Reflect.get(target, property) as unknown;
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+      },
+    });
+  };
+  return { connect } as unknown as pg.Pool;
+}
+
+describe('a failover between a range delete’s own transactions and its batch', () => {
+  it('is noticed, and the position does not pass the delete before it was recorded again', async () => {
+    const batch = await seed();
+    const door = doorOver(replacedPool(rig.pool));
+    await expect(door.apply(batch)).rejects.toMatchObject({ code: 'SERVER_CHANGED', kind: 'transient' });
+    expect((await rig.target.shards.load(table.topic, 0))?.next).toBe(batch.from);
+    // What the failover lost.
+    await rig.pool.query(`TRUNCATE ${SCHEMA}._cdc_range_tombstones`);
+    expect(await door.apply(batch)).toMatchObject({ kind: 'committed' });
+    expect(await rows()).toEqual(expected);
+    expect(await scalarOf(`SELECT count(*) FROM ${SCHEMA}._cdc_range_tombstones`)).toBe('1');
+  });
+});

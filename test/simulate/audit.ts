@@ -34,7 +34,7 @@ export interface AuditContext {
 const NEVER = -(2n ** 63n);
 
 function changesOf<Row>(tx: Transaction, relation: Relation<Row>): readonly [string, Row | null][] {
-  return [...((tx.overlay.get(relation as Relation<unknown>) ?? new Map()) as Map<string, Row | null>)];
+  return [...((tx.overlay.get(relation) ?? new Map()) as Map<string, Row | null>)];
 }
 
 function cellsOf(table: BoundTable, row: TargetRow): (ModelCell | null)[] {
@@ -177,9 +177,7 @@ export class Audit {
       refute({ invariant: '3 position', what: `${where} moved with ledger segments ${shown}` });
       return;
     }
-    const letters = new Set(
-      changesOf(tx, tx.storage.letters).flatMap(([, row]) => (row === null ? [] : [row.offset])),
-    );
+    const letters = new Set(changesOf(tx, tx.storage.letters).flatMap(([, row]) => (row === null ? [] : [row.offset])));
     for (const { record, mutation, fate } of passed) {
       const isLetter = letters.has(record.offset);
       const place = `${partition}:${record.offset}`;

@@ -3,7 +3,6 @@
  * members hear of a rebalance one after the other and some late, and a heartbeat says so by failing.
  */
 import {
-
   type FetchedBatch,
   type GroupHandler,
   type KafkaPort,
@@ -83,7 +82,11 @@ export class SimulatedKafka {
     for (const member of living) {
       // A member that is slow to hear goes on with what it had: a stale owner.
       const lateMs = random.chance(0.3) ? random.below(5_000) : 0;
-      this.scheduler.after(lateMs, () => member.hear(), () => member.isAlive);
+      this.scheduler.after(
+        lateMs,
+        () => member.hear(),
+        () => member.isAlive,
+      );
     }
   }
 
@@ -240,4 +243,3 @@ export class Member implements KafkaPort {
     return Promise.resolve();
   }
 }
-

@@ -17,7 +17,8 @@ registerHooks({
   load(loaded, context, nextLoad) {
     const result = nextLoad(loaded, context);
     if (loaded !== url.href) return result;
-    const source = typeof result.source === 'string' ? result.source : Buffer.from(result.source as Uint8Array).toString();
+    const source =
+      typeof result.source === 'string' ? result.source : Buffer.from(result.source as Uint8Array).toString();
     return { ...result, source: source.replace(mutation.find, () => mutation.replace) };
   },
 });

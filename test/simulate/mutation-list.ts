@@ -182,10 +182,10 @@ export const MUTATIONS: readonly SourceMutation[] = [
     replace: 'if (next !== restedAt || this.restingAt !== restedAt) return;',
   },
   {
-    name: 'fencing: fingerprints outlive a jump of the position',
+    name: 'fencing: fingerprints of a transaction that ended after a drop are kept',
     file: `${consume}/shard-worker.ts`,
-    find: '    this.#recent.clear();\n',
-    replace: '',
+    find: '    this.#recent.clear();\n    this.#stored = position;',
+    replace: '    this.#stored = position;',
   },
   {
     name: 'atomicity: rows are committed before the position moves',
@@ -194,10 +194,16 @@ export const MUTATIONS: readonly SourceMutation[] = [
     replace: "statements.push({ text: 'COMMIT' }, { text: 'BEGIN' });\n    const upsertAt = ",
   },
   {
+    name: 'fencing: a failover between a wide delete and its batch goes unnoticed',
+    file: `${target}/same-server.ts`,
+    find: 'if (recordedOn === null || serverStartOf(answer) === recordedOn) return;',
+    replace: 'if (recordedOn !== "") return;',
+  },
+  {
     name: 'locks: wide tombstones are recorded under the shared gate',
     file: `${target}/wide-tombstones.ts`,
-    find: "await gated(pool, 'exclusive', bound.id, async (client) => {\n    const [, stored]",
-    replace: "await gated(pool, 'shared', bound.id, async (client) => {\n    const [, stored]",
+    find: "return gated(pool, 'exclusive', bound.id, async (client) => {\n    const [, stored, server]",
+    replace: "return gated(pool, 'shared', bound.id, async (client) => {\n    const [, stored, server]",
   },
   {
     name: 'locks: the outside door takes the gate shared',
@@ -221,8 +227,8 @@ export const MUTATIONS: readonly SourceMutation[] = [
   {
     name: 'dead letters: the right half of a batch is dropped',
     file: `${consume}/batch-applier.ts`,
-    find: 'for (const part of parts) {',
-    replace: 'for (const part of parts.slice(0, 1)) {',
+    find: 'const halved = halves(stretch);',
+    replace: 'const halved = halves(stretch)?.slice(0, 1) ?? null;',
   },
   {
     name: 'dead letters: a refused record is skipped',
@@ -241,13 +247,13 @@ export const MUTATIONS: readonly SourceMutation[] = [
     name: 'decode: the fast reading takes an UPDATE for an INSERT',
     file: `${decode}/index.ts`,
     find: "change: rowWrite(scanned, scanned.op !== 'u', time, key, reading), contents",
-    replace: "change: rowWrite(scanned, true, time, key, reading), contents",
+    replace: 'change: rowWrite(scanned, true, time, key, reading), contents',
   },
   {
     name: 'decode: a column that was set to null counts as untouched',
     file: `${decode}/row-write.ts`,
     find: 'if (until === null) return { writeTime, value: null, expiry: null };',
-    replace: "if (until === null) return { writeTime: writeTime - 1n, value: null, expiry: null };",
+    replace: 'if (until === null) return { writeTime: writeTime - 1n, value: null, expiry: null };',
   },
   {
     name: 'decode: values expire never',
@@ -291,6 +297,6 @@ export const MUTATIONS: readonly SourceMutation[] = [
     name: 'fingerprints: writes of one row and time are duplicates whatever their cells',
     file: `${change}/change-id.ts`,
     find: "const whole = `${id}${change.marker === null ? 'u' : 'i'}${contents ?? contentsOf(change)}`;",
-    replace: "const whole = `${id}`;",
+    replace: 'const whole = `${id}`;',
   },
 ];

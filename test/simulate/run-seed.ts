@@ -258,7 +258,7 @@ class Run {
 
   /** Work beside the stream; what fails of it is tried again by whoever owns it, or not. */
   #tracked(process: ServiceProcess, work: () => Promise<unknown>): void {
-    void work().catch((error: unknown) => { if (globalThis.process.env["DBG"]) console.log(error);
+    void work().catch((error: unknown) => {
       if (error instanceof LockstepError && error.kind !== 'bug') return;
       // The sweep hands on what `pg` threw.
       if (error instanceof Error && !(error instanceof TypeError)) return;
@@ -276,11 +276,7 @@ class Run {
     this.#tracked(process, () => this.#sendOutside(process, entries, 'replay'));
   }
 
-  #sendOutside(
-    process: ServiceProcess,
-    entries: readonly LogRecord[],
-    origin: 'replay' | 'redrive',
-  ): Promise<unknown> {
+  #sendOutside(process: ServiceProcess, entries: readonly LogRecord[], origin: 'replay' | 'redrive'): Promise<unknown> {
     const { table } = this.#postgres.table;
     const changes = entries.map(({ record }) => {
       const decoded = process.decoder.decode(record);
@@ -331,7 +327,9 @@ class Run {
 
   /** When to compare: now, and whenever something of the history expires. */
   #moments(): readonly bigint[] {
-    const expiries = this.#history.statements.flatMap(({ mutation }) => ('expiry' in mutation ? [mutation.expiry] : []));
+    const expiries = this.#history.statements.flatMap(({ mutation }) =>
+      'expiry' in mutation ? [mutation.expiry] : [],
+    );
     const nowUs = BigInt(this.#scheduler.nowMs) * 1000n;
     const later = expiries.filter((expiry) => expiry !== null && expiry > nowUs) as bigint[];
     return [nowUs, ...[...new Set(later)].sort((a, b) => (a < b ? -1 : 1))];

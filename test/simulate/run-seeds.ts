@@ -40,7 +40,10 @@ function joined(left: SeedsReport, right: SeedsReport): SeedsReport {
 }
 
 /** Runs the seeds in this thread. `onChunk` is told what was added since the last time. */
-export async function runSeeds(task: SeedsTask, onChunk: (part: SeedsReport) => void = () => undefined): Promise<SeedsReport> {
+export async function runSeeds(
+  task: SeedsTask,
+  onChunk: (part: SeedsReport) => void = () => undefined,
+): Promise<SeedsReport> {
   let whole = NOTHING;
   // Errors are made by the thousand and nobody reads where they come from.
   const { stackTraceLimit } = Error;

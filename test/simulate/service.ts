@@ -40,7 +40,6 @@ const LIMITS = {
   probeMs: 500,
 } as const;
 
-
 const statements = new WeakMap<BoundTable, TableDoor>();
 
 /** The statements of a table, generated once a process. */

@@ -27,7 +27,9 @@ function wholeNumber(text: string): number {
   return value;
 }
 
-async function story(seed: number): Promise<{ seed: number; invariant: string; what: string; key: string | null; history: string[] }> {
+async function story(
+  seed: number,
+): Promise<{ seed: number; invariant: string; what: string; key: string | null; history: string[] }> {
   const { history, refutation } = await smallest(await runSeed(seed));
   return {
     seed,

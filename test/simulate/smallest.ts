@@ -8,7 +8,11 @@ const MAX_RUNS = 400;
 export async function smallest(refuted: RunResult): Promise<RunResult> {
   let best = refuted;
   let left = MAX_RUNS;
-  for (let size = Math.ceil(best.history.statements.length / 2); size > 0; size = size === 1 ? 0 : Math.ceil(size / 2)) {
+  for (
+    let size = Math.ceil(best.history.statements.length / 2);
+    size > 0;
+    size = size === 1 ? 0 : Math.ceil(size / 2)
+  ) {
     for (let at = 0; at < best.history.statements.length && left > 0;) {
       left -= 1;
       const statements = best.history.statements.filter((_, i) => i < at || i >= at + size);

@@ -15,7 +15,7 @@ export function parseArray(text: string): (string | null)[] {
       for (at += 1; text[at] !== '"'; at += 1) {
         if (text[at] === '\\') at += 1;
         if (at >= text.length) throw new Error(`malformed array literal ${text}`);
-        element += text[at];
+        element += text[at] ?? '';
       }
       elements.push(element);
       at += 2;

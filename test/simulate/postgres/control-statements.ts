@@ -44,7 +44,7 @@ function updateShard(
   const { offsets } = tx.storage;
   if (tx.get(offsets, key) === null) return immediately(() => done('UPDATE', 0));
   return {
-    locks: [lockOf(any(offsets as Relation<unknown>), key)],
+    locks: [lockOf(any(offsets), key)],
     run: () => {
       const row = tx.get(offsets, key);
       const after = row === null ? null : change(row);
@@ -70,7 +70,7 @@ const lockPosition: Handler = (tx, [topic, , partition], { table }) => {
   const key = shardKey(topic, partition);
   if (tx.get(offsets, key) === null) return immediately(() => selected([]));
   return {
-    locks: [lockOf(any(offsets as Relation<unknown>), key)],
+    locks: [lockOf(any(offsets), key)],
     run: () => {
       const row = tx.get(offsets, key);
       return selected(row === null ? [] : [[String(row.next), 'f', null, null, table.generation]]);
@@ -227,7 +227,7 @@ const deadLetter: Handler = (tx, [, , partition, offset, , code, , , , , status,
   const { letters } = tx.storage;
   const key = `${String(partition)}:${String(offset)}`;
   return {
-    locks: [lockOf(any(letters as Relation<unknown>), key)],
+    locks: [lockOf(any(letters), key)],
     run: () => {
       const known = tx.get(letters, key);
       const fresh = {
@@ -298,13 +298,19 @@ export const controlStatements: readonly { readonly begins: RegExp; readonly han
     begins: /^SELECT extract\(epoch FROM pg_postmaster_start_time/,
     handler: (_tx, _values, { startedAt }) => immediately(() => selected([[String(startedAt)]])),
   },
-  { begins: /^SELECT next_ordinal FROM/, handler: (_tx, _values, { table }) => immediately(() => selected([[table.generation]])) },
+  {
+    begins: /^SELECT next_ordinal FROM/,
+    handler: (_tx, _values, { table }) => immediately(() => selected([[table.generation]])),
+  },
   { begins: /^SELECT row_key, deleted_at, versions, expiries, [^]*_cdc_graveyard"/, handler: graves },
   { begins: /^SELECT partition_key, bounds, write_time[^]*_cdc_range_tombstones"/, handler: ranges },
   { begins: /^INSERT INTO \S+_cdc_range_tombstones"/, handler: addRanges },
   { begins: /^DELETE FROM \S+_cdc_range_tombstones" USING/, handler: removeRanges },
   { begins: /^INSERT INTO \S+_cdc_graveyard"/, handler: bury },
-  { begins: /^INSERT INTO \S+_cdc_queue" \(topic, incarnation, partition, kind, due_us, table_id, row_key/, handler: queueExpiry },
+  {
+    begins: /^INSERT INTO \S+_cdc_queue" \(topic, incarnation, partition, kind, due_us, table_id, row_key/,
+    handler: queueExpiry,
+  },
   { begins: /^DELETE FROM \S+_cdc_queue" WHERE[^]*kind = 'expiry'/, handler: takeDue },
   { begins: /^INSERT INTO \S+_cdc_ledger"[^]*outcomes, origin\)/, handler: outsideLedger },
   { begins: /^INSERT INTO \S+_cdc_ledger"/, handler: ledger },
@@ -314,5 +320,8 @@ export const controlStatements: readonly { readonly begins: RegExp; readonly han
   { begins: /^UPDATE \S+_cdc_offsets" SET owner = \$4/, handler: claimShard },
   { begins: /^UPDATE \S+_cdc_offsets" SET state = \$4/, handler: setState },
   { begins: /^WITH present AS/, handler: addShards },
-  { begins: /^SELECT id FROM \S+_cdc_tables"/, handler: (_tx, _values, { table }) => immediately(() => selected([[String(table.id)]])) },
+  {
+    begins: /^SELECT id FROM \S+_cdc_tables"/,
+    handler: (_tx, _values, { table }) => immediately(() => selected([[String(table.id)]])),
+  },
 ];

@@ -143,23 +143,23 @@ export class Transaction {
   }
 
   get<Row>(relation: Relation<Row>, key: string): Row | null {
-    const mine = this.overlay.get(relation as Relation<unknown>)?.get(key);
+    const mine = this.overlay.get(relation)?.get(key);
     if (mine !== undefined) return mine as Row | null;
     return relation.rows.get(key) ?? null;
   }
 
   put<Row>(relation: Relation<Row>, key: string, row: Row | null): void {
-    let rows = this.overlay.get(relation as Relation<unknown>);
+    let rows = this.overlay.get(relation);
     if (rows === undefined) {
       rows = new Map();
-      this.overlay.set(relation as Relation<unknown>, rows);
+      this.overlay.set(relation, rows);
     }
     rows.set(key, row);
   }
 
   /** Visible rows with their keys, in an order of no meaning. */
   scan<Row>(relation: Relation<Row>): [string, Row][] {
-    const mine = this.overlay.get(relation as Relation<unknown>) as ReadonlyMap<string, Row | null> | undefined;
+    const mine = this.overlay.get(relation) as ReadonlyMap<string, Row | null> | undefined;
     if (mine === undefined) return [...relation.rows];
     const rows: [string, Row][] = [];
     for (const [key, row] of relation.rows) if (!mine.has(key)) rows.push([key, row]);

@@ -281,7 +281,12 @@ class Connection {
         fail(postgresError(state));
       };
       if (locks.isDeadlocked(tx)) giveUp('40P01');
-      else if (tx.lockTimeoutMs !== null) scheduler.after(tx.lockTimeoutMs, () => giveUp('55P03'), () => isWaiting);
+      else if (tx.lockTimeoutMs !== null)
+        scheduler.after(
+          tx.lockTimeoutMs,
+          () => giveUp('55P03'),
+          () => isWaiting,
+        );
       return;
     }
     then();

@@ -154,7 +154,8 @@ function predicateOf(table: BoundTable, sql: string): RowTest {
   return predicate;
 }
 
-const COVERED = /SELECT t\.ctid FROM \S+ AS t WHERE ([^]*?) AND \$(\d+)::bigint >= ALL \(t\._cdc_versions\) LIMIT (\d+)/;
+const COVERED =
+  /SELECT t\.ctid FROM \S+ AS t WHERE ([^]*?) AND \$(\d+)::bigint >= ALL \(t\._cdc_versions\) LIMIT (\d+)/;
 const PARTLY =
   /AS t\s+WHERE ([^]*?) AND EXISTS \(SELECT 1 FROM \(SELECT v FROM unnest\(t\._cdc_versions\) AS v\) AS times\s+WHERE v <= \$(\d+)::bigint AND v > '-9223372036854775808'::bigint\) LIMIT (\d+)/;
 const NEVER = -(2n ** 63n);
