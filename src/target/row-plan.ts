@@ -76,7 +76,8 @@ export function isIncomplete(table: BoundTable, state: RowState): boolean {
 export function needsImage(table: BoundTable, incoming: RowState, state: RowState, nowUs: bigint): boolean {
   if (incoming.deletedAt !== NEVER || isIncomplete(table, state)) return true;
   const { marker } = state;
-  if (marker !== null && marker.expiry === null) return false;
+  // Where markers expire, this one may lose against a newer one that has: then it keeps no row alive ⚠.
+  if (marker !== null && marker.expiry === null && !table.table.usesTtl) return false;
   if (marker?.expiry != null && marker.expiry <= nowUs) return true;
   // A multi-cell column that was only announced leaves what stands in the row, but keeps no row alive by itself.
   return (

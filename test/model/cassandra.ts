@@ -119,7 +119,7 @@ export class CassandraModel {
     const covering = this.#covering(row, also);
     const alive = ({ time, expiry }: ModelLiveness): boolean =>
       (covering === null || time > covering) && (expiry === null || expiry > nowUs);
-    const cells = row.cells.map((cell) => (cell !== null && cell.value !== null && alive(cell) ? cell : null));
+    const cells = row.cells.map((cell) => (cell?.value != null && alive(cell) ? cell : null));
     const exists = (row.liveness !== null && alive(row.liveness)) || cells.some((cell) => cell !== null);
     return exists ? { key: row.key, cells } : null;
   }

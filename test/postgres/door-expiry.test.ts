@@ -8,12 +8,16 @@ import { changes, expectedRows } from '../support/histories.ts';
 import { comparable, storedRows } from '../support/stored-rows.ts';
 
 const SCHEMA = 'door_expiry';
-const table = tableOf('expiring', [
-  column('k', 'partition', scalar('int'), 'integer'),
-  column('c', 'clustering', scalar('int'), 'integer'),
-  column('v', 'regular', scalar('text'), 'text'),
-  column('w', 'regular', scalar('int'), 'integer'),
-]);
+const table = tableOf(
+  'expiring',
+  [
+    column('k', 'partition', scalar('int'), 'integer'),
+    column('c', 'clustering', scalar('int'), 'integer'),
+    column('v', 'regular', scalar('text'), 'text'),
+    column('w', 'regular', scalar('int'), 'integer'),
+  ],
+  { usesTtl: true },
+);
 const lasting = tableOf('lasting', [
   column('id', 'partition', scalar('int'), 'integer'),
   column('v', 'regular', scalar('text'), 'text'),
@@ -70,6 +74,16 @@ async function rows(sql = 'SELECT v, w FROM expiring'): Promise<(string | null)[
 }
 
 describe('a row with a TTL', () => {
+  it('goes with its last cell although a lasting marker comes along, where that loses against one that has expired', async () => {
+    await apply(write(6n, { v: 'y' }));
+    await apply(write(6n, { w: '1' }, { marker: at(1), w: at(1) }));
+    await pass(2);
+    expect(await rows()).toEqual([['y', null]]);
+    // An INSERT of the same time (or an older one) without a TTL: the expired marker stays, and v is gone.
+    await apply(write(6n, { v: null, w: '1' }, { marker: null }));
+    expect(await rows()).toEqual([]);
+  });
+
   it('goes with its marker and its cells, at their moment and not before', async () => {
     await apply(write(1n, { v: 'a' }, { marker: at(10), v: at(10) }));
     await pass(9.999);
