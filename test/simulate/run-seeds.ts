@@ -1,5 +1,5 @@
 /** Many seeds, over as many threads as are asked for. */
-import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
+import { Worker } from 'node:worker_threads';
 import { runSeed, type RunCounts } from './run-seed.ts';
 
 /** Seeds per message: often enough to show progress, seldom enough to cost nothing. */
@@ -85,7 +85,9 @@ export async function runSeedsInThreads(
     const count = Math.min(share, task.from + task.count - from);
     if (count <= 0) return Promise.resolve();
     return new Promise((resolve, reject) => {
-      const worker = new Worker(new URL(import.meta.url), { workerData: { ...task, from, count } satisfies SeedsTask });
+      const worker = new Worker(new URL('seeds-thread.ts', import.meta.url), {
+        workerData: { ...task, from, count } satisfies SeedsTask,
+      });
       workers.push(worker);
       worker.on('message', (part: SeedsReport) => {
         whole = joined(whole, part);
@@ -99,5 +101,3 @@ export async function runSeedsInThreads(
   await Promise.all(work);
   return whole;
 }
-
-if (!isMainThread) await runSeeds(workerData as SeedsTask, (part) => parentPort!.postMessage(part));
