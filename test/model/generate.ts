@@ -67,7 +67,7 @@ function mutation(random: Random, schema: ModelSchema, nowMs: number): Mutation 
 }
 
 /** Chance that a statement meets an earlier one: the same row and the same write time. */
-const MEETS = 0.25;
+const MEETS = 0.35;
 
 /** Another statement on the row and at the time of an earlier one: ties are what the rules are about. */
 function meeting(random: Random, fresh: Mutation, earlier: readonly Executed[]): Mutation {

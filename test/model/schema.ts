@@ -50,7 +50,7 @@ export const SCHEMAS: readonly ModelSchema[] = [
   {
     name: 'ranged',
     partitionKey: [column('k', 'text', ['p', 'q"{,'])],
-    clustering: [column('c1', 'int', ['-1', '0', '5']), column('c2', 'text', ['a', 'b', 'z'], true)],
+    clustering: [column('c1', 'int', ['-1', '5']), column('c2', 'text', ['a', 'b', 'z'], true)],
     regular: [column('n', 'bigint', ['-9223372036854775808', '9223372036854775807']), column('v', 'text', ['x', 'y'])],
     usesTtl: true,
   },

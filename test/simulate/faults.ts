@@ -23,7 +23,7 @@ const EVENTS: Readonly<Record<FaultEvent, readonly [chance: number, most: number
   crash: [0.4, 3],
   stop: [0.15, 1],
   rebalance: [0.4, 3],
-  failover: [0.3, 2],
+  failover: [0.3, 6],
   restore: [0.1, 1],
   sweep: [1, 6],
   replay: [0.4, 4],
@@ -38,7 +38,7 @@ export function faultPlan(random: Random, schema: ModelSchema): FaultPlan {
   const forbidden = random.chance(0.25) ? { column, value: random.pick(schema.regular[column]!.domain) } : null;
   return {
     forbidden,
-    slowness: rate([0, 0, 0.03, 0.12]),
+    slowness: rate([0, 0.03, 0.12]),
     statementFault: () => {
       const dice = random.next();
       if (dice < cuts) return { kind: 'cut' };

@@ -150,6 +150,12 @@ export const MUTATIONS: readonly SourceMutation[] = [
     find: '((cell.value === null && cell.sequence === undefined) ||',
     replace: '((cell.value === null && cell.sequence !== undefined) ||',
   },
+  {
+    name: 'tombstones: any lasting marker keeps a row alive',
+    file: `${target}/row-plan.ts`,
+    find: 'if (marker !== null && marker.expiry === null && !table.table.usesTtl) return false;',
+    replace: 'if (marker !== null && marker.expiry === null) return false;',
+  },
   // Fencing, atomicity, positions
   {
     name: 'fencing: any position will do',
@@ -197,19 +203,13 @@ export const MUTATIONS: readonly SourceMutation[] = [
     name: 'fencing: a failover between a wide delete and its batch goes unnoticed',
     file: `${target}/same-server.ts`,
     find: 'if (recordedOn === null || serverStartOf(answer) === recordedOn) return;',
-    replace: 'if (recordedOn !== "") return;',
+    replace: "if (recordedOn !== '') return;",
   },
   {
     name: 'locks: wide tombstones are recorded under the shared gate',
     file: `${target}/wide-tombstones.ts`,
     find: "return gated(pool, 'exclusive', bound.id, async (client) => {\n    const [, stored, server]",
     replace: "return gated(pool, 'shared', bound.id, async (client) => {\n    const [, stored, server]",
-  },
-  {
-    name: 'locks: the outside door takes the gate shared',
-    file: `${target}/outside-door.ts`,
-    find: "text: gateStatement('exclusive'), values: [bound.id]",
-    replace: "text: gateStatement('shared'), values: [bound.id]",
   },
   // Dead letters
   {
