@@ -124,23 +124,34 @@ export class CassandraModel {
     return exists ? { key: row.key, cells } : null;
   }
 
-  /** Whether a cell was written, and nothing covers it: it may show while newer ones are covered already. */
-  wasShown(key: string, column: number, { value, time, expiry }: ModelCell): boolean {
+  /**
+   * Whether a cell may show while the wide deletes `underWay` are: it was written, and either nothing covers it or one of
+   * them does, which may have been found to make other deletes superfluous and has not removed it yet.
+   */
+  mayShow(key: string, column: number, { value, time, expiry }: ModelCell, underWay: readonly WideMutation[]): boolean {
     const row = this.#rows.get(key);
     if (row === undefined) return false;
     const covering = this.#covering(row, []);
-    if (covering !== null && time <= covering) return false;
+    if (
+      covering !== null &&
+      time <= covering &&
+      !underWay.some((wide) => time <= wide.time && this.#covers(wide, row))
+    ) {
+      return false;
+    }
     return row.written[column]!.some((cell) => cell.value === value && cell.time === time && cell.expiry === expiry);
+  }
+
+  #covers(wide: WideMutation, row: ModelRow): boolean {
+    if (wide.kind === 'delete-partition') return true;
+    return contains(this.#schema, wide.start, wide.end, row.key.slice(this.#schema.partitionKey.length));
   }
 
   #covering(row: ModelRow, also: readonly WideMutation[]): bigint | null {
     const { partitionKey } = this.#schema;
-    const clustering = row.key.slice(partitionKey.length);
     let newest = row.deletion;
     const consider = (wide: WideMutation): void => {
-      if (newest !== null && wide.time <= newest) return;
-      if (wide.kind === 'delete-range' && !contains(this.#schema, wide.start, wide.end, clustering)) return;
-      newest = wide.time;
+      if ((newest === null || wide.time > newest) && this.#covers(wide, row)) newest = wide.time;
     };
     for (const wide of this.#wide.get(keyText(row.key.slice(0, partitionKey.length))) ?? []) consider(wide);
     for (const wide of also) consider(wide);

@@ -207,11 +207,12 @@ export class Audit {
       const partition = keyText((JSON.parse(key) as string[]).slice(0, schema.partitionKey.length));
       const found = aliveTarget(table, storage.target.rows.get(key), nowUs());
       const most = this.#applied.read(key, nowUs());
-      const least = this.#applied.read(key, nowUs(), this.#wide.get(partition) ?? []);
+      const wide = this.#wide.get(partition) ?? [];
+      const least = this.#applied.read(key, nowUs(), wide);
       // While a wide delete is under way, newer cells may be covered by it and older ones not removed yet.
       const isUnderWay = !isWithin(most, least);
       const isAllowed = isUnderWay
-        ? (found?.cells.every((cell, i) => cell === null || this.#applied.wasShown(key, i, cell)) ?? true)
+        ? (found?.cells.every((cell, i) => cell === null || this.#applied.mayShow(key, i, cell, wide)) ?? true)
         : isWithin(found, most);
       if (!isAllowed) {
         const what = `target ${shownRow(found)}, of what is applied only ${shownRow(most)} is there`;

@@ -24,7 +24,6 @@ export interface CaptureHooks {
 export function emitHistory(history: History, kafka: SimulatedKafka, random: Random, hooks: CaptureHooks): number {
   const { schema, statements } = history;
   const { scheduler } = kafka;
-  const partitions = kafka.logs.length;
   let endMs = 1;
   const at = (ms: number, run: () => void): void => {
     endMs = Math.max(endMs, ms + 1);
@@ -35,22 +34,22 @@ export function emitHistory(history: History, kafka: SimulatedKafka, random: Ran
       at(ms, () => {
         const { key, value } = envelopeOf(schema, mutation, scheduler.nowMs, place);
         hooks.onEmitted(mutation);
-        kafka.append(partitionOf(key, partitions), { mutation, fate: 'applies' }, key, value);
+        kafka.append(partitionOf(key, kafka.partitionsOfProducer()), { mutation, fate: 'applies' }, key, value);
       });
     const firstMs = atMs + random.below(MAX_DELAY_MS);
     emit(firstMs);
     if (random.chance(0.3)) emit(firstMs + random.below(COPY_AFTER_MS));
   }
   for (let left = random.chance(0.3) ? random.between(1, 3) : 0; left > 0; left -= 1) {
-    at(random.below(endMs), () => poison(history, kafka, random, partitions));
+    at(random.below(endMs), () => poison(history, kafka, random));
   }
   return endMs;
 }
 
-function poison({ schema, statements }: History, kafka: SimulatedKafka, random: Random, partitions: number): void {
+function poison({ schema, statements }: History, kafka: SimulatedKafka, random: Random): void {
   const { mutation } = random.pick(statements);
   const { key, value } = envelopeOf(schema, mutation, kafka.scheduler.nowMs, 0);
-  const partition = partitionOf(key, partitions);
+  const partition = partitionOf(key, kafka.partitionsOfProducer());
   const text = schema.regular.findIndex(({ type }) => type === 'text');
   switch (random.below(5)) {
     case 0:

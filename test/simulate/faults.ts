@@ -3,7 +3,7 @@ import type { Random } from '../../src/demo/workload/random.ts';
 import type { ModelSchema } from '../model/schema.ts';
 import type { StatementFault } from './postgres/server.ts';
 
-export type FaultEvent = 'crash' | 'stop' | 'rebalance' | 'failover' | 'restore' | 'sweep' | 'replay';
+export type FaultEvent = 'crash' | 'stop' | 'rebalance' | 'failover' | 'restore' | 'sweep' | 'replay' | 'grow';
 
 export interface FaultPlan {
   /** A CHECK that the target has until everything is healed. */
@@ -27,6 +27,7 @@ const EVENTS: Readonly<Record<FaultEvent, readonly [chance: number, most: number
   restore: [0.1, 1],
   sweep: [1, 6],
   replay: [0.4, 4],
+  grow: [0.2, 1],
 };
 
 export function faultPlan(random: Random, schema: ModelSchema): FaultPlan {

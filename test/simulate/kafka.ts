@@ -28,10 +28,14 @@ export interface PartitionLog {
 }
 
 const MAX_FETCHED = 6;
+/** How long a producer goes on with the number of partitions that it knows, ms. */
+export const METADATA_AGE_MS = 1_200;
 
 export class SimulatedKafka {
   readonly topic: string;
-  readonly logs: readonly PartitionLog[];
+  readonly logs: PartitionLog[];
+  /** When partitions were added last, and how many there were before. */
+  #grown: { readonly atMs: number; readonly before: number } | null = null;
   readonly scheduler: Scheduler;
   readonly members: Member[] = [];
   /** What the coordinator has decided; members hear of it in their own time. */
@@ -61,6 +65,20 @@ export class SimulatedKafka {
     });
     log.end += 1n;
     for (const member of this.members) member.wake();
+  }
+
+  /** One partition more. Members hear of it when they ask for the log's ranges, producers when their metadata is too old. */
+  grow(): void {
+    this.#grown = { atMs: this.scheduler.nowMs, before: this.logs.length };
+    this.logs.push({ records: [], end: 0n });
+    this.rebalance();
+  }
+
+  /** Partitions as a producer knows them at this moment. */
+  partitionsOfProducer(): number {
+    const { random, nowMs } = this.scheduler;
+    if (this.#grown === null || nowMs >= this.#grown.atMs + METADATA_AGE_MS) return this.logs.length;
+    return random.chance(0.5) ? this.#grown.before : this.logs.length;
   }
 
   join(): Member {

@@ -22,6 +22,7 @@ import { boundTableOf } from './table.ts';
 const START_MS = 1_800_000_000_000;
 /** More steps than any run needs that still gets on. */
 const MAX_STEPS = 60_000;
+const FOLLOW_GROWTH_MS = 600;
 const MAX_STATEMENTS = 18;
 
 export interface RunCounts {
@@ -69,6 +70,8 @@ class Run {
   readonly #trace: ((line: string) => void) | null;
   #named = 0;
   #faults = 0;
+  /** Commits that no failover loses. */
+  #keptCommits = 0;
   /** From here on nothing goes wrong any more. */
   #isHealed = false;
   #emitted = false;
@@ -241,11 +244,27 @@ class Run {
       case 'replay':
         this.#replay();
         return;
+      case 'grow':
+        // A topic that grew before its first shard rows were written is not told from one that never did.
+        if (this.#postgres.storage.offsets.rows.size === 0) return;
+        this.#keptCommits = this.#postgres.storage.commits;
+        this.#kafka.grow();
+        this.#followGrowth();
+        return;
     }
   }
 
+  /** As the service does every now and then, for as long as the run lasts. */
+  #followGrowth(): void {
+    this.#scheduler.after(FOLLOW_GROWTH_MS, () => {
+      const process = this.#random.pick(this.#living);
+      this.#tracked(process, () => process.followGrowth());
+      this.#followGrowth();
+    });
+  }
+
   #lose(commits: number): void {
-    this.#postgres.lose(commits);
+    this.#postgres.lose(Math.min(commits, this.#postgres.storage.commits - this.#keptCommits));
     this.#audit.rebuild();
     this.#postgres.isDown = true;
     this.#scheduler.after(this.#random.below(1_000), () => (this.#postgres.isDown = false));

@@ -18,7 +18,7 @@ import { PostgresShardStore } from '../../src/target/postgres-shard-store.ts';
 import { RereadQueue } from '../../src/target/reread-queue.ts';
 import { rowStatements } from '../../src/target/row-statements.ts';
 import type { TableDoor } from '../../src/target/row-writes.ts';
-import type { SimulatedKafka, Member } from './kafka.ts';
+import { METADATA_AGE_MS, type Member, type SimulatedKafka } from './kafka.ts';
 import type { SimulatedPool, SimulatedPostgres } from './postgres/server.ts';
 import type { Scheduler } from './scheduler.ts';
 
@@ -70,6 +70,7 @@ export class ServiceProcess {
   readonly outside: OutsideDoor;
   readonly #world: World;
   readonly #table: TableDoor;
+  readonly #store: PostgresShardStore;
   readonly #stop = new AbortController();
   readonly #crashed = new AbortController();
   isAlive = true;
@@ -88,10 +89,11 @@ export class ServiceProcess {
       tableOf: () => this.#table,
       clock,
     });
+    this.#store = new PostgresShardStore(this.pool.asPool, CONTROL_SCHEMA);
     const consumer = createConsumer({
       kafka: this.member,
       door: new PostgresDoor({ pool: this.pool.asPool, controlSchema: CONTROL_SCHEMA, tables: [table], clock }),
-      store: new PostgresShardStore(this.pool.asPool, CONTROL_SCHEMA),
+      store: this.#store,
       topics: new Map([[table.table.topic, { table: table.table.name, decoder: this.decoder }]]),
       deadLetters: {
         put: (letters) =>
@@ -132,6 +134,12 @@ export class ServiceProcess {
   sweep(partition: number): Promise<number> {
     const shard: ShardId = { topic: this.#table.bound.table.topic, incarnation: 1, partition };
     return sweepExpired(this.pool.asPool, control, rereads, this.#table, shard, this.#world.clock);
+  }
+
+  /** One step towards the end of the topic's growth, if it grows. */
+  async followGrowth(): Promise<void> {
+    const ends = async (): Promise<bigint[]> => (await this.member.logRanges()).map(({ end }) => end);
+    await this.#store.growth.step(this.#table.bound.table.topic, METADATA_AGE_MS, ends);
   }
 
   #timers(): Timers {

@@ -28,6 +28,9 @@ export interface OffsetRow {
   readonly owner: string | null;
   readonly epoch: bigint;
   readonly state: string;
+  readonly growing: boolean;
+  /** Seconds since the epoch, as `extract(epoch …)` has it; null where the topic never grew. */
+  readonly grownUntil: number | null;
 }
 
 export interface GraveRow {
@@ -47,6 +50,14 @@ export interface QueueRow {
   readonly partition: number;
   readonly dueUs: bigint;
   readonly rowKey: string;
+  /** Seconds since the epoch. */
+  readonly queuedAt: number;
+}
+
+export interface GrowthRow {
+  /** Seconds since the epoch. */
+  readonly grownAt: number;
+  readonly ends: string | null;
 }
 
 export interface LedgerRow {
@@ -83,6 +94,7 @@ export class Relations {
   readonly queue = new Relation<QueueRow>('queue');
   readonly ledger = new Relation<LedgerRow>('ledger');
   readonly letters = new Relation<LetterRow>('letters');
+  readonly growth = new Relation<GrowthRow>('growth');
   readonly outside = new Relation<OutsideRow>('outside');
 }
 

@@ -42,6 +42,7 @@ export class SimulatedPostgres {
   readonly hooks: ServerHooks;
   readonly #connections = new Set<Connection>();
   #named = 0;
+  #asked = 0;
   isDown = false;
   /** Another after every failover. */
   startedAt = 1;
@@ -50,6 +51,12 @@ export class SimulatedPostgres {
     this.scheduler = scheduler;
     this.table = table;
     this.hooks = hooks;
+  }
+
+  /** Rises with every question, as microseconds do. */
+  now(): number {
+    this.#asked += 1;
+    return this.scheduler.nowMs / 1000 + this.#asked * 1e-6;
   }
 
   /** A pool of one process. */
@@ -237,6 +244,7 @@ class Connection {
         table: this.#server.table,
         check: this.#server.hooks.check,
         startedAt: this.#server.startedAt,
+        now: () => this.#server.now(),
       });
     } catch (error) {
       this.#server.hooks.onBug(error as Error);

@@ -6,7 +6,8 @@ import type { BoundTable } from '../../../src/target/bound-table.ts';
 import { controlStatements } from './control-statements.ts';
 import type { LockRequest } from './locks.ts';
 import { compilePredicate } from './predicate.ts';
-import type { Relation, TargetRow, Transaction } from './relations.ts';
+import type { TargetRow, Transaction } from './relations.ts';
+import { shardStatements } from './shard-statements.ts';
 import { keysFrom, printedImage, rowsFrom, targetKey, upserted } from './row-statements.ts';
 
 export type Line = (string | null)[];
@@ -32,8 +33,16 @@ export interface Prepared {
 export interface StatementContext {
   readonly table: BoundTable;
   readonly startedAt: number;
+  /** clock_timestamp(), seconds since the epoch: no two statements have the same. */
+  readonly now: () => number;
   /** Throws as a CHECK of the target does. */
   readonly check: (row: TargetRow) => void;
+}
+
+/** A statement by its first words. */
+export interface KnownStatement {
+  readonly begins: RegExp;
+  readonly handler: Handler;
 }
 
 export type Handler = (tx: Transaction, values: readonly unknown[], context: StatementContext) => Prepared;
@@ -46,12 +55,16 @@ export function done(command: string, rowCount: number): Result {
   return { rows: [], rowCount, command };
 }
 
-export function lockOf(relation: Relation<never>, key: string): LockRequest {
+export function lockOf(relation: { readonly name: string }, key: string): LockRequest {
   return { name: `${relation.name}:${key}`, mode: 'exclusive' };
 }
 
+export function immediately(run: Prepared['run']): Prepared {
+  return { locks: [], run };
+}
+
 function rowLock(tx: Transaction, key: string): LockRequest {
-  return lockOf(tx.storage.target as Relation<never>, key);
+  return lockOf(tx.storage.target, key);
 }
 
 const lockImages: Handler = (tx, values) => {
@@ -226,7 +239,7 @@ function find({ name, text }: SentStatement): Handler {
   if (row !== undefined) return row;
   if (COVERED.test(text)) return deleteCovered(text);
   if (PARTLY.test(text)) return selectPartly(text);
-  const control = controlStatements.find(({ begins }) => begins.test(text));
+  const control = [...controlStatements, ...shardStatements].find(({ begins }) => begins.test(text));
   if (control === undefined) throw new Error(`the simulation does not know this statement: ${text}`);
   return control.handler;
 }
