@@ -27,7 +27,7 @@ const EVENTS: Readonly<Record<FaultEvent, readonly [chance: number, most: number
   restore: [0.1, 1],
   sweep: [1, 6],
   replay: [0.4, 4],
-  grow: [0.2, 1],
+  grow: [0.25, 1],
 };
 
 export function faultPlan(random: Random, schema: ModelSchema): FaultPlan {

@@ -29,7 +29,7 @@ export interface PartitionLog {
 
 const MAX_FETCHED = 6;
 /** How long a producer goes on with the number of partitions that it knows, ms. */
-export const METADATA_AGE_MS = 1_200;
+export const METADATA_AGE_MS = 700;
 
 export class SimulatedKafka {
   readonly topic: string;

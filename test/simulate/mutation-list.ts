@@ -211,6 +211,30 @@ export const MUTATIONS: readonly SourceMutation[] = [
     find: "return gated(pool, 'exclusive', bound.id, async (client) => {\n    const [, stored, server]",
     replace: "return gated(pool, 'shared', bound.id, async (client) => {\n    const [, stored, server]",
   },
+  {
+    name: 'growth: batches of a growing topic keep the shared gate',
+    file: `${target}/door.ts`,
+    find: "if (growing === 't' && mode === 'shared') return 'growing';",
+    replace: '',
+  },
+  {
+    name: 'growth: new shards do not mark their topic',
+    file: `${target}/growth.ts`,
+    find: 'if (grew) await run(this.#markStatements(topic));',
+    replace: '',
+  },
+  {
+    name: 'growth: it ends before its log ends are passed',
+    file: `${target}/growth.ts`,
+    find: "if (await this.#behind(topic)) return 'draining';",
+    replace: '',
+  },
+  {
+    name: 'locks: the outside door takes the gate shared',
+    file: `${target}/outside-door.ts`,
+    find: "text: gateStatement('exclusive'), values: [bound.id]",
+    replace: "text: gateStatement('shared'), values: [bound.id]",
+  },
   // Dead letters
   {
     name: 'dead letters: a transient error is the record’s fault',

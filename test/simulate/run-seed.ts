@@ -22,7 +22,7 @@ import { boundTableOf } from './table.ts';
 const START_MS = 1_800_000_000_000;
 /** More steps than any run needs that still gets on. */
 const MAX_STEPS = 60_000;
-const FOLLOW_GROWTH_MS = 600;
+const FOLLOW_GROWTH_MS = 150;
 const MAX_STATEMENTS = 18;
 
 export interface RunCounts {
