@@ -34,8 +34,8 @@ export const METADATA_AGE_MS = 700;
 export class SimulatedKafka {
   readonly topic: string;
   readonly logs: PartitionLog[];
-  /** When partitions were added last, and how many there were before. */
-  #grown: { readonly atMs: number; readonly before: number } | null = null;
+  /** How many partitions there were before the last was added, and when the service noted that: null until it did. */
+  #grown: { readonly before: number; notedAtMs: number | null } | null = null;
   readonly scheduler: Scheduler;
   readonly members: Member[] = [];
   /** What the coordinator has decided; members hear of it in their own time. */
@@ -67,18 +67,33 @@ export class SimulatedKafka {
     for (const member of this.members) member.wake();
   }
 
-  /** One partition more. Members hear of it when they ask for the log's ranges, producers when their metadata is too old. */
+  /** One partition more. Members hear of it when they ask for the log's ranges. */
   grow(): void {
-    this.#grown = { atMs: this.scheduler.nowMs, before: this.logs.length };
+    this.#grown = { before: this.logs.length, notedAtMs: null };
     this.logs.push({ records: [], end: 0n });
     this.rebalance();
   }
 
-  /** Partitions as a producer knows them at this moment. */
+  get isGrowthUnnoted(): boolean {
+    return this.#grown?.notedAtMs === null;
+  }
+
+  /** The new shard rows are there, marked as growing since then. */
+  growthNoted(atMs: number): void {
+    if (this.#grown !== null) this.#grown.notedAtMs ??= atMs;
+  }
+
+  /**
+   * Partitions as a producer knows them at this moment. None uses the new number before the service has noted it: keys move
+   * between old partitions, too, and until then nothing keeps their shards apart (CONTRIBUTING, "What it does not cover").
+   */
   partitionsOfProducer(): number {
+    if (this.#grown === null) return this.logs.length;
+    const { before, notedAtMs } = this.#grown;
+    if (notedAtMs === null) return before;
     const { random, nowMs } = this.scheduler;
-    if (this.#grown === null || nowMs >= this.#grown.atMs + METADATA_AGE_MS) return this.logs.length;
-    return random.chance(0.5) ? this.#grown.before : this.logs.length;
+    const isOld = nowMs < notedAtMs + METADATA_AGE_MS && random.chance(0.5);
+    return isOld ? before : this.logs.length;
   }
 
   join(): Member {

@@ -94,7 +94,10 @@ class Run {
       },
       check: (row) => this.#check(row),
       beforeCommit: (tx) => this.#audit.beforeCommit(tx),
-      afterCommit: (tx) => this.#audit.afterCommit(tx),
+      afterCommit: (tx) => {
+        this.#audit.afterCommit(tx);
+        if (this.#kafka.isGrowthUnnoted) this.#noteGrowth();
+      },
       trace: trace === null ? null : (line) => this.#tell(line),
       onBug: (error) => this.#refute({ invariant: 'simulation', what: error.message }),
     });
@@ -252,6 +255,14 @@ class Run {
         this.#followGrowth();
         return;
     }
+  }
+
+  #noteGrowth(): void {
+    const { offsets, growth } = this.#postgres.storage;
+    if (offsets.rows.size < this.#kafka.logs.length) return;
+    const row = growth.rows.get(this.#kafka.topic);
+    this.#kafka.growthNoted(row === undefined ? this.#scheduler.nowMs : row.grownAt * 1000);
+    this.#keptCommits = this.#postgres.storage.commits;
   }
 
   /** As the service does every now and then, for as long as the run lasts. */
