@@ -20,10 +20,11 @@ interface Found {
 
 const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 
-/** The first seed that refutes the mutated sources. */
-async function firstRefuting(mutation: number, seeds: number): Promise<Found> {
-  const args = ['--import', here('mutate.ts'), here('simulate.ts'), '--json', '--until-refuted', '--threads', '1'];
-  const env = { ...process.env, LOCKSTEP_MUTATION: String(mutation) };
+/** The first seed that refutes the sources with that mutation, or as they are. */
+async function firstRefuting(mutation: number | null, seeds: number): Promise<Found> {
+  const hook = mutation === null ? [] : ['--import', here('mutate.ts')];
+  const args = [...hook, here('simulate.ts'), '--json', '--until-refuted', '--threads', '1'];
+  const env = { ...process.env, ...(mutation === null ? {} : { LOCKSTEP_MUTATION: String(mutation) }) };
   // Exit code 1 is the wish here.
   const { stdout, stderr } = await run(process.execPath, [...args, '--seeds', String(seeds)], { env }).catch(
     (error: unknown) => error as { stdout: string; stderr: string },
@@ -37,11 +38,13 @@ async function firstRefuting(mutation: number, seeds: number): Promise<Found> {
 async function main({ seeds, only }: { seeds: number; only?: string }): Promise<void> {
   let missed = 0;
   let tried = 0;
+  let mostSeeds = 1;
   for (const [i, { name }] of MUTATIONS.entries()) {
     if (only !== undefined && !name.includes(only)) continue;
     tried += 1;
     const found = await firstRefuting(i, seeds);
     if (found.seed === null) missed += 1;
+    else mostSeeds = Math.max(mostSeeds, found.seeds);
     const verdict =
       found.seed === null
         ? `NOT FOUND in ${found.seeds} seeds ${found.invariant}`
@@ -49,7 +52,12 @@ async function main({ seeds, only }: { seeds: number; only?: string }): Promise<
     process.stdout.write(`${name}: ${verdict}\n`);
   }
   process.stdout.write(`${tried - missed} of ${tried} mutations found\n`);
-  process.exitCode = missed === 0 && tried > 0 ? 0 : 1;
+  // A seed that refutes the sources as they are says nothing about any mutation.
+  const plain = await firstRefuting(null, mostSeeds);
+  process.stdout.write(
+    `${plain.seeds} seeds without a mutation: ${plain.seed === null ? 'PASS' : `refuted by seed ${plain.seed}`}\n`,
+  );
+  process.exitCode = missed === 0 && tried > 0 && plain.seed === null && plain.seeds === mostSeeds ? 0 : 1;
 }
 
 await new Command('simulate:mutations')

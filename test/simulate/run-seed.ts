@@ -263,6 +263,12 @@ class Run {
     const row = growth.rows.get(this.#kafka.topic);
     this.#kafka.growthNoted(row === undefined ? this.#scheduler.nowMs : row.grownAt * 1000);
     this.#keptCommits = this.#postgres.storage.commits;
+    // Now a key's records are in two shards: writers beside the stream meet the other one's.
+    for (let left = this.#random.below(6); left > 0; left -= 1) {
+      this.#scheduler.after(this.#random.below(1_500), () => {
+        if (!this.#isHealed) this.#replay();
+      });
+    }
   }
 
   /** As the service does every now and then, for as long as the run lasts. */
