@@ -25,15 +25,12 @@ import { parseOptions, USAGE, type BenchOptions } from './support/options.ts';
 import { Workload } from './support/orders.ts';
 import { topFunctions, type ProfiledFunction } from './support/profile.ts';
 import { plainRelationalEvent, relationalEventWithSchema } from './support/relational-events.ts';
+import { runBench, say } from './support/run-bench.ts';
 import { reportDocument, reportText, type Contender } from './support/report.ts';
 
 const LATENCY = { changesPerSecond: 1_000, seconds: 20 };
 const PROFILED_FUNCTIONS = 30;
 const KAFKA_VERSION = '4.1.1';
-
-function say(text: string): void {
-  process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${text}\n`);
-}
 
 /** Runs `work` with a database of its own, which is gone afterwards. */
 async function withDatabase<T>(
@@ -193,31 +190,4 @@ async function run(options: BenchOptions, cleanUp: AsyncDisposableStack): Promis
   return options.json ? JSON.stringify(reportDocument(report), null, 2) : reportText(report);
 }
 
-async function main(): Promise<number> {
-  let options: BenchOptions;
-  try {
-    options = parseOptions(process.argv.slice(2));
-  } catch (error) {
-    say(`${error instanceof Error ? error.message : String(error)}\n${USAGE}`);
-    return 2;
-  }
-  const cleanUp = new AsyncDisposableStack();
-  const stopped = new Promise<never>((_, reject) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const)
-      process.once(signal, () => reject(new Error(`stopped by ${signal}`)));
-  });
-  try {
-    const work = run(options, cleanUp);
-    // When a signal wins, what the work still does fails while everything under it is taken away: no news.
-    work.catch(() => undefined);
-    console.log(await Promise.race([work, stopped]));
-    return 0;
-  } catch (error) {
-    say(error instanceof Error ? (error.stack ?? error.message) : String(error));
-    return 1;
-  } finally {
-    await cleanUp.disposeAsync();
-  }
-}
-
-process.exit(await main());
+process.exit(await runBench(USAGE, parseOptions, run));

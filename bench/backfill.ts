@@ -14,6 +14,7 @@ import { stringify } from 'yaml';
 import { connectSource } from '../src/demo/workload/source-client.ts';
 import { openStackOf } from '../test/support/stack-parts.ts';
 import { prepareProgram } from './support/lockstep.ts';
+import { runBench, say } from './support/run-bench.ts';
 import { cpuSeconds, loadAverage, peakRssBytes } from './support/process-usage.ts';
 
 const USAGE = `usage: npm run bench:backfill -- [options]
@@ -33,10 +34,6 @@ interface Figures {
   readonly rowsPerSecond: number;
   readonly cpuSeconds: number | null;
   readonly peakRssMiB: number | null;
-}
-
-function say(text: string): void {
-  process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${text}\n`);
 }
 
 async function load(source: cassandra.Client, table: string, rows: number): Promise<void> {
@@ -138,44 +135,28 @@ function sizesOf(text: string): readonly number[] {
   throw new TypeError(`--rows must be whole numbers, not ${text}`);
 }
 
-async function main(): Promise<number> {
-  let sizes: readonly number[];
-  let asJson: boolean;
-  try {
-    const { values } = parseArgs({
-      options: { rows: { type: 'string', default: '200000,2000000' }, json: { type: 'boolean', default: false } },
-    });
-    sizes = sizesOf(values.rows);
-    asJson = values.json;
-  } catch (error) {
-    say(`${error instanceof Error ? error.message : String(error)}\n${USAGE}`);
-    return 2;
-  }
-  const cleanUp = new AsyncDisposableStack();
-  const stopped = new Promise<never>((_, reject) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const)
-      process.once(signal, () => reject(new Error(`stopped by ${signal}`)));
-  });
-  try {
-    const work = run(sizes, cleanUp);
-    // When a signal wins, what the work still does fails while everything under it is taken away: no news.
-    work.catch(() => undefined);
-    const figures = await Promise.race([work, stopped]);
-    if (asJson) console.log(JSON.stringify({ figures, load_average: loadAverage() }, null, 2));
-    else {
-      for (const { rows, seconds, rowsPerSecond, cpuSeconds: cpu, peakRssMiB } of figures) {
-        console.log(
-          `${rows} rows: ${seconds.toFixed(1)} s, ${rowsPerSecond} rows/s, ${cpu ?? '–'} s CPU, peak ${peakRssMiB ?? '–'} MiB`,
-        );
-      }
-    }
-    return 0;
-  } catch (error) {
-    say(error instanceof Error ? (error.stack ?? error.message) : String(error));
-    return 1;
-  } finally {
-    await cleanUp.disposeAsync();
-  }
+interface Options {
+  readonly sizes: readonly number[];
+  readonly json: boolean;
 }
 
-process.exit(await main());
+function optionsOf(args: readonly string[]): Options {
+  const { values } = parseArgs({
+    args: [...args],
+    options: { rows: { type: 'string', default: '200000,2000000' }, json: { type: 'boolean', default: false } },
+  });
+  return { sizes: sizesOf(values.rows), json: values.json };
+}
+
+async function report({ sizes, json: asJson }: Options, cleanUp: AsyncDisposableStack): Promise<string> {
+  const figures = await run(sizes, cleanUp);
+  if (asJson) return JSON.stringify({ figures, load_average: loadAverage() }, null, 2);
+  return figures
+    .map(
+      ({ rows, seconds, rowsPerSecond, cpuSeconds: cpu, peakRssMiB }) =>
+        `${rows} rows: ${seconds.toFixed(1)} s, ${rowsPerSecond} rows/s, ${cpu ?? '–'} s CPU, peak ${peakRssMiB ?? '–'} MiB`,
+    )
+    .join('\n');
+}
+
+process.exit(await runBench(USAGE, optionsOf, report));

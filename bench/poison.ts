@@ -13,6 +13,7 @@ import { deleteTopic, produceBacklog, startKafka, type BenchKafka } from './supp
 import { prepareProgram, startLockstep } from './support/lockstep.ts';
 import { clockRun, positionsReach } from './support/measure.ts';
 import { Workload, type OrderChange } from './support/orders.ts';
+import { runBench, say } from './support/run-bench.ts';
 import { machine, median } from './support/report.ts';
 
 /** One poison record in so many; null = none. */
@@ -85,18 +86,17 @@ async function measure(kafka: BenchKafka, dir: string, options: Options, share: 
   return applied.changesPerSecond;
 }
 
-async function run(options: Options): Promise<string> {
+async function run(options: Options, cleanUp: AsyncDisposableStack): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'lockstep-poison-'));
-  await using scope = new AsyncDisposableStack();
-  scope.defer(() => rm(dir, { recursive: true, force: true }));
+  cleanUp.defer(() => rm(dir, { recursive: true, force: true }));
   const kafka = await startKafka(join(dir, 'stack'));
-  scope.defer(() => kafka.stop());
+  cleanUp.defer(() => kafka.stop());
   const rates = new Map<Share, number[]>(SHARES.map((share) => [share, []]));
   for (let turn = 1; turn <= options.repeat; turn += 1) {
     for (const share of SHARES) {
       const rate = await measure(kafka, join(dir, `run-${turn}-${share ?? 'clean'}`), options, share);
       rates.get(share)?.push(rate);
-      process.stderr.write(`${share === null ? 'clean' : `1 in ${share}`}: ${Math.round(rate)} changes/s\n`);
+      say(`${share === null ? 'clean' : `1 in ${share}`}: ${Math.round(rate)} changes/s`);
     }
   }
   const medians = new Map(SHARES.map((share) => [share, median(rates.get(share) ?? []) ?? 0]));
@@ -115,9 +115,4 @@ async function run(options: Options): Promise<string> {
     .join('\n');
 }
 
-try {
-  console.log(await run(optionsOf(process.argv.slice(2))));
-} catch (error) {
-  process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n${USAGE}\n`);
-  process.exit(error instanceof TypeError ? 2 : 1);
-}
+process.exit(await runBench(USAGE, optionsOf, run));

@@ -11,7 +11,7 @@
  * Undo is the same with the images exchanged.
  */
 import type { Cell, Cells, Marker, ReadSequence } from './change-event.ts';
-import { isAlive, UNKNOWN_MARKER, type RowState } from './row-state.ts';
+import { isAlive, newestWrite, UNKNOWN_MARKER, type RowState } from './row-state.ts';
 import { INT64_MAX, NEVER, type WriteTime } from './write-time.ts';
 
 /** A row of the target as it was observed, with all that is in force over it. */
@@ -47,14 +47,6 @@ export type RepairPlan =
   | { readonly kind: 'exhausted' };
 
 const later = (left: WriteTime, right: WriteTime): WriteTime => (left > right ? left : right);
-
-function newestOf(state: RowState | null): WriteTime {
-  if (state === null) return NEVER;
-  return [state.marker, ...state.cells].reduce<WriteTime>(
-    (newest, entry) => (entry === null ? newest : later(newest, entry.writeTime)),
-    NEVER,
-  );
-}
 
 class Exhausted extends Error {}
 
@@ -96,7 +88,7 @@ export function planRepair(request: RepairRequest): RepairPlan {
   const { observed, wanted, differs, multiCell } = request;
   if (wanted === null) {
     if (observed.state === null) return { kind: 'nothing' };
-    return { kind: 'remove', deletedAt: later(newestOf(observed.state), newestOf(observed.memory)) };
+    return { kind: 'remove', deletedAt: later(newestWrite(observed.state), newestWrite(observed.memory)) };
   }
   try {
     const base = observed.state;

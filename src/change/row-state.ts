@@ -170,3 +170,12 @@ export function nextExpiry(row: RowState, nowUs: bigint): bigint | null {
 export function isEmpty(row: RowState): boolean {
   return row.marker === null && row.cells.every((cell) => cell === null);
 }
+
+/** Newest write time of anything that a row holds, or NEVER. */
+export function newestWrite(row: Pick<RowState, 'marker' | 'cells'> | null): WriteTime {
+  if (row === null) return NEVER;
+  return [row.marker, ...row.cells].reduce<WriteTime>(
+    (newest, entry) => (entry !== null && entry.writeTime > newest ? entry.writeTime : newest),
+    NEVER,
+  );
+}

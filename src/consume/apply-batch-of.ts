@@ -146,19 +146,16 @@ export function splitAt(stretch: Stretch, cut: number): readonly [Stretch, Stret
   ];
 }
 
+/** A change as the door refused it. */
+export function refused({ record, bytes, change, id }: ChangeItem, code: string, message: string): RefusedItem {
+  return { kind: 'refused', record, bytes, refusal: { code, message, path: '' }, stage: 'apply', change, id };
+}
+
 /** The stretch with its only change refused, for the reason that the door gave. Null where it has not exactly one. */
 export function withoutItsChange(stretch: Stretch, code: string, message: string): Stretch | null {
   const guilty = stretch.items.filter((item) => item.kind === 'change');
   const [only] = guilty;
   if (guilty.length !== 1 || only === undefined) return null;
-  const refused: RefusedItem = {
-    kind: 'refused',
-    record: only.record,
-    bytes: only.bytes,
-    refusal: { code, message, path: '' },
-    stage: 'apply',
-    change: only.change,
-    id: only.id,
-  };
-  return { ...stretch, items: stretch.items.map((item) => (item === only ? refused : item)) };
+  const instead = refused(only, code, message);
+  return { ...stretch, items: stretch.items.map((item) => (item === only ? instead : item)) };
 }

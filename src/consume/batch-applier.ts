@@ -10,9 +10,9 @@ import type { Clock } from '../shared/clock.ts';
 import { unreachable } from '../shared/assert.ts';
 import { LockstepError, messageOf } from '../shared/errors.ts';
 import type { ApplyStats, Door, ShardId } from '../target/batch.ts';
-import { halves, prepareBatch, splitAt, withoutItsChange } from './apply-batch-of.ts';
+import { halves, prepareBatch, refused, splitAt, withoutItsChange } from './apply-batch-of.ts';
 import type { PreparedBatch } from './apply-batch-of.ts';
-import { rowKeyOf } from './item.ts';
+import { rowKeyOf, type ChangeItem } from './item.ts';
 import { breakerOpens, counted, noCounts } from './breaker.ts';
 import type { BreakerLimits } from './breaker.ts';
 import type { ConsumeLimits } from './limits.ts';
@@ -122,31 +122,24 @@ export class BatchApplier {
     if (error.kind !== 'row' || suspect === undefined) return null;
     for (const [at, item] of stretch.items.entries()) {
       if (item.kind !== 'change' || rowKeyOf(item.change) !== suspect) continue;
-      const alone = { ...stretch, items: [item] };
-      const failure = await this.#rowErrorOf(shard, alone);
-      if (failure === null) continue;
-      this.#noteFailure(alone);
+      const failure = await this.#tried(shard, stretch, item);
+      if (!(failure instanceof LockstepError) || failure.kind !== 'row') continue;
+      this.#noteFailure({ ...stretch, items: [item] });
       const [before, rest] = splitAt(stretch, at);
-      const refused = withoutItsChange(
-        { ...rest, items: rest.items.slice(0, 1) },
-        failure.code,
-        stopFor(failure).reason,
-      );
-      if (refused === null) return null;
-      const after = { ...rest, items: [...refused.items, ...rest.items.slice(1)] };
-      return before.items.length === 0 ? [after] : [before, after];
+      const items = [refused(item, failure.code, stopFor(failure).reason), ...rest.items.slice(1)];
+      return before.items.length === 0 ? [{ ...rest, items }] : [before, { ...rest, items }];
     }
     return null;
   }
 
-  /** What the door has against a stretch's one change, found out without committing anything; null = no row error. */
-  async #rowErrorOf(shard: ShardId, stretch: Stretch): Promise<LockstepError | null> {
+  /** What the door says of one change of a stretch alone, found out without committing anything; null = it goes through. */
+  async #tried(shard: ShardId, stretch: Stretch, item: ChangeItem): Promise<LockstepError | 'fenced' | null> {
+    const { batch } = this.#prepare(shard, { ...stretch, items: [item] });
     try {
-      await this.#options.door.apply(this.#prepare(shard, stretch).batch, { trial: true });
-      return null;
+      const { kind } = await this.#options.door.apply(batch, { trial: true });
+      return kind === 'fenced' ? kind : null;
     } catch (thrown) {
-      const error = asLockstepError(thrown);
-      return error.kind === 'row' ? error : null;
+      return asLockstepError(thrown);
     }
   }
 
@@ -238,23 +231,17 @@ export class BatchApplier {
    * that asking every probe costs no dead letter. Each change is tried alone. What can't be found out still fails.
    */
   async #stillFails(shard: ShardId, stretch: Stretch, signal: AbortSignal): Promise<boolean> {
-    const { door, breaker } = this.#options;
+    const { breaker } = this.#options;
     const sample = stretch.items.slice(0, breaker.minRecords);
     const enough = breaker.maxRatio * sample.length;
     let failing = 0;
     for (const item of sample) {
       if (signal.aborted) return true;
       if (item.kind === 'refused') failing += 1;
-      if (item.kind === 'change') {
-        const { batch } = this.#prepare(shard, { ...stretch, items: [item] });
-        try {
-          if ((await door.apply(batch, { trial: true })).kind === 'fenced') return false;
-        } catch (thrown) {
-          const error = asLockstepError(thrown);
-          if (error.kind !== 'row') return true;
-          if (!waitsForAnother(error.code)) failing += 1;
-        }
-      }
+      const failure = item.kind === 'change' ? await this.#tried(shard, stretch, item) : null;
+      if (failure === 'fenced') return false;
+      if (failure !== null && failure.kind !== 'row') return true;
+      if (failure !== null && !waitsForAnother(failure.code)) failing += 1;
       if (failing > 0 && failing >= enough) return true;
     }
     return false;

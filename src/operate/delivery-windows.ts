@@ -1,5 +1,4 @@
 /** Delivery windows as a service of a running member: puts the verifier together and keeps verifying what is due. */
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Kafka } from 'kafkajs';
 import type { Changelog } from '../reconcile/delivery/changelog.ts';
 import { kafkaChangelog } from '../reconcile/delivery/kafka-changelog.ts';
@@ -14,6 +13,7 @@ import { WindowStore } from '../target/window-store.ts';
 import { UPKEEP_BACKOFF } from './backoff.ts';
 import { waitForBarrier } from './barrier-wait.ts';
 import { decoderOf } from './decoder-of.ts';
+import { processPacing } from './process-pacing.ts';
 import { repeating } from './repeating.ts';
 import type { Service } from './service.ts';
 import type { RunningParts } from './running-parts.ts';
@@ -86,10 +86,7 @@ function observerOf({ metrics, logger }: RunningParts): WindowObserver {
 /** Missed changes go through the outside door at its pace. */
 function replayOf({ prepared, logger, metrics }: RunningParts): Replay {
   const { target } = prepared;
-  const door = new PacedDoor(target.outside, {
-    elapsedMs: () => performance.now(),
-    pause: (ms, signal) => delay(ms, undefined, { signal }).catch(() => undefined),
-  });
+  const door = new PacedDoor(target.outside, processPacing);
   return replayRecords({
     door,
     decoderOf: (table) => {

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { staticTable } from '../catalog/static-table.ts';
 import type { ShardId } from '../target/batch.ts';
+import { owedPauseMs } from '../target/gate-share.ts';
 import { PURGE_START, type PurgeCursor } from '../target/index.ts';
 import { UPKEEP_BACKOFF } from './backoff.ts';
 import { repeating } from './repeating.ts';
@@ -24,8 +25,6 @@ const GROWTH_TIMEOUT_MS = 30_000;
 const PURGE_EVERY_MS = 3_600_000;
 /** A walk over hundreds of millions of graves takes this long with its pauses; it begins anew afterwards. */
 const PURGE_TIMEOUT_MS = 6 * PURGE_EVERY_MS;
-/** The exclusive gate is asked for and held at most a fifth of the time (DESIGN §5, "Locks"). */
-const PAUSE_PER_HELD = 4;
 /** Between two pages in which nothing was purged. */
 const PAGE_PAUSE_MS = 20;
 
@@ -72,7 +71,7 @@ export function purgeMemory(parts: RunningParts, report: Report): Service {
       const step = await prepared.target.purge(table, cursor, configuration.retention.horizon);
       purged += step.purged;
       cursor = step.next;
-      if (cursor !== null) await delay(Math.max(PAGE_PAUSE_MS, step.heldMs * PAUSE_PER_HELD));
+      if (cursor !== null) await delay(Math.max(PAGE_PAUSE_MS, owedPauseMs(step.heldMs)));
     }
     if (purged > 0) logger.info({ table, purged }, 'purged tombstones behind the horizon');
   };
@@ -104,7 +103,7 @@ export function clearDropped({ prepared, logger }: RunningParts, report: Report)
         for (let more = true; more;) {
           const startedMs = performance.now();
           more = await prepared.target.clearDropped(table.name);
-          await delay((performance.now() - startedMs) * PAUSE_PER_HELD);
+          await delay(owedPauseMs(performance.now() - startedMs));
         }
         logger.info({ table: table.name }, 'old values of columns that were dropped and added again are cleared');
       }

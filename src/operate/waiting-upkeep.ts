@@ -3,8 +3,9 @@ import type { Kafka } from 'kafkajs';
 import { LetterBytes } from '../consume/letter-bytes.ts';
 import { PacedDoor } from '../target/paced-door.ts';
 import { UPKEEP_BACKOFF } from './backoff.ts';
-import { processPacing, redriveParts } from './redrive/redrive-parts.ts';
-import { tryWaiting } from './redrive/waiting-letters.ts';
+import { processPacing } from './process-pacing.ts';
+import { redriveParts } from './redrive/redrive-parts.ts';
+import { tryWaiting, type WaitingParts } from './redrive/waiting-letters.ts';
 import { repeating } from './repeating.ts';
 import { ownShards, type Report, type RunningParts } from './running-parts.ts';
 import type { Service } from './service.ts';
@@ -19,18 +20,17 @@ export function redriveWaiting(parts: RunningParts, kafka: Kafka, report: Report
   const bytes = new LetterBytes(kafka, topic);
   const { controlSchema } = configuration.target.postgres;
   const { index, read, decoderOf, door } = redriveParts(pool, controlSchema, prepared.target, bytes);
-  const paced = new PacedDoor(door, processPacing);
-  const waiting = {
+  const waiting: WaitingParts = {
     index,
     read,
     decoderOf,
-    door: paced,
+    door: new PacedDoor(door, processPacing),
     waitMs: waitForOthers,
-    onRedriven: ({ table, offset }: { table: string | null; offset: bigint }) => {
+    onRedriven: ({ table, offset }) => {
       metrics.stream.changes.inc({ table: table ?? '', outcome: 'processed' });
       logger.info({ table, offset: String(offset) }, 'what a record waited for has come');
     },
-    onGivenUp: ({ table, offset }: { table: string | null; offset: bigint }, code: string, reason: string) => {
+    onGivenUp: ({ table, offset }, code, reason) => {
       metrics.stream.changes.inc({ table: table ?? '', outcome: 'dead_lettered' });
       metrics.stream.deadLetters.inc({ table: table ?? '', reason: code });
       logger.warn({ table, offset: String(offset), code, reason }, 'dead letter');

@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FakeScan, scanTable, tooMuch, type FakeRow, type FakeScanOptions } from '../../test/support/scan-fake.ts';
 import { LockstepError } from '../shared/errors.ts';
-import { scanRows, splitRing, WHOLE_RING, type ScanOptions, type ScanPage, type ScanPosition } from './row-scan.ts';
+import { splitRing, WHOLE_RING } from '../change/token-range.ts';
+import { scanRows, type ScanOptions, type ScanPage, type ScanPosition } from './row-scan.ts';
 
 const options = (more: Partial<ScanOptions> = {}): ScanOptions => ({
   range: WHOLE_RING,

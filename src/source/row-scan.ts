@@ -10,6 +10,7 @@
  */
 import { backOff } from 'exponential-backoff';
 import { rowKey, type Cells, type RowKey } from '../change/change-event.ts';
+import { splitRing, type TokenRange } from '../change/token-range.ts';
 import { serialisePartitionKey } from '../change/token.ts';
 import type { Table } from '../catalog/table.ts';
 import { LockstepError, messageOf } from '../shared/errors.ts';
@@ -26,15 +27,6 @@ import {
   type Stretch,
 } from './scan-queries.ts';
 import type { ScanSession } from './scan-session.ts';
-
-/** Tokens `after` < token ≤ `upTo`. */
-export interface TokenRange {
-  readonly after: bigint;
-  readonly upTo: bigint;
-}
-
-/** Every token; Cassandra gives none to its smallest number. */
-export const WHOLE_RING: TokenRange = { after: -(2n ** 63n), upTo: 2n ** 63n - 1n };
 
 /** Everything up to and including this was read. Order is by token, then as the source orders partitions and rows. */
 export interface ScanPosition {
@@ -63,8 +55,6 @@ export interface ScanPage {
   readonly position: ScanPosition;
   readonly rows: readonly ScannedRow[];
   readonly unreadable: readonly UnreadableRow[];
-  /** Bytes of the answer's values. */
-  readonly bytes: number;
 }
 
 export interface ScanOptions {
@@ -86,13 +76,6 @@ export interface ScanOptions {
 const UNDATED_AT_MOST = 3;
 const MS_PER_SECOND = 1000n;
 
-/** The ring in `parts` ranges of one size, in the order of tokens. */
-export function splitRing(parts: number): readonly TokenRange[] {
-  const whole = WHOLE_RING.upTo - WHOLE_RING.after;
-  const edge = (n: number): bigint => WHOLE_RING.after + (whole * BigInt(n)) / BigInt(parts);
-  return Array.from({ length: parts }, (_, n) => ({ after: edge(n), upTo: edge(n + 1) }));
-}
-
 /** One query is answered from so much of the ring at most: a coordinator walks over all nodes of what it is asked for. */
 const RING_PARTS = 64;
 
@@ -110,7 +93,6 @@ interface DatedPage {
   readonly rows: readonly RawRow[];
   readonly pageState: string | null;
   readonly nowSeconds: bigint;
-  readonly bytes: number;
 }
 
 /**
@@ -141,7 +123,7 @@ export async function* scanRows(session: ScanSession, table: Table, options: Sca
       position = isWhole
         ? { token: stretch.tokens?.upTo ?? position.token, key: null }
         : (scan.positionAt(page.rows.at(-1)) ?? position);
-      yield { position, ...scan.decoded(page), bytes: page.bytes };
+      yield { position, ...scan.decoded(page) };
     } while (pageState !== null);
   }
 }
@@ -330,9 +312,8 @@ class Scan {
     const { coordinator, nowMs } = await this.#session.clock();
     const startedMs = elapsedMs();
     const page = await this.#session.page({ query, params, pageRows: this.#size.rows, pageState, coordinator });
-    const bytes = bytesOf(page.rows);
-    this.#size.read({ rows: page.rows.length, bytes, elapsedMs: elapsedMs() - startedMs });
-    return { ...page, bytes, nowSeconds: nowMs / MS_PER_SECOND };
+    this.#size.read({ rows: page.rows.length, bytes: bytesOf(page.rows), elapsedMs: elapsedMs() - startedMs });
+    return { ...page, nowSeconds: nowMs / MS_PER_SECOND };
   }
 }
 

@@ -9,7 +9,6 @@ export interface ScanQuery {
   readonly select: string;
   /** Partition keys alone, `SELECT DISTINCT … FROM …`. */
   readonly partitions: string;
-  readonly partitionColumns: number;
   readonly tokenAt: number;
   /** `toUnixTimestamp(now())`, ms; the coordinator evaluates it after it has begun to read. */
   readonly clockAt: number;
@@ -50,7 +49,6 @@ export function scanQuery(table: Table): ScanQuery {
     // Static columns come with every row of their partition: DISTINCT reads them once.
     select: `SELECT ${table.ofStatics === true ? 'DISTINCT ' : ''}${list.join(', ')} ${from}`,
     partitions: `SELECT DISTINCT ${aliased(names(table.partitionKey)).join(', ')} ${from}`,
-    partitionColumns: table.partitionKey.length,
     tokenAt,
     clockAt: tokenAt + 1,
     columns,

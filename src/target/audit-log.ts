@@ -1,4 +1,4 @@
-import { qualified } from './sql-text.ts';
+import { jsonbText, qualified } from './sql-text.ts';
 import type { Statement } from './transaction.ts';
 
 /** What a person changed by hand: who, why, from what, to what. */
@@ -25,8 +25,8 @@ export function auditEntry(controlSchema: string, entry: AuditEntry): Statement 
       entry.table,
       entry.rowKey?.replaceAll('\0', '\\u0000') ?? null,
       entry.reason,
-      JSON.stringify(entry.before),
-      JSON.stringify(entry.after),
+      jsonbText(entry.before),
+      jsonbText(entry.after),
       entry.outcome,
     ],
   };

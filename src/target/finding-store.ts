@@ -1,38 +1,15 @@
 /** Findings of comparisons in `_cdc_findings`: one open entry for a row and a type, however often it is seen. */
 import type { Pool } from 'pg';
-import type { Cell, Cells, Marker } from '../change/change-event.ts';
-import { NEVER } from '../change/write-time.ts';
-import type { RowState } from '../change/row-state.ts';
 import { LockstepError } from '../shared/errors.ts';
 import type { BoundTable } from './bound-table.ts';
 import { classifyPostgresError } from './postgres-errors.ts';
+import { observationDocument, type ImageDocument, type ObservationDocument } from './observation-document.ts';
 import type { Observation } from './row-observation.ts';
-import { qualified, textArray } from './sql-text.ts';
+import { jsonbText, qualified, textArray } from './sql-text.ts';
 import type { Statement } from './transaction.ts';
 
 export const FINDING_STATUSES = ['PENDING', 'AUTO_RESOLVED', 'MANUAL_RESOLVED', 'IGNORED', 'SUPERSEDED'] as const;
 export type FindingStatus = (typeof FINDING_STATUSES)[number];
-
-interface CellDocument {
-  readonly value: string | null;
-  /** Left out where no change wrote what stands there. */
-  readonly write_time?: string;
-  readonly expiry?: string;
-  readonly read?: string;
-}
-
-/** A row as JSON: canonical text by column name; times in µs as text, because they pass 2^53. */
-export interface ImageDocument {
-  readonly columns: Readonly<Record<string, CellDocument>>;
-  readonly marker?: { readonly write_time: string; readonly expiry?: string };
-}
-
-/** What an undo compares with: a row, its absence, and what is in force over it. */
-export interface ObservationDocument {
-  readonly row: ImageDocument | null;
-  readonly memory: ImageDocument | null;
-  readonly covered_at: string | null;
-}
 
 export interface NewFinding {
   readonly rowKey: string;
@@ -76,95 +53,6 @@ export interface Resolution {
   readonly notes: string | null;
   readonly before: Observation | null;
   readonly after: Observation | null;
-}
-
-function cellDocument(cell: Cell | null, value: string | null): CellDocument {
-  return {
-    value,
-    ...(cell === null ? {} : { write_time: String(cell.writeTime) }),
-    ...(cell?.expiry == null ? {} : { expiry: String(cell.expiry) }),
-    ...(cell?.sequence === undefined ? {} : { read: String(cell.sequence) }),
-  };
-}
-
-/** The cells of a row, and beside them what stands in columns that no change wrote. */
-export function imageDocument(
-  table: BoundTable,
-  row: { readonly cells: Cells; readonly marker?: Marker | null },
-  values: readonly (string | null)[] = row.cells.map((cell) => cell?.value ?? null),
-): ImageDocument {
-  const columns = table.regular.flatMap(({ column }, i): [string, CellDocument][] => {
-    const cell = row.cells[i] ?? null;
-    const value = values[i] ?? null;
-    return cell === null && value === null ? [] : [[column.name, cellDocument(cell, value)]];
-  });
-  const { marker } = row;
-  return {
-    columns: Object.fromEntries(columns),
-    ...(marker == null
-      ? {}
-      : {
-          marker: {
-            write_time: String(marker.writeTime),
-            ...(marker.expiry === null ? {} : { expiry: String(marker.expiry) }),
-          },
-        }),
-  };
-}
-
-export function observationDocument(table: BoundTable, { row, memory, coveredAt }: Observation): ObservationDocument {
-  return {
-    row: row === null ? null : imageDocument(table, row.state, row.values),
-    memory: memory === null ? null : imageDocument(table, memory),
-    covered_at: coveredAt === NEVER ? null : String(coveredAt),
-  };
-}
-
-function stateFromDocument(table: BoundTable, { columns, marker }: ImageDocument): RowState {
-  return {
-    deletedAt: NEVER,
-    marker:
-      marker === undefined
-        ? null
-        : { writeTime: BigInt(marker.write_time), expiry: marker.expiry === undefined ? null : BigInt(marker.expiry) },
-    cells: table.regular.map(({ column }): Cell | null => {
-      const cell = columns[column.name];
-      if (cell?.write_time === undefined) return null;
-      return {
-        writeTime: BigInt(cell.write_time),
-        value: cell.value,
-        expiry: cell.expiry === undefined ? null : BigInt(cell.expiry),
-        ...(cell.read === undefined ? {} : { sequence: BigInt(cell.read) }),
-      };
-    }),
-  };
-}
-
-/** Inverse of `observationDocument`. */
-export function observationFrom(
-  table: BoundTable,
-  key: Observation['key'],
-  document: ObservationDocument,
-): Observation {
-  const { row, memory } = document;
-  return {
-    key,
-    row:
-      row === null
-        ? null
-        : {
-            state: stateFromDocument(table, row),
-            values: table.regular.map(({ column }) => row.columns[column.name]?.value ?? null),
-          },
-    memory: memory === null ? null : stateFromDocument(table, memory),
-    coveredAt: document.covered_at === null ? NEVER : BigInt(document.covered_at),
-  };
-}
-
-/** Text for jsonb, which holds neither U+0000 nor half of a surrogate pair: they stand as their escapes, readable. */
-function jsonb(value: unknown): string | null {
-  if (value === null || value === undefined) return null;
-  return JSON.stringify(value).replace(/(?<!\\)((?:\\\\)*)\\(u0000|ud[89a-f][0-9a-f]{2})/gi, '$1\\\\$2');
 }
 
 type Line = Readonly<Record<string, string | null>>;
@@ -223,7 +111,7 @@ export class FindingStore {
            status = CASE WHEN f.status = 'IGNORED' AND f.source_checksum IS NOT DISTINCT FROM EXCLUDED.source_checksum
              AND f.target_checksum IS NOT DISTINCT FROM EXCLUDED.target_checksum THEN 'IGNORED' ELSE 'PENDING' END
        RETURNING id, status, row_key, type`,
-      [tableId, jobId, jsonb(documents)],
+      [tableId, jobId, jsonbText(documents)],
     );
     const byRow = new Map(lines.map((line) => [JSON.stringify([line['row_key'], line['type']]), line]));
     return found.map(({ rowKey, type }) => {
@@ -263,8 +151,8 @@ export class FindingStore {
         resolution.status,
         resolution.by,
         resolution.notes,
-        jsonb(before === null ? null : observationDocument(table, before)),
-        jsonb(after === null ? null : observationDocument(table, after)),
+        jsonbText(before === null ? null : observationDocument(table, before)),
+        jsonbText(after === null ? null : observationDocument(table, after)),
       ],
     };
   }

@@ -5,6 +5,12 @@
 
 /** Share of wall time that the gate is asked for or held. */
 const GATE_SHARE = 0.2;
+
+/** The pause that is owed after the gate was asked for, and perhaps held, for so long. */
+export function owedPauseMs(askedMs: number): number {
+  return askedMs * (1 / GATE_SHARE - 1);
+}
+
 /** A turn should hold the gate about this long; the limit is 50 ms. */
 const TURN_MS = 25;
 const FIRST_ROWS = 100;
@@ -27,7 +33,7 @@ export class GateShare {
 
   /** The gate was asked for, and perhaps held, from one moment to the other. */
   asked(beganMs: number, nowMs: number): void {
-    this.#freeAtMs = nowMs + (nowMs - beganMs) * (1 / GATE_SHARE - 1);
+    this.#freeAtMs = nowMs + owedPauseMs(nowMs - beganMs);
   }
 
   /** A turn held the gate for so long; waiting for it says nothing about how many rows fit into a turn. */

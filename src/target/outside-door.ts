@@ -13,7 +13,7 @@ import type { Clock } from '../shared/clock.ts';
 import type { BatchChange, ShardId } from './batch.ts';
 import { checkGeneration } from './bound-table.ts';
 import { ControlStatements } from './control-statements.ts';
-import { gateBusy, GATE_TIMEOUT_MS } from './gate-busy.ts';
+import { beginExclusively, gateBusy } from './gate-busy.ts';
 import { withinHorizon } from './horizon.ts';
 import { asForeign, certainOf, owedReads } from './owed-reads.ts';
 import { classifyPostgresError } from './postgres-errors.ts';
@@ -22,7 +22,7 @@ import { RereadQueue } from './reread-queue.ts';
 import { covered, planRows, withMemory, type KnownRow } from './row-plan.ts';
 import { rowWrites, type TableDoor } from './row-writes.ts';
 import { sameRow } from './same-row.ts';
-import { checkCommitted, gateStatement, pipeline, rollback, type Statement } from './transaction.ts';
+import { checkCommitted, pipeline, rollback, type Statement } from './transaction.ts';
 import { checkSameServer, SERVER_START } from './same-server.ts';
 import { applyWideTombstones } from './wide-tombstones.ts';
 
@@ -110,12 +110,7 @@ export class OutsideDoor {
   ): Promise<readonly OutsideOutcome[]> {
     const { bound } = table;
     const nowUs = BigInt(this.#options.clock.nowMs()) * 1000n;
-    await pipeline(client, [
-      { text: 'BEGIN' },
-      { text: `SET LOCAL lock_timeout = ${GATE_TIMEOUT_MS}` },
-      { name: 'gate-exclusive', text: gateStatement('exclusive'), values: [bound.id] },
-      { text: 'SET LOCAL lock_timeout = DEFAULT' },
-    ]);
+    await pipeline(client, beginExclusively(bound.id));
     const rows = [...fold(certainOf(batch, bound), bound.valueOrders).rows.values()];
     const probes = probesOf(this.#control, table, rows, nowUs);
     const [position, ...answers] = await pipeline(client, [

@@ -3,10 +3,9 @@
  * fifth of the time at most, and a gate that is busy is asked for again later.
  */
 import { LockstepError } from '../shared/errors.ts';
+import { owedPauseMs } from './gate-share.ts';
 import type { OutsideBatch, OutsideDoor, OutsideOutcome } from './outside-door.ts';
 
-/** Share of wall time that the gate is asked for or held. */
-const GATE_SHARE = 0.2;
 /** A transient failure, mostly a busy gate, is tried again after this long, doubled up to the next. */
 const BUSY_MIN_MS = 20;
 const BUSY_MAX_MS = 2_000;
@@ -40,7 +39,7 @@ export class PacedDoor {
       const startedMs = elapsedMs();
       try {
         const outcomes = await this.#door.apply(batch);
-        await pause((elapsedMs() - startedMs) * (1 / GATE_SHARE - 1), signal);
+        await pause(owedPauseMs(elapsedMs() - startedMs), signal);
         return outcomes;
       } catch (error) {
         if (!(error instanceof LockstepError) || error.kind !== 'transient') throw error;

@@ -19,14 +19,14 @@ import { LockstepError } from '../shared/errors.ts';
 import type { ShardId } from './batch.ts';
 import { checkGeneration, type BoundTable } from './bound-table.ts';
 import { ControlStatements } from './control-statements.ts';
-import { gateBusy, GATE_TIMEOUT_MS } from './gate-busy.ts';
+import { beginExclusively, gateBusy } from './gate-busy.ts';
 import { classifyPostgresError } from './postgres-errors.ts';
 import { observations, observedRow, observing, type Observation } from './row-observation.ts';
 import { RereadQueue } from './reread-queue.ts';
 import type { RowPlan } from './row-plan.ts';
 import { rowWrites, type TableDoor } from './row-writes.ts';
 import type { StoredRow } from './token-scan.ts';
-import { checkCommitted, gateStatement, pipeline, rollback, type Statement } from './transaction.ts';
+import { checkCommitted, pipeline, rollback, type Statement } from './transaction.ts';
 
 /** Rows in one transaction under the exclusive gate: ≤ 50 ms of holding it (DESIGN §5). */
 export const REPAIR_ROWS = 50;
@@ -124,7 +124,7 @@ export class RepairDoor {
     const [, ...answers] = await pipeline(client, [
       // One snapshot: a row that moves to the graveyard meanwhile must not be seen in neither place.
       { text: 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY' },
-      ...observing(control, table, keys).map((statement) => unlocked(statement)),
+      ...observing(control, table, keys, false),
       { text: 'COMMIT' },
     ]);
     const [drawn] = await pipeline(client, [this.#queue.draw()]);
@@ -135,17 +135,12 @@ export class RepairDoor {
     const table = this.#options.tableOf(batch.table);
     const { bound } = table;
     const nowUs = BigInt(this.#options.clock.nowMs()) * 1000n;
-    await pipeline(client, [
-      { text: 'BEGIN' },
-      { text: `SET LOCAL lock_timeout = ${GATE_TIMEOUT_MS}` },
-      { name: 'gate-exclusive', text: gateStatement('exclusive'), values: [bound.id] },
-      { text: 'SET LOCAL lock_timeout = DEFAULT' },
-    ]);
+    await pipeline(client, beginExclusively(bound.id));
     const keys = batch.repairs.map(({ observed }) => observed.key);
     // Statements of their own: one with the gate would see the snapshot from before its lock wait.
     const [generation, ...answers] = await pipeline(client, [
       this.#control.generation(bound.id),
-      ...observing(this.#control, table, keys),
+      ...observing(this.#control, table, keys, true),
     ]);
     checkGeneration(bound, generation?.rows[0]?.[0]);
     const present = observations(table, keys, answers);
@@ -263,13 +258,4 @@ function afterRepair(bound: BoundTable, observed: Observation, plan: RepairPlan)
 
 function emptyMemory(bound: BoundTable): RowState {
   return { deletedAt: NEVER, marker: null, cells: bound.regular.map(() => null) };
-}
-
-/** Observing locks nothing, so that the stream does not wait while a source is read. */
-function unlocked({ name, text, values = [] }: Statement): Statement {
-  return {
-    ...(name === undefined ? {} : { name: `${name}-unlocked` }),
-    text: text.replace(/ FOR UPDATE OF t$/, ''),
-    values,
-  };
 }

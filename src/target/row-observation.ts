@@ -25,13 +25,17 @@ export interface Observation {
 
 type Answer = QueryArrayResult<(string | null)[]>;
 
-/** Three statements; the rows are locked until the end of the transaction that they run in. */
-export function observing(control: ControlStatements, table: TableDoor, keys: readonly RowKey[]): readonly Statement[] {
-  const { bound, statements } = table;
-  return [
-    ...memoryOf(control, bound, keys),
-    { name: `images-${bound.tag}`, text: statements.lockImages, values: keyParameters(bound, keys) },
-  ];
+/** Three statements. `locked`: the rows are, until the end of the transaction; observing alone must not hold the stream up. */
+export function observing(
+  control: ControlStatements,
+  { bound, statements }: TableDoor,
+  keys: readonly RowKey[],
+  locked: boolean,
+): readonly Statement[] {
+  const images = locked
+    ? { name: `images-${bound.tag}`, text: statements.lockImages }
+    : { name: `images-unlocked-${bound.tag}`, text: statements.images };
+  return [...memoryOf(control, bound, keys), { ...images, values: keyParameters(bound, keys) }];
 }
 
 /** The answers to `observing`, one observation per key. */

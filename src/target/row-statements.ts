@@ -11,6 +11,8 @@ export interface RowStatements {
   readonly remove: string;
   /** Keys: the images of rows, locked. Columns: position of the key (from 1), regular, versions, expiries. */
   readonly lockImages: string;
+  /** As `lockImages`, nothing locked. */
+  readonly images: string;
 }
 
 /** "Never written" (`NEVER`); a missing entry must compare as −∞, not as NULL ⚠. */
@@ -161,6 +163,9 @@ export function rowStatements(table: BoundTable): RowStatements {
   const keyRows = `unnest(${input(keys.length)}) AS r(${keys.join(', ')})`;
   const numberedKeyRows = `unnest(${input(keys.length)}) WITH ORDINALITY AS r(${[...keys, 'n'].join(', ')})`;
 
+  const readImages = `SELECT r.n, ${images} FROM ${numberedKeyRows}
+      JOIN ${table.target} AS t ON ${keyJoin} ORDER BY r.n`;
+
   return {
     upsert: `INSERT INTO ${table.target} AS t (${all.join(', ')}) ${rows}
       ON CONFLICT (${keys.join(', ')}) DO UPDATE SET ${assignments.join(', ')}
@@ -172,7 +177,7 @@ export function rowStatements(table: BoundTable): RowStatements {
       )
       .join(', ')} FROM (${rows}) AS r WHERE ${keyJoin}`,
     remove: `DELETE FROM ${table.target} AS t USING ${keyRows} WHERE ${keyJoin}`,
-    lockImages: `SELECT r.n, ${images} FROM ${numberedKeyRows}
-      JOIN ${table.target} AS t ON ${keyJoin} ORDER BY r.n FOR UPDATE OF t`,
+    lockImages: `${readImages} FOR UPDATE OF t`,
+    images: readImages,
   };
 }

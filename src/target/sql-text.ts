@@ -17,6 +17,12 @@ export function textArray(values: Iterable<string | null>): string {
   return `{${text}}`;
 }
 
+/** Text for jsonb, which holds neither U+0000 nor half of a surrogate pair: they stand as their escapes, readable. */
+export function jsonbText(value: unknown): string | null {
+  if (value === null || value === undefined) return null;
+  return JSON.stringify(value).replace(/(?<!\\)((?:\\\\)*)\\(u0000|ud[89a-f][0-9a-f]{2})/gi, '$1\\\\$2');
+}
+
 /** A literal of numbers. */
 export function numberArray(values: Iterable<bigint | number | null>): string {
   let text = '';

@@ -3,7 +3,7 @@ import type { RowKey } from '../change/change-event.ts';
 /**
  * The row that PostgreSQL's DETAIL tells of ("Failing row contains (7, …"): key columns come first in tables that
  * `schema apply` made. A guess — columns may stand elsewhere, values may be printed otherwise or be cut — that saves the
- * search for the guilty change where it turns out to be right: at 1 poison in 2,000 bisection made 20 transactions of each.
+ * search for the guilty change where it turns out to be right: bisection makes two transactions of each doubling of a batch.
  *
  * @returns the key's text, or null where no row fits or several do.
  */

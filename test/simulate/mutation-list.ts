@@ -231,9 +231,9 @@ export const MUTATIONS: readonly SourceMutation[] = [
   },
   {
     name: 'locks: the outside door takes the gate shared',
-    file: `${target}/outside-door.ts`,
-    find: "text: gateStatement('exclusive'), values: [bound.id]",
-    replace: "text: gateStatement('shared'), values: [bound.id]",
+    file: `${target}/gate-busy.ts`,
+    find: "text: gateStatement('exclusive'), values: [tableId]",
+    replace: "text: gateStatement('shared'), values: [tableId]",
   },
   // Dead letters
   {

@@ -5,23 +5,18 @@
  * `old` is not captured at all (a non-frozen user-defined type stops the agent, see rereads.test.ts); `live` is, and is
  * written to all the time.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, writeFile } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import type cassandra from 'cassandra-driver';
-import getPort from 'get-port';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { stringify } from 'yaml';
-import { createTopics, demoKafka } from '../../src/demo/kafka/kafka.ts';
-import { LockstepService, MAIN_FILE } from '../../src/demo/service/lockstep-service.ts';
-import { runCommand } from '../../src/demo/service/run-command.ts';
+import type { LockstepService } from '../../src/demo/service/lockstep-service.ts';
 import { connectSource } from '../../src/demo/workload/source-client.ts';
 import { openStack, type Stack } from '../../src/stack/index.ts';
+import { startCaptured, writeAll } from '../support/captured-service.ts';
+import { beginCommand, endOf, type Ended } from '../support/lockstep-command.ts';
 import { eventually } from '../support/service-stage.ts';
 
 const WIDE_ROWS = 20_000;
@@ -59,17 +54,6 @@ let postgres: pg.Pool;
 let service: LockstepService;
 let configurationFile: string;
 
-async function writeAll(n: number, statement: (i: number) => readonly [string, readonly unknown[]]): Promise<void> {
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    for (let i = next++; i < n; i = next++) {
-      const [query, params] = statement(i);
-      await source.execute(query, [...params], { prepare: true });
-    }
-  };
-  await Promise.all(Array.from({ length: 64 }, worker));
-}
-
 beforeAll(async () => {
   const dir = await mkdtemp(join(tmpdir(), 'lockstep-backfill-'));
   stack = await openStack({ provider: 'native', dir });
@@ -77,8 +61,11 @@ beforeAll(async () => {
     beforeAgent: async ({ cassandra: found }) => {
       source = await connectSource(found);
       for (const statement of [...DDL, ...SPECIAL]) await source.execute(statement);
-      await writeAll(WIDE_ROWS, (i) => ['INSERT INTO bf.old (k, c, v, n) VALUES (1, ?, ?, ?)', [i, `v${i}`, i]]);
-      await writeAll(LIVE_ROWS, (i) => [
+      await writeAll(source, WIDE_ROWS, (i) => [
+        'INSERT INTO bf.old (k, c, v, n) VALUES (1, ?, ?, ?)',
+        [i, `v${i}`, i],
+      ]);
+      await writeAll(source, LIVE_ROWS, (i) => [
         'INSERT INTO bf.live (k, c, v, n, tags) VALUES (?, ?, ?, ?, ?)',
         [i % 100, Math.floor(i / 100), `before-${i}`, i, new Set(['before'])],
       ]);
@@ -86,27 +73,7 @@ beforeAll(async () => {
     },
   });
   postgres = new pg.Pool({ connectionString: endpoints.postgres.url, max: 2 });
-  const topics = TABLES.map((table) => `${endpoints.agent.topicPrefix}.bf.${table}`);
-  await createTopics(demoKafka(endpoints.kafka.brokers), topics, 2);
-  const port = await getPort({ host: '127.0.0.1' });
-  configurationFile = join(dir, 'lockstep.yaml');
-  const configuration = {
-    kafka: { brokers: endpoints.kafka.brokers, sessionTimeout: '6s' },
-    source: { cassandra: { ...endpoints.cassandra, consistency: 'LOCAL_QUORUM' } },
-    target: { postgres: { url: endpoints.postgres.url } },
-    tables: TABLES.map((table, i) => ({
-      source: `bf.${table}`,
-      topic: topics[i],
-      target: `public.${table}`,
-      usesTtl: true,
-    })),
-    api: { host: '127.0.0.1', port },
-  };
-  await writeFile(configurationFile, stringify(configuration), { mode: 0o600 });
-  await runCommand(['schema', 'apply', '-c', configurationFile], join(dir, 'apply.log'), AbortSignal.timeout(60_000));
-  service = new LockstepService({ configurationFile, apiPort: port, logFile: join(dir, 'lockstep.log') });
-  await service.start();
-  await service.waitUntilReady(AbortSignal.timeout(90_000));
+  ({ service, configurationFile } = await startCaptured(dir, endpoints, 'bf', TABLES));
 }, 400_000);
 
 afterAll(async () => {
@@ -115,24 +82,6 @@ afterAll(async () => {
   await source.shutdown();
   await stack.destroy();
 });
-
-function begin(...args: readonly string[]): ChildProcess {
-  return spawn(process.execPath, [MAIN_FILE, 'backfill', '-c', configurationFile, ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-}
-
-interface Ended {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-async function ended(child: ChildProcess): Promise<Ended> {
-  if (child.stdout === null || child.stderr === null) throw new Error('both are pipes');
-  const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
-  return { code: code as number | null, stdout, stderr };
-}
 
 interface Report {
   readonly status: string;
@@ -188,7 +137,7 @@ async function equal(left: () => Promise<string[]>, right: () => Promise<string[
 }
 
 it('is killed and goes on where it was: rows, statics, collections and types as the source has them', async () => {
-  const killed = begin('--table', 'bf.old', '--rate', '4000');
+  const killed = beginCommand(configurationFile, 'backfill', '--table', 'bf.old', '--rate', '4000');
   const [job] = await Promise.all([
     eventually('some pages to be noted', async () => {
       const { rows } = await postgres.query<{ id: string }>(
@@ -196,15 +145,15 @@ it('is killed and goes on where it was: rows, statics, collections and types as 
       );
       return rows[0]?.id;
     }).finally(() => killed.kill('SIGKILL')),
-    ended(killed),
+    endOf(killed),
   ]);
   const before = await postgres.query<{ n: number }>('SELECT count(*)::int AS n FROM old');
   expect(before.rows[0]?.n).toBeLessThan(WIDE_ROWS);
-  const early = await ended(begin('--table', 'bf.old', '--resume'));
+  const early = await endOf(beginCommand(configurationFile, 'backfill', '--table', 'bf.old', '--resume'));
   expect([early.code, early.stderr]).toEqual([2, expect.stringContaining('somebody works on it') as string]);
   // The killed one is given up on when it was not heard of for 30 s.
   const resumed = await eventually('the job to be taken over', async () => {
-    const answer = await ended(begin('--table', 'bf.old', '--resume', '--json'));
+    const answer = await endOf(beginCommand(configurationFile, 'backfill', '--table', 'bf.old', '--resume', '--json'));
     return answer.code === 2 ? undefined : answer;
   });
   expect(resumed.code, resumed.stderr).toBe(0);
@@ -231,13 +180,13 @@ it('is killed and goes on where it was: rows, statics, collections and types as 
 }, 300_000);
 
 it('changes nothing when it is repeated, and says what is wrong with a request', async () => {
-  const again = reportOf(await ended(begin('--table', 'bf.old', '--json')));
+  const again = reportOf(await endOf(beginCommand(configurationFile, 'backfill', '--table', 'bf.old', '--json')));
   // Multi-cell columns take the sequence of the later read.
   expect(again.counts['written']).toBeLessThan(10);
   expect(again.counts['failed'] ?? 0).toBe(0);
-  const unknown = await ended(begin('--table', 'bf.odl'));
+  const unknown = await endOf(beginCommand(configurationFile, 'backfill', '--table', 'bf.odl'));
   expect([unknown.code, unknown.stderr]).toEqual([2, expect.stringContaining('the nearest is bf.old') as string]);
-  const none = await ended(begin('--table', 'bf.live', '--resume'));
+  const none = await endOf(beginCommand(configurationFile, 'backfill', '--table', 'bf.live', '--resume'));
   expect([none.code, none.stderr]).toEqual([2, expect.stringContaining('no backfill of bf.live') as string]);
 }, 120_000);
 
@@ -246,7 +195,7 @@ it('keeps write times and expiries: what expires goes when it does', async () =>
   await source.execute(`INSERT INTO bf.old (k, c) VALUES (6, 2) USING TTL 12`);
   await source.execute(`UPDATE bf.old USING TTL 12 SET tags = {'expires'} WHERE k = 6 AND c = 3`);
   await source.execute(`UPDATE bf.old USING TTL 12 SET marks = {'c'}, note = 'expires' WHERE k = 6`);
-  expect((await ended(begin('--table', 'bf.old'))).code).toBe(0);
+  expect((await endOf(beginCommand(configurationFile, 'backfill', '--table', 'bf.old'))).code).toBe(0);
   expect(await postgresRows('SELECT c FROM old WHERE k = 6')).toHaveLength(3);
   expect(await postgresRows('SELECT note, marks FROM old__static WHERE k = 6')).toEqual(['["expires",["c"]]']);
   const stored = await postgres.query<{ v: string }>('SELECT _cdc_versions::text AS v FROM old WHERE k = 2 AND c = 5');
@@ -286,8 +235,10 @@ it('races with writes and deletes, and ends as the source', async () => {
   await eventually('writes to arrive', async () =>
     (await postgresRows(`SELECT k FROM live WHERE v LIKE 'during-%' LIMIT 1`)).length > 0 ? true : undefined,
   );
-  const first = await ended(begin('--table', 'bf.live', '--json', '--rate', '400'));
-  const second = await ended(begin('--table', 'bf.live', '--json'));
+  const first = await endOf(
+    beginCommand(configurationFile, 'backfill', '--table', 'bf.live', '--json', '--rate', '400'),
+  );
+  const second = await endOf(beginCommand(configurationFile, 'backfill', '--table', 'bf.live', '--json'));
   isOver = true;
   await Promise.all(writers);
   expect([first.code, second.code], first.stderr + second.stderr).toEqual([0, 0]);

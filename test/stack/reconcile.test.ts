@@ -3,45 +3,29 @@
  * descending clustering; faults by hand and changes that the capture lost. Repaired, the next run passes, and every
  * fault can be taken back.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, writeFile } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import type cassandra from 'cassandra-driver';
-import getPort from 'get-port';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { stringify } from 'yaml';
-import { createTopics, demoKafka } from '../../src/demo/kafka/kafka.ts';
-import { LockstepService, MAIN_FILE } from '../../src/demo/service/lockstep-service.ts';
-import { runCommand } from '../../src/demo/service/run-command.ts';
+import type { LockstepService } from '../../src/demo/service/lockstep-service.ts';
 import { connectSource } from '../../src/demo/workload/source-client.ts';
 import { openStack, type Stack } from '../../src/stack/index.ts';
+import { startCaptured, writeAll } from '../support/captured-service.ts';
+import { beginCommand, endOf, type Ended } from '../support/lockstep-command.ts';
 
 /** Above what is held of an unfinished partition (source-slices.ts), so that it is compared in parts. */
 const WIDE_ROWS = 24_000;
 const ROWS = 2_000;
 const TABLE = 'rc.items';
+const INSERT = 'INSERT INTO rc.items (k, c, v, n, tags) VALUES (?, ?, ?, ?, ?)';
 
 let stack: Stack;
 let source: cassandra.Client;
 let postgres: pg.Pool;
 let service: LockstepService;
 let configurationFile: string;
-
-async function writeAll(n: number, params: (i: number) => readonly unknown[]): Promise<void> {
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    for (let i = next++; i < n; i = next++) {
-      await source.execute('INSERT INTO rc.items (k, c, v, n, tags) VALUES (?, ?, ?, ?, ?)', [...params(i)], {
-        prepare: true,
-      });
-    }
-  };
-  await Promise.all(Array.from({ length: 64 }, worker));
-}
 
 beforeAll(async () => {
   const dir = await mkdtemp(join(tmpdir(), 'lockstep-reconcile-'));
@@ -57,31 +41,19 @@ beforeAll(async () => {
          WITH CLUSTERING ORDER BY (c DESC)`,
       );
       const uuid = (i: number): string => `${i.toString(16).padStart(8, '0')}-0000-1000-8000-000000000000`;
-      await writeAll(WIDE_ROWS, (i) => [-1, uuid(i), `w${i}`, String(i), null]);
-      await writeAll(ROWS, (i) => [i % 400, uuid(i), `v${i}`, `${i}.50`, i % 10 === 0 ? ['a', 'b'] : null]);
+      await writeAll(source, WIDE_ROWS, (i) => [INSERT, [-1, uuid(i), `w${i}`, String(i), null]]);
+      await writeAll(source, ROWS, (i) => [
+        INSERT,
+        [i % 400, uuid(i), `v${i}`, `${i}.50`, i % 10 === 0 ? ['a', 'b'] : null],
+      ]);
       await source.execute(`INSERT INTO rc.items (k, c, v) VALUES (1, ${uuid(9_000)}, 'lasts') USING TTL 100000`);
       await source.execute(`INSERT INTO rc.items (k, c) VALUES (2, ${uuid(9_001)})`);
       await source.execute('ALTER TABLE rc.items WITH cdc = true');
     },
   });
   postgres = new pg.Pool({ connectionString: endpoints.postgres.url, max: 2 });
-  const topic = `${endpoints.agent.topicPrefix}.${TABLE}`;
-  await createTopics(demoKafka(endpoints.kafka.brokers), [topic], 2);
-  const port = await getPort({ host: '127.0.0.1' });
-  configurationFile = join(dir, 'lockstep.yaml');
-  const configuration = {
-    kafka: { brokers: endpoints.kafka.brokers, sessionTimeout: '6s' },
-    source: { cassandra: { ...endpoints.cassandra, consistency: 'LOCAL_QUORUM' } },
-    target: { postgres: { url: endpoints.postgres.url } },
-    tables: [{ source: TABLE, topic, target: 'public.items', usesTtl: true }],
-    reconciliation: { captureDelay: '2s' },
-    api: { host: '127.0.0.1', port },
-  };
-  await writeFile(configurationFile, stringify(configuration), { mode: 0o600 });
-  await runCommand(['schema', 'apply', '-c', configurationFile], join(dir, 'apply.log'), AbortSignal.timeout(60_000));
-  service = new LockstepService({ configurationFile, apiPort: port, logFile: join(dir, 'lockstep.log') });
-  await service.start();
-  await service.waitUntilReady(AbortSignal.timeout(90_000));
+  const reconciliation = { captureDelay: '2s' };
+  ({ service, configurationFile } = await startCaptured(dir, endpoints, 'rc', ['items'], { reconciliation }));
   const filled = await lockstep('backfill', '--table', TABLE);
   expect(filled.code, filled.stderr).toBe(0);
 }, 500_000);
@@ -93,19 +65,7 @@ afterAll(async () => {
   await stack.destroy();
 });
 
-interface Ended {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-async function lockstep(...args: readonly string[]): Promise<Ended> {
-  const child = spawn(process.execPath, [MAIN_FILE, ...args, '-c', configurationFile], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
-  return { code: code as number | null, stdout, stderr };
-}
+const lockstep = (...args: readonly string[]): Promise<Ended> => endOf(beginCommand(configurationFile, ...args));
 
 interface Report {
   readonly verdict: string;

@@ -4,19 +4,16 @@
  * Non-frozen user-defined types are missing here: the agent (3.4.1.Final) gives up on the commit-log segment that holds
  * such a write ("Unknown type", then "errored out"; seen), so that there is no event to begin with.
  */
-import { mkdtemp, writeFile } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import cassandra from 'cassandra-driver';
-import getPort from 'get-port';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { stringify } from 'yaml';
-import { createTopics, demoKafka } from '../../src/demo/kafka/kafka.ts';
-import { LockstepService } from '../../src/demo/service/lockstep-service.ts';
-import { runCommand } from '../../src/demo/service/run-command.ts';
+import type { LockstepService } from '../../src/demo/service/lockstep-service.ts';
 import { connectSource } from '../../src/demo/workload/source-client.ts';
 import { openStack, type Stack } from '../../src/stack/index.ts';
+import { startCaptured } from '../support/captured-service.ts';
 import { eventually } from '../support/service-stage.ts';
 
 const TABLES = ['people', 'lines', 'keys', 'plain_keys'] as const;
@@ -86,27 +83,7 @@ beforeAll(async () => {
   });
   source = await connectSource(endpoints.cassandra);
   postgres = new pg.Pool({ connectionString: endpoints.postgres.url, max: 2 });
-  const topics = TABLES.map((table) => `${endpoints.agent.topicPrefix}.amb.${table}`);
-  await createTopics(demoKafka(endpoints.kafka.brokers), topics, 2);
-  port = await getPort({ host: '127.0.0.1' });
-  const file = join(dir, 'lockstep.yaml');
-  const configuration = {
-    kafka: { brokers: endpoints.kafka.brokers, sessionTimeout: '6s' },
-    source: { cassandra: { ...endpoints.cassandra, consistency: 'LOCAL_QUORUM' } },
-    target: { postgres: { url: endpoints.postgres.url } },
-    tables: TABLES.map((table, i) => ({
-      source: `amb.${table}`,
-      topic: topics[i],
-      target: `public.${table}`,
-      usesTtl: true,
-    })),
-    api: { host: '127.0.0.1', port },
-  };
-  await writeFile(file, stringify(configuration), { mode: 0o600 });
-  await runCommand(['schema', 'apply', '-c', file], join(dir, 'apply.log'), AbortSignal.timeout(60_000));
-  service = new LockstepService({ configurationFile: file, apiPort: port, logFile: join(dir, 'lockstep.log') });
-  await service.start();
-  await service.waitUntilReady(AbortSignal.timeout(90_000));
+  ({ service, apiPort: port } = await startCaptured(dir, endpoints, 'amb', TABLES));
 }, 400_000);
 
 afterAll(async () => {

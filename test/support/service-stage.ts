@@ -3,10 +3,8 @@
  * PostgreSQL of the native stack. No Cassandra: the table's schema is declared and its events are written by the test.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import getPort from 'get-port';
 import kafkajs, { type Kafka, type Producer } from 'kafkajs';
@@ -20,6 +18,7 @@ import type { Table } from '../../src/catalog/table.ts';
 import { LockstepService, MAIN_FILE } from '../../src/demo/service/lockstep-service.ts';
 import type { Stack } from '../../src/stack/index.ts';
 import { cell, eventRecord } from '../fixtures/debezium-cassandra/events.ts';
+import { beginCommand, endOf, type Ended } from './lockstep-command.ts';
 import { openStackOf } from './stack-parts.ts';
 
 /** Awaits a state; the deadline only ends a test that has failed. */
@@ -171,15 +170,8 @@ export class ServiceStage {
   }
 
   /** A command of the command line, with the configuration of a member. */
-  async lockstep(
-    member: Member,
-    ...args: readonly string[]
-  ): Promise<{ code: number | null; stdout: string; stderr: string }> {
-    const child = spawn(process.execPath, [MAIN_FILE, ...args, '-c', member.configurationFile], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
-    return { code: code as number | null, stdout, stderr };
+  lockstep(member: Member, ...args: readonly string[]): Promise<Ended> {
+    return endOf(beginCommand(member.configurationFile, ...args));
   }
 
   /** Rows of the table whose value was written by `write(…, value)`. */

@@ -5,7 +5,7 @@ import { createLogger } from '../../operate/logger.ts';
 import type { BackfillProgress } from '../../operate/backfill/backfill-job.ts';
 import { backfillScreen, progressText } from '../backfill-screen.ts';
 import { EXIT } from '../exit-code.ts';
-import { countArgument } from './letter-options.ts';
+import { countArgument } from './arguments.ts';
 
 interface BackfillCommandOptions {
   readonly config?: string;

@@ -4,7 +4,8 @@ import { DEFAULT_CONFIGURATION_FILE, loadConfiguration, type Configuration } fro
 import type { IndexedLetter, LetterIndex, LetterStats } from '../../deadletter/letter-index.ts';
 import { LockstepError } from '../../shared/errors.ts';
 import { EXIT } from '../exit-code.ts';
-import { addFilterOptions, countArgument, filterOf, idArgument, type FilterOptions } from './letter-options.ts';
+import { countArgument } from './arguments.ts';
+import { addFilterOptions, filterOf, idArgument, type FilterOptions } from './letter-options.ts';
 
 const DEFAULT_LIMIT = 100;
 const REASON_CHARS = 80;

@@ -7,7 +7,8 @@ import { createLogger } from '../../operate/logger.ts';
 import type { RedriveProgress } from '../../operate/redrive/redrive-job.ts';
 import { LockstepError, messageOf } from '../../shared/errors.ts';
 import { EXIT } from '../exit-code.ts';
-import { addFilterOptions, countArgument, filterOf, type FilterOptions } from './letter-options.ts';
+import { countArgument } from './arguments.ts';
+import { addFilterOptions, filterOf, type FilterOptions } from './letter-options.ts';
 
 interface RedriveOptions extends FilterOptions {
   readonly dryRun?: true;

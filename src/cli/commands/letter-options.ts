@@ -9,6 +9,7 @@ import {
   type LetterStatus,
   type SourceOffsets,
 } from '../../deadletter/letter-filter.ts';
+import { timeArgument } from './arguments.ts';
 
 export interface FilterOptions {
   readonly config?: string;
@@ -21,18 +22,6 @@ export interface FilterOptions {
   readonly to?: number;
   readonly sourceOffsets?: SourceOffsets;
   readonly id?: bigint;
-}
-
-export function timeArgument(text: string): number {
-  const ms = Date.parse(text);
-  if (Number.isNaN(ms)) throw new InvalidArgumentError('expected a time such as 2026-11-27T14:00:00Z');
-  return ms;
-}
-
-export function countArgument(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('expected a whole number from 1');
-  return value;
 }
 
 export function idArgument(text: string): bigint {

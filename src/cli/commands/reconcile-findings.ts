@@ -9,7 +9,7 @@ import { LockstepError } from '../../shared/errors.ts';
 import { FINDING_STATUSES, FindingStore, type Finding } from '../../target/finding-store.ts';
 import { createPool } from '../../target/index.ts';
 import { EXIT } from '../exit-code.ts';
-import { countArgument } from './letter-options.ts';
+import { countArgument } from './arguments.ts';
 
 interface FindingsOptions {
   readonly config?: string;

@@ -1,12 +1,12 @@
 import { userInfo } from 'node:os';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { DEFAULT_CONFIGURATION_FILE, loadConfiguration } from '../../config/index.ts';
 import { createLogger } from '../../operate/logger.ts';
 import { STRATEGIES, type Strategy } from '../../reconcile/end-state/comparison-plan.ts';
 import type { ReconcileParts, ReconcileReport } from '../../reconcile/end-state/reconcile-table.ts';
 import { LockstepError } from '../../shared/errors.ts';
 import { EXIT } from '../exit-code.ts';
-import { countArgument } from './letter-options.ts';
+import { countArgument, timeArgument } from './arguments.ts';
 
 interface RunOptions {
   readonly config?: string;
@@ -25,12 +25,6 @@ interface RunOptions {
 const LISTED = 20;
 /** Plain lines come this often where nobody looks at a terminal. */
 const LINE_MS = 5_000;
-
-function time(text: string): number {
-  const ms = Date.parse(text);
-  if (Number.isNaN(ms)) throw new InvalidArgumentError('expected a time such as 2026-11-27T14:00:00Z');
-  return ms;
-}
 
 function spanOf({ strategy, from, to }: RunOptions): { readonly from: bigint; readonly to: bigint } | null {
   const isSpan = strategy === 'TIMESTAMP_RANGE';
@@ -151,9 +145,9 @@ export function reconcileRunCommand(): Command {
     .addOption(new Option('--strategy <strategy>', 'what is compared').choices(STRATEGIES).makeOptionMandatory())
     .option('--repair', 'repair what drifts, within the limits of reconciliation.repair')
     .option('--dry-run', 'tell what would be found and repaired; write nothing')
-    .addOption(new Option('--from <time>', 'TIMESTAMP_RANGE: rows written from this time on').argParser(time))
+    .addOption(new Option('--from <time>', 'TIMESTAMP_RANGE: rows written from this time on').argParser(timeArgument))
     .addOption(
-      new Option('--to <time>', 'TIMESTAMP_RANGE: rows written before this time (default now)').argParser(time),
+      new Option('--to <time>', 'TIMESTAMP_RANGE: rows written before this time (default now)').argParser(timeArgument),
     )
     .addOption(new Option('--sample-size <n>', 'SAMPLE: rows to compare at least').argParser(countArgument))
     .option('--allow-empty', 'a table without rows may pass')

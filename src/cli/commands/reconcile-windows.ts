@@ -5,7 +5,7 @@ import { windowDocument } from '../../operate/window-document.ts';
 import { createPool } from '../../target/index.ts';
 import { WindowStore, type WindowRow } from '../../target/window-store.ts';
 import { EXIT } from '../exit-code.ts';
-import { countArgument, timeArgument } from './letter-options.ts';
+import { countArgument, timeArgument } from './arguments.ts';
 
 interface WindowsOptions {
   readonly config?: string;

@@ -6,6 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { LockstepError } from '../../shared/errors.ts';
 import type { Job, JobStore } from '../../target/job-store.ts';
+import { failuresOf } from '../failure-counts.ts';
 import { coveredShare, stateOf } from './backfill-state.ts';
 
 export const BACKFILL = 'backfill';
@@ -75,11 +76,7 @@ export function progressOf(job: Job): BackfillProgress {
       unchanged: at('unchanged'),
       failed: at('failed'),
     },
-    failures: Object.fromEntries(
-      Object.entries(job.counts).flatMap(([name, count]) =>
-        name.startsWith('failed:') ? [[name.slice('failed:'.length), count] as const] : [],
-      ),
-    ),
+    failures: failuresOf(job.counts),
     covered: job.status === 'COMPLETED' ? 1 : coveredShare(stateOf(job), hasStatics),
     error: job.error,
   };

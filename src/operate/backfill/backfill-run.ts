@@ -7,6 +7,8 @@ import type { Job, JobStore } from '../../target/job-store.ts';
 import type { Pacing } from '../../target/paced-door.ts';
 import type { FoundOutcome, ReadMark, SourceRowsSession } from '../../target/source-rows.ts';
 import type { Statement } from '../../target/transaction.ts';
+import { failureCount } from '../failure-counts.ts';
+import { RateLimit } from '../rate-limit.ts';
 import { progressOf, type BackfillProgress } from './backfill-job.ts';
 import { stateDocument, stateOf, type BackfillPhase, type BackfillState } from './backfill-state.ts';
 
@@ -57,13 +59,12 @@ export class BackfillRun {
   readonly #options: BackfillOptions;
   readonly #job: Job;
   readonly #gate = new GateShare();
+  readonly #rate: RateLimit;
   #counts: Readonly<Record<string, number>>;
   /** Position and counts as they were noted in the job together. */
   #state: BackfillState;
   #noted: Readonly<Record<string, number>>;
   #turns = 0;
-  /** When the next row may go, by the rate. */
-  #nextMs: number;
 
   constructor(parts: BackfillParts, job: Job, options: BackfillOptions) {
     this.#parts = parts;
@@ -72,7 +73,7 @@ export class BackfillRun {
     this.#counts = job.counts;
     this.#noted = job.counts;
     this.#state = stateOf(job);
-    this.#nextMs = parts.elapsedMs();
+    this.#rate = new RateLimit(parts, options.ratePerSecond);
   }
 
   /**
@@ -206,7 +207,7 @@ export class BackfillRun {
   /** Rows in one transaction; halved where one of them fails. */
   async #chunk(work: Work, rows: readonly ScannedRow[], signal: AbortSignal): Promise<void> {
     const { elapsedMs, shards, pause } = this.#parts;
-    await this.#waitForRate(rows.length, signal);
+    await this.#rate.wait(rows.length, signal);
     const shard = shards[this.#turns++ % shards.length];
     if (shard === undefined) throw new Error('a backfill has at least one shard');
     try {
@@ -252,7 +253,7 @@ export class BackfillRun {
 
   #leaveOut(error: LockstepError): void {
     this.#add('failed', 1);
-    this.#add(`failed:${error.code}`, 1);
+    this.#add(failureCount(error.code), 1);
     this.#parts.warn(error, 'a row is left out');
   }
 
@@ -267,16 +268,6 @@ export class BackfillRun {
   #report(): void {
     const state = stateDocument(this.#state);
     this.#options.onProgress(progressOf({ ...this.#job, counts: this.#counts, state, status: 'RUNNING' }));
-  }
-
-  async #waitForRate(rows: number, signal: AbortSignal): Promise<void> {
-    const { ratePerSecond } = this.#options;
-    if (ratePerSecond === null) return;
-    const { elapsedMs, pause } = this.#parts;
-    const waitMs = this.#nextMs - elapsedMs();
-    if (waitMs > 0) await pause(waitMs, signal);
-    signal.throwIfAborted();
-    this.#nextMs = Math.max(this.#nextMs, elapsedMs()) + (rows / ratePerSecond) * 1000;
   }
 }
 

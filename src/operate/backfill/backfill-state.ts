@@ -1,7 +1,8 @@
 /** Where a backfill stands, as its job keeps it, and how far that is. Pure. */
 import { z } from 'zod';
 import type { Job } from '../../target/job-store.ts';
-import { WHOLE_RING, type ScanPosition } from '../../source/row-scan.ts';
+import { WHOLE_RING } from '../../change/token-range.ts';
+import type { ScanPosition } from '../../source/row-scan.ts';
 
 /** Rows first; static columns, where there are any, are read by partition afterwards. */
 export type BackfillPhase = 'rows' | 'statics';

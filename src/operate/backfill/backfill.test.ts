@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { column, scalar, tableOf } from '../../../test/support/door-rig.ts';
 import { rowKey } from '../../change/change-event.ts';
 import { LockstepError } from '../../shared/errors.ts';
-import { WHOLE_RING, type ScanPage, type ScanPosition, type ScannedRow } from '../../source/row-scan.ts';
+import { WHOLE_RING } from '../../change/token-range.ts';
+import type { ScanPage, ScanPosition, ScannedRow } from '../../source/row-scan.ts';
 import type { Job, JobStore } from '../../target/job-store.ts';
 import type { FoundOutcome, FoundRows, SourceRowsSession } from '../../target/source-rows.ts';
 import type { BackfillProgress } from './backfill-job.ts';
@@ -67,7 +68,7 @@ async function* scan(which: typeof table, from: ScanPosition | null): AsyncGener
   for (let page = first; page < (isStatic ? 1 : PAGES); page++) {
     await Promise.resolve();
     const rows = isStatic ? [rowAt(0)] : all.slice(page * ROWS, (page + 1) * ROWS);
-    yield { position: { token: BigInt(page), key: null }, rows, unreadable: [], bytes: 0 };
+    yield { position: { token: BigInt(page), key: null }, rows, unreadable: [] };
   }
 }
 

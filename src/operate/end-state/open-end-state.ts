@@ -12,12 +12,12 @@ import { FindingStore } from '../../target/finding-store.ts';
 import { createPool } from '../../target/index.ts';
 import { JobStore } from '../../target/job-store.ts';
 import { TokenScan } from '../../target/token-scan.ts';
-import { onlyTable, prepareOne, SCAN_PATIENCE, shardsOf } from '../backfill/open-backfill.ts';
 import { waitForBarrier } from '../barrier-wait.ts';
 import { closeAll } from '../closing.ts';
 import { probeClientOf } from '../kafka-client.ts';
 import type { Logger } from '../logger.ts';
-import { processPacing } from '../redrive/redrive-parts.ts';
+import { onlyTable, prepareOne, SCAN_PATIENCE, shardsOf } from '../one-table.ts';
+import { processPacing } from '../process-pacing.ts';
 
 /** One for the scan, one for the repairs' session, one for findings and barrier. */
 const POOL_SIZE = 4;
@@ -98,7 +98,7 @@ export async function openEndState(
       repairs: target.repairs,
       findings: new FindingStore(pool, controlSchema),
       audit: (entry) => auditEntry(controlSchema, entry),
-      shard: shard ?? { topic: table.topic, incarnation: 1, partition: 0 },
+      shard,
       quorumReads: QUORUMS.has(consistency ?? ''),
       pacing: processPacing,
     };

@@ -14,6 +14,8 @@ import type { Job, JobStore } from '../../target/job-store.ts';
 import type { OutsideDoor, OutsideOutcome } from '../../target/outside-door.ts';
 import { PacedDoor, type Pacing } from '../../target/paced-door.ts';
 import type { Statement } from '../../target/transaction.ts';
+import { failureCount, failuresOf } from '../failure-counts.ts';
+import { RateLimit } from '../rate-limit.ts';
 import { auditImage, parsePatch, patched } from './patch.ts';
 import { preparedLetter, type LetterChange } from './prepared-letter.ts';
 import { filterDocument, filterFrom, type FilterDocument } from './filter-document.ts';
@@ -73,7 +75,7 @@ interface RedriveParameters {
   readonly dry_run: boolean;
   readonly limit: number | null;
   readonly rate: number | null;
-  /** Absent in jobs of versions before 0.2. */
+  /** Absent in jobs that began before there were corrections. */
   readonly correction?: Correction | null;
 }
 
@@ -124,13 +126,17 @@ export function progressOf(job: Job): RedriveProgress {
     queued: at('queued'),
     failed: at('failed'),
   };
-  const failures = Object.fromEntries(
-    Object.entries(job.counts).flatMap(([name, count]) =>
-      name.startsWith('failed:') ? [[name.slice('failed:'.length), count] as const] : [],
-    ),
-  );
   const done = counts.applied + counts.superseded + counts.queued + counts.failed;
-  return { jobId: job.id, dryRun, status: job.status, total: job.total, done, counts, failures, error: job.error };
+  return {
+    jobId: job.id,
+    dryRun,
+    status: job.status,
+    total: job.total,
+    done,
+    counts,
+    failures: failuresOf(job.counts),
+    error: job.error,
+  };
 }
 
 /** One run of a job, from its cursor to its end. */
@@ -140,13 +146,12 @@ export class RedriveRun {
   readonly #parameters: RedriveParameters;
   readonly #counts: Record<string, number>;
   readonly #door: PacedDoor;
+  readonly #rate: RateLimit;
   readonly #onProgress: (progress: RedriveProgress) => void;
   /** Records before and after their correction, by letter. */
   readonly #images = new Map<bigint, Pick<AuditEntry, 'before' | 'after'>>();
   #cursor: bigint;
   #done: number;
-  /** When the next letter may go, by the rate. */
-  #nextMs: number;
 
   constructor(parts: RedriveParts, job: Job, onProgress: (progress: RedriveProgress) => void) {
     this.#parts = parts;
@@ -157,7 +162,7 @@ export class RedriveRun {
     this.#cursor = job.cursor;
     this.#done = progressOf(job).done;
     this.#onProgress = onProgress;
-    this.#nextMs = parts.elapsedMs();
+    this.#rate = new RateLimit(parts, this.#parameters.rate);
   }
 
   /**
@@ -236,7 +241,7 @@ export class RedriveRun {
   async #apply(batch: readonly LetterChange[], signal: AbortSignal): Promise<void> {
     const [first] = batch;
     if (first === undefined) return;
-    await this.#waitForRate(batch.length, signal);
+    await this.#rate.wait(batch.length, signal);
     try {
       await this.#throughDoor(first, batch, signal);
     } catch (error) {
@@ -284,7 +289,7 @@ export class RedriveRun {
   async #fail(letter: IndexedLetter, code: string, reason: string): Promise<void> {
     const counts = this.#counts;
     counts['failed'] = (counts['failed'] ?? 0) + 1;
-    counts[`failed:${code}`] = (counts[`failed:${code}`] ?? 0) + 1;
+    counts[failureCount(code)] = (counts[failureCount(code)] ?? 0) + 1;
     const move = this.#advance(letter.id, counts);
     if (this.#parameters.dry_run) await this.#parts.index.run([move]);
     else await this.#parts.index.failedAgain(letter.id, this.#job.id, code, reason, move);
@@ -297,16 +302,6 @@ export class RedriveRun {
     this.#done += letters;
     if (!isStored) await this.#parts.index.run([this.#advance(cursor, this.#counts)]);
     this.#onProgress(progressOf({ ...this.#job, counts: this.#counts, status: 'RUNNING' }));
-  }
-
-  async #waitForRate(letters: number, signal: AbortSignal): Promise<void> {
-    const { rate } = this.#parameters;
-    if (rate === null) return;
-    const { elapsedMs, pause } = this.#parts;
-    const waitMs = this.#nextMs - elapsedMs();
-    if (waitMs > 0) await pause(waitMs, signal);
-    signal.throwIfAborted();
-    this.#nextMs = Math.max(this.#nextMs, elapsedMs()) + (letters / rate) * 1000;
   }
 }
 

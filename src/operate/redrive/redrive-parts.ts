@@ -1,19 +1,12 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import type { LetterBytes } from '../../consume/letter-bytes.ts';
 import { LetterIndex } from '../../deadletter/letter-index.ts';
 import { auditEntry } from '../../target/audit-log.ts';
 import type { Target } from '../../target/index.ts';
 import { JobStore } from '../../target/job-store.ts';
-import type { Pacing } from '../../target/paced-door.ts';
 import { decoderOf } from '../decoder-of.ts';
+import { processPacing } from '../process-pacing.ts';
 import type { RedriveParts } from './redrive-job.ts';
-
-/** The process's own clock; a stop ends a pause, whoever paused looks at the signal. */
-export const processPacing: Pacing = {
-  elapsedMs: () => performance.now(),
-  pause: (ms, signal) => delay(ms, undefined, { signal }).catch(() => undefined),
-};
 
 /** What a redrive works with, over a target whose tables are decoded as they are bound at this moment. */
 export function redriveParts(pool: Pool, controlSchema: string, target: Target, bytes: LetterBytes): RedriveParts {

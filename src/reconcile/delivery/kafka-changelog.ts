@@ -53,7 +53,10 @@ async function stretchesOf(kafka: Kafka, topic: string, fromMs: number, toMs: nu
   }
 }
 
-/** A changelog over the tables' own topics. Records that can't be read are left out: they have no change ID, and dead letters account for them. */
+/**
+ * A changelog over the tables' own topics. Records that can't be read are left out: they have no change ID, and dead letters
+ * account for them.
+ */
 export function kafkaChangelog(options: KafkaChangelogOptions): Changelog {
   const { kafka, topicOf, skewMs, latenessMs } = options;
   return {

@@ -1,5 +1,5 @@
 /** Names a proven difference by the write times of both sides (DESIGN §7 C). Pure. */
-import type { Cell } from '../../change/change-event.ts';
+import { newestWrite } from '../../change/row-state.ts';
 import { NEVER, type WriteTime } from '../../change/write-time.ts';
 import { canonicalText } from '../../change/value-canonical.ts';
 import type { BoundTable } from '../../target/bound-table.ts';
@@ -62,18 +62,6 @@ const WORST_FIRST: readonly Cause[] = [
   'expiry',
 ];
 
-/** Newest write time of anything that a row holds, or NEVER. */
-export function newestVersion({ state: { marker, cells } }: Pick<StoredRow, 'state'>): WriteTime {
-  return [marker, ...cells].reduce<WriteTime>(
-    (newest, entry) => (entry !== null && entry.writeTime > newest ? entry.writeTime : newest),
-    NEVER,
-  );
-}
-
-function newestOf(cells: readonly (Cell | null)[]): WriteTime {
-  return newestVersion({ state: { deletedAt: NEVER, marker: null, cells } });
-}
-
 function columnCause(
   table: BoundTable,
   i: number,
@@ -111,7 +99,7 @@ export function classify(
   nowUs: bigint,
 ): Classification {
   if (difference.kind === 'missing-in-target') {
-    const newest = source === null ? NEVER : newestOf(source.cells);
+    const newest = source === null ? NEVER : newestWrite({ marker: null, cells: source.cells });
     const cause = coveredAt !== NEVER && newest !== NEVER && newest <= coveredAt ? 'covered' : 'missed-insert';
     return { type: 'MISSING_IN_POSTGRES', cause, columns: [] };
   }
@@ -131,7 +119,7 @@ export function classify(
 }
 
 function extraCause(target: TargetImage, nowUs: bigint): Cause {
-  if (target === null || newestVersion(target) === NEVER) return 'rogue-insert';
+  if (target === null || newestWrite(target.state) === NEVER) return 'rogue-insert';
   // The sweep is late, or the clocks are apart.
   return isPresent(target, nowUs + EXPIRED_SOON_US) ? 'missed-delete' : 'expired';
 }

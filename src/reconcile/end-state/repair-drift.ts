@@ -6,12 +6,9 @@ import { LockstepError, messageOf } from '../../shared/errors.ts';
 import type { AuditEntry } from '../../target/audit-log.ts';
 import type { ShardId } from '../../target/batch.ts';
 import type { BoundTable } from '../../target/bound-table.ts';
-import {
-  imageDocument,
-  observationDocument,
-  type FindingStatus,
-  type FindingStore,
-} from '../../target/finding-store.ts';
+import type { FindingStatus, FindingStore } from '../../target/finding-store.ts';
+import { imageDocument, observationDocument } from '../../target/observation-document.ts';
+import { owedPauseMs } from '../../target/gate-share.ts';
 import type { Pacing } from '../../target/paced-door.ts';
 import { REPAIR_ROWS, type RepairOutcome, type RepairSession } from '../../target/repair-door.ts';
 import type { Statement } from '../../target/transaction.ts';
@@ -26,8 +23,6 @@ export interface RepairLimits {
 
 /** Of a small table a few rows are a large share. */
 const FEW_ROWS = 10;
-/** Share of wall time that the gate is asked for or held (DESIGN §5). */
-const GATE_SHARE = 0.2;
 const BUSY_MS = 50;
 
 /** Why nothing is to be repaired by itself, or null. */
@@ -165,7 +160,7 @@ class Repairs {
       const startedMs = elapsedMs();
       try {
         const result = await attempt();
-        await pause((elapsedMs() - startedMs) * (1 / GATE_SHARE - 1), this.#signal);
+        await pause(owedPauseMs(elapsedMs() - startedMs), this.#signal);
         return result;
       } catch (error) {
         // Any other failure may have taken the session with it, and with that the observations.

@@ -4,7 +4,8 @@ import { LockstepError } from '../../shared/errors.ts';
 import type { AuditEntry } from '../../target/audit-log.ts';
 import type { ShardId } from '../../target/batch.ts';
 import type { BoundTable } from '../../target/bound-table.ts';
-import { observationFrom, type FindingStore } from '../../target/finding-store.ts';
+import type { FindingStore } from '../../target/finding-store.ts';
+import { observationFrom } from '../../target/observation-document.ts';
 import type { RepairDoor, RepairOutcome } from '../../target/repair-door.ts';
 import type { Statement } from '../../target/transaction.ts';
 
