@@ -1,4 +1,4 @@
-/** Stretches of records as batches for the door, and their halves (pure). */
+/** Stretches of records as batches for the door, and their parts (pure). */
 import type { Fingerprint } from '../change/change-id.ts';
 import type { DeadLetter } from '../deadletter/dead-letter.ts';
 import { hashOfRecord } from '../deadletter/record-hash.ts';
@@ -72,8 +72,8 @@ function entryOf(letter: DeadLetter): DeadLetterEntry {
 
 /**
  * One batch out of a stretch. Copies within the batch are duplicates of the first one, whose fate they share: it is the
- * same transaction. A copy whose first one fails is found to be none when the batch is halved, because this is asked
- * again for each half.
+ * same transaction. A copy whose first one fails is found to be none when the batch is cut, because this is asked
+ * again for each part.
  */
 export function prepareBatch(stretch: Stretch, context: BatchContext): PreparedBatch {
   const changes: BatchChange[] = [];
@@ -121,29 +121,25 @@ export function prepareBatch(stretch: Stretch, context: BatchContext): PreparedB
   };
 }
 
-/** Two halves by offset with as many changes each, or null where one change is left. Left goes first. */
-export function halves(stretch: Stretch): readonly [Stretch, Stretch] | null {
-  const total = stretch.items.reduce((count, item) => count + (item.kind === 'change' ? 1 : 0), 0);
-  if (total < 2) return null;
-  let before = 0;
-  const cut = stretch.items.findIndex((item) => {
-    if (item.kind !== 'change') return false;
-    before += 1;
-    return before > Math.floor(total / 2);
+/** At most so many parts by offset, in order, with about as many changes each; a stretch of one change is one part. */
+export function partsOf(stretch: Stretch, count: number): readonly Stretch[] {
+  const changesAt = stretch.items.flatMap((item, index) => (item.kind === 'change' ? [index] : []));
+  const each = Math.max(1, Math.ceil(changesAt.length / count));
+  const starts = [0, ...changesAt.filter((_, nth) => nth > 0 && nth % each === 0)];
+  return starts.map((start, nth) => {
+    const end = starts[nth + 1];
+    const items = stretch.items.slice(start, end);
+    return {
+      items,
+      from: nth === 0 ? stretch.from : offsetAt(stretch, start),
+      next: end === undefined ? stretch.next : offsetAt(stretch, end),
+      bytes: items.reduce((sum, item) => sum + item.bytes, 0),
+    };
   });
-  return splitAt(stretch, cut);
 }
 
-/** Two parts by offset, the second beginning with the item at `cut`. */
-export function splitAt(stretch: Stretch, cut: number): readonly [Stretch, Stretch] {
-  const left = stretch.items.slice(0, cut);
-  const right = stretch.items.slice(cut);
-  const middle = right[0]?.record.offset ?? stretch.next;
-  const leftBytes = left.reduce((sum, item) => sum + item.bytes, 0);
-  return [
-    { items: left, from: stretch.from, next: middle, bytes: leftBytes },
-    { items: right, from: middle, next: stretch.next, bytes: stretch.bytes - leftBytes },
-  ];
+function offsetAt(stretch: Stretch, index: number): bigint {
+  return stretch.items[index]?.record.offset ?? stretch.next;
 }
 
 /** A change as the door refused it. */

@@ -1,7 +1,7 @@
 /**
- * Brings one stretch of records through the door, whatever it takes: retries what is transient for ever, halves what
- * fails for one of its rows, dead-letters just the guilty change, asks the breaker before anything is produced. The
- * LockstepError's `kind` alone decides (DESIGN §5, "Errors").
+ * Brings one stretch of records through the door, whatever it takes: retries what is transient for ever, has isolated
+ * (isolation.ts) what fails for one of its rows, asks the breaker before anything is produced. The LockstepError's `kind`
+ * alone decides (DESIGN §5, "Errors").
  */
 import type { DeadLetter } from '../deadletter/dead-letter.ts';
 import type { DeadLetterSink } from '../deadletter/dlq-producer.ts';
@@ -10,9 +10,10 @@ import type { Clock } from '../shared/clock.ts';
 import { unreachable } from '../shared/assert.ts';
 import { LockstepError, messageOf } from '../shared/errors.ts';
 import type { ApplyStats, Door, ShardId } from '../target/batch.ts';
-import { halves, prepareBatch, refused, splitAt, withoutItsChange } from './apply-batch-of.ts';
-import type { PreparedBatch } from './apply-batch-of.ts';
-import { rowKeyOf, type ChangeItem } from './item.ts';
+import { prepareBatch, type PreparedBatch } from './apply-batch-of.ts';
+import { stopFor, type ApplyOutcome } from './apply-outcome.ts';
+import type { ChangeItem } from './item.ts';
+import { applyIsolating, type Attempt } from './isolation.ts';
 import { breakerOpens, counted, noCounts } from './breaker.ts';
 import type { BreakerLimits } from './breaker.ts';
 import type { ConsumeLimits } from './limits.ts';
@@ -22,14 +23,6 @@ import type { Stretch } from './shard-queue.ts';
 import type { Stop } from './shard-state.ts';
 import { backoffMs, isAborted } from './timers.ts';
 import type { Timers } from './timers.ts';
-
-/** How a stretch ended. Before `stopped` and `cancelled` parts of it may have committed; the position knows. */
-export type ApplyOutcome =
-  | { readonly kind: 'committed' }
-  | { readonly kind: 'fenced' }
-  | { readonly kind: 'stopped'; readonly stop: Stop }
-  /** The signal aborted between two attempts. */
-  | { readonly kind: 'cancelled' };
 
 export interface Applied {
   readonly prepared: PreparedBatch;
@@ -60,22 +53,15 @@ const DEADLOCK = 'PG_40P01';
 /** After so many in a row the batch goes alone (DESIGN §5 "Locks"). */
 const DEADLOCKS_BEFORE_ALONE = 2;
 
-function stopFor(error: LockstepError): Stop {
-  const remedy = error.remedy === undefined ? '' : ` ${error.remedy}`;
-  return { code: error.code, reason: messageOf(error) + remedy };
-}
-
 /** Anything that is no LockstepError was not foreseen: a bug, which stops this shard and no other. */
 function asLockstepError(error: unknown): LockstepError {
   if (error instanceof LockstepError) return error;
   return new LockstepError('unexpected error', { code: 'BUG_UNEXPECTED', kind: 'bug', cause: error });
 }
 
-type Attempt = ApplyOutcome | { readonly kind: 'halve'; readonly error: LockstepError };
-
 export class BatchApplier {
   readonly #options: BatchApplierOptions;
-  /** First failure and attempts of records that are being isolated. */
+  /** First failure and attempts of changes that failed alone; a larger batch's failures are not their own. */
   readonly #failures = new Map<bigint, { attempts: number; firstMs: number }>();
   #counts = noCounts;
   /** What the open breaker says; null while it is closed. */
@@ -102,34 +88,17 @@ export class BatchApplier {
       if (await this.#stillFails(shard, stretch, signal)) return { kind: 'stopped', stop: this.#open };
       this.resetBreaker();
     }
-    const attempt = await this.#attempt(shard, stretch, signal);
-    if (attempt.kind !== 'halve') return attempt;
-    const halved = halves(stretch);
-    if (halved === null) return this.#isolated(shard, stretch, attempt.error, signal);
-    for (const part of (await this.#aroundGuilty(shard, stretch, attempt.error)) ?? halved) {
-      const outcome = await this.apply(shard, part, signal);
-      if (outcome.kind !== 'committed') return outcome;
-    }
-    return { kind: 'committed' };
-  }
-
-  /**
-   * What is before the change that PostgreSQL named, and the rest with that change refused. Null where it named none, or
-   * where what it named does not fail alone: then the stretch is halved.
-   */
-  async #aroundGuilty(shard: ShardId, stretch: Stretch, error: LockstepError): Promise<readonly Stretch[] | null> {
-    const { suspect } = error;
-    if (error.kind !== 'row' || suspect === undefined) return null;
-    for (const [at, item] of stretch.items.entries()) {
-      if (item.kind !== 'change' || rowKeyOf(item.change) !== suspect) continue;
-      const failure = await this.#tried(shard, stretch, item);
-      if (!(failure instanceof LockstepError) || failure.kind !== 'row') continue;
-      this.#noteFailure({ ...stretch, items: [item] });
-      const [before, rest] = splitAt(stretch, at);
-      const items = [refused(item, failure.code, stopFor(failure).reason), ...rest.items.slice(1)];
-      return before.items.length === 0 ? [{ ...rest, items }] : [before, { ...rest, items }];
-    }
-    return null;
+    return applyIsolating(stretch, {
+      place: `${shard.topic}/${shard.partition}`,
+      attempt: (part) => this.#attempt(shard, part, signal),
+      refusalOf: async (part, item) => {
+        const failure = await this.#tried(shard, part, item);
+        return failure instanceof LockstepError && failure.kind === 'row' ? failure : null;
+      },
+      foundGuilty: (item) => {
+        this.#noteFailure(item);
+      },
+    });
   }
 
   /** What the door says of one change of a stretch alone, found out without committing anything; null = it goes through. */
@@ -143,25 +112,7 @@ export class BatchApplier {
     }
   }
 
-  /** One change is left and the door refuses it. */
-  async #isolated(shard: ShardId, stretch: Stretch, error: LockstepError, signal: AbortSignal): Promise<ApplyOutcome> {
-    const offset = stretch.items.find((item) => item.kind === 'change')?.record.offset;
-    const place = `${shard.topic}/${shard.partition} at offset ${offset ?? stretch.from}`;
-    if (error.kind !== 'row') {
-      // A statement timeout of one change is no proof against it: a person decides.
-      return { kind: 'stopped', stop: { ...stopFor(error), reason: `${place}: ${stopFor(error).reason}` } };
-    }
-    const rest = withoutItsChange(stretch, error.code, stopFor(error).reason);
-    if (rest === null) {
-      return {
-        kind: 'stopped',
-        stop: { code: error.code, reason: `${place}: ${messageOf(error)} (without any change)` },
-      };
-    }
-    return this.apply(shard, rest, signal);
-  }
-
-  /** Tries the same batch until it commits, must be halved, or can't go on. */
+  /** Tries the same batch until it commits, must be cut, or can't go on. */
   async #attempt(shard: ShardId, stretch: Stretch, signal: AbortSignal): Promise<Attempt> {
     const { limits, observer, timers, onTrouble } = this.#options;
     const prepared = this.#prepare(shard, stretch);
@@ -183,8 +134,7 @@ export class BatchApplier {
           case 'transient':
             break;
           case 'row':
-            this.#noteFailure(stretch);
-            return { kind: 'halve', error };
+            return { kind: 'cut', error };
           case 'fenced':
             return { kind: 'fenced' };
           case 'batch':
@@ -199,7 +149,7 @@ export class BatchApplier {
         onTrouble(`${error.code}: ${messageOf(error)}`);
         deadlocks = error.code === DEADLOCK ? deadlocks + 1 : 0;
         timeouts += error.code === STATEMENT_TIMEOUT ? 1 : 0;
-        if (timeouts >= limits.timeoutsBeforeBisection) return { kind: 'halve', error };
+        if (timeouts >= limits.timeoutsBeforeBisection) return { kind: 'cut', error };
       }
       if (signal.aborted) return { kind: 'cancelled' };
       await timers.pause(backoffMs(attempt, limits.retryMinMs, limits.retryMaxMs, timers.random()), signal);
@@ -259,13 +209,9 @@ export class BatchApplier {
     });
   }
 
-  /** Only a change that stands alone is known to be the guilty one; a larger batch's failures are not its own. */
-  #noteFailure(stretch: Stretch): void {
-    if (halves(stretch) !== null) return;
-    const item = stretch.items.find((each) => each.kind === 'change');
-    if (item === undefined) return;
-    const before = this.#failures.get(item.record.offset);
-    this.#failures.set(item.record.offset, {
+  #noteFailure({ record }: ChangeItem): void {
+    const before = this.#failures.get(record.offset);
+    this.#failures.set(record.offset, {
       attempts: (before?.attempts ?? 0) + 1,
       firstMs: before?.firstMs ?? this.#options.clock.nowMs(),
     });

@@ -176,10 +176,10 @@ export const MUTATIONS: readonly SourceMutation[] = [
     replace: "if (result.kind === 'fenced') return { kind: 'committed' };",
   },
   {
-    name: 'positions: the left half of a batch passes the records of the right one',
+    name: 'positions: the first part of a batch passes the records of the others',
     file: `${consume}/apply-batch-of.ts`,
-    find: 'const middle = right[0]?.record.offset ?? stretch.next;',
-    replace: 'const middle = stretch.next;',
+    find: 'next: end === undefined ? stretch.next : offsetAt(stretch, end),',
+    replace: 'next: stretch.next,',
   },
   {
     name: 'fencing: a shard at rest never compares its position',
@@ -249,10 +249,10 @@ export const MUTATIONS: readonly SourceMutation[] = [
     replace: '',
   },
   {
-    name: 'dead letters: the right half of a batch is dropped',
-    file: `${consume}/batch-applier.ts`,
-    find: 'const halved = halves(stretch);',
-    replace: 'const halved = halves(stretch)?.slice(0, 1) ?? null;',
+    name: 'dead letters: of a batch that is cut the last part is dropped',
+    file: `${consume}/isolation.ts`,
+    find: 'if (without === null) return applyAll(parts, ports);',
+    replace: 'if (without === null) return applyAll(parts.slice(0, -1), ports);',
   },
   {
     name: 'dead letters: a refused record is skipped',
