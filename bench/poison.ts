@@ -7,11 +7,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import Table from 'cli-table3';
 import { createLockstepTable, startDatabase } from './support/database.ts';
 import { BENCH_TOPIC, cassandraEvent, type BenchEvent } from './support/events.ts';
 import { deleteTopic, produceBacklog, startKafka, type BenchKafka } from './support/kafka.ts';
 import { prepareProgram, startLockstep } from './support/lockstep.ts';
-import { clockRun, positionsReach } from './support/measure.ts';
+import { clockRun, positionsReach, type Applied } from './support/measure.ts';
 import { Workload, type OrderChange } from './support/orders.ts';
 import { runBench, say } from './support/run-bench.ts';
 import { machine, median } from './support/report.ts';
@@ -61,8 +62,8 @@ function eventsWith(share: Share): { readonly eventOf: (change: OrderChange) => 
   };
 }
 
-/** One run on a database of its own: changes a second. Rejects where anything but the poison was set aside. */
-async function measure(kafka: BenchKafka, dir: string, options: Options, share: Share): Promise<number> {
+/** One run on a database of its own. Rejects where anything but the poison was set aside. */
+async function measure(kafka: BenchKafka, dir: string, options: Options, share: Share): Promise<Applied> {
   const { events } = options;
   const { eventOf, poison } = eventsWith(share);
   const workload = new Workload({ events, rows: Math.ceil(events / 2), seed: 1 });
@@ -83,7 +84,27 @@ async function measure(kafka: BenchKafka, dir: string, options: Options, share: 
   if (Number(letters?.n) !== poison() || (poison() > 0 && String(letters?.codes) !== 'PG_23514')) {
     throw new Error(`${poison()} poison records, but ${letters?.n} dead letters (${String(letters?.codes)})`);
   }
-  return applied.changesPerSecond;
+  return applied;
+}
+
+/** CPU of Lockstep and PostgreSQL together, seconds a million changes: tells what isolation costs on a busy machine, too. */
+function cpuOf({ cpuPerMillion, postgresCpuPerMillion }: Applied): number | null {
+  return cpuPerMillion === null || postgresCpuPerMillion === null ? null : cpuPerMillion + postgresCpuPerMillion;
+}
+
+/** What is shown of one share of poison: medians, and as parts of the clean ones. */
+function resultOf(share: Share, runs: ReadonlyMap<Share, readonly Applied[]>): Record<string, string | number | null> {
+  const rate = (of: Share): number => median((runs.get(of) ?? []).map((run) => run.changesPerSecond)) ?? 0;
+  const cpu = (of: Share): number | null => median((runs.get(of) ?? []).flatMap((run) => cpuOf(run) ?? []));
+  const [own, clean] = [cpu(share), cpu(null)];
+  return {
+    poison: share === null ? 'none' : `1 in ${share}`,
+    changes_per_second: Math.round(rate(share)),
+    of_clean_rate: Number((rate(share) / rate(null)).toFixed(3)),
+    cpu_seconds_per_million: own === null ? null : Number(own.toFixed(1)),
+    of_clean_cpu: own === null || clean === null ? null : Number((own / clean).toFixed(2)),
+    loads: (runs.get(share) ?? []).map(({ load }) => load.join('→')).join(' '),
+  };
 }
 
 async function run(options: Options, cleanUp: AsyncDisposableStack): Promise<string> {
@@ -91,28 +112,19 @@ async function run(options: Options, cleanUp: AsyncDisposableStack): Promise<str
   cleanUp.defer(() => rm(dir, { recursive: true, force: true }));
   const kafka = await startKafka(join(dir, 'stack'));
   cleanUp.defer(() => kafka.stop());
-  const rates = new Map<Share, number[]>(SHARES.map((share) => [share, []]));
+  const runs = new Map<Share, Applied[]>(SHARES.map((share) => [share, []]));
   for (let turn = 1; turn <= options.repeat; turn += 1) {
     for (const share of SHARES) {
-      const rate = await measure(kafka, join(dir, `run-${turn}-${share ?? 'clean'}`), options, share);
-      rates.get(share)?.push(rate);
-      say(`${share === null ? 'clean' : `1 in ${share}`}: ${Math.round(rate)} changes/s`);
+      const applied = await measure(kafka, join(dir, `run-${turn}-${share ?? 'clean'}`), options, share);
+      runs.get(share)?.push(applied);
+      say(`${share === null ? 'clean' : `1 in ${share}`}: ${Math.round(applied.changesPerSecond)} changes/s`);
     }
   }
-  const medians = new Map(SHARES.map((share) => [share, median(rates.get(share) ?? []) ?? 0]));
-  const clean = medians.get(null) ?? 0;
-  const results = SHARES.map((share) => ({
-    poison: share === null ? 'none' : `1 in ${share}`,
-    changes_per_second: Math.round(medians.get(share) ?? 0),
-    of_clean_rate: Number(((medians.get(share) ?? 0) / clean).toFixed(3)),
-  }));
+  const results = SHARES.map((share) => resultOf(share, runs));
   if (options.json) return JSON.stringify({ options, machine: machine(), results }, null, 2);
-  return results
-    .map(
-      ({ poison, changes_per_second: rate, of_clean_rate: ratio }) =>
-        `poison ${poison.padEnd(10)} ${String(rate).padStart(8)} changes/s  ${(ratio * 100).toFixed(0).padStart(4)} % of clean`,
-    )
-    .join('\n');
+  const table = new Table({ head: Object.keys(results[0] ?? {}).map((name) => name.replaceAll('_', ' ')) });
+  for (const result of results) table.push(Object.values(result).map((value) => value ?? '–'));
+  return table.toString();
 }
 
 process.exit(await runBench(USAGE, optionsOf, run));
