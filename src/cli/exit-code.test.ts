@@ -1,7 +1,9 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 import { LockstepError, type ErrorKind } from '../shared/errors.ts';
 import { exitCodeOf } from './exit-code.ts';
@@ -74,6 +76,36 @@ describe('exit codes', () => {
     ]) {
       expect(diagnosis.checks).toContainEqual(expect.objectContaining({ id, status: 'skipped' }));
     }
+  });
+
+  it('1: commands say which system can not be reached, where, and what to do', async () => {
+    const path = file(
+      'unreachable.yaml',
+      `kafka: { brokers: ["127.0.0.1:1"] }
+target: { postgres: { url: "postgres://me:hush@127.0.0.1:2/shop" } }
+tables: [{ source: shop.a, topic: t, target: public.a, schema: { columns: { id: int }, partitionKey: [id] } }]`,
+    );
+    const commands = ['dlq list', 'dlq show 1', 'dlq redrive', 'shards list', 'reconcile windows'];
+    const ended = await Promise.all(
+      commands.map(async (command) => {
+        const args = [join(root, 'src', 'main.ts'), ...command.split(' '), '-c', path, '--json'];
+        const child = spawn(process.execPath, args, { cwd: directory, env: { PATH: process.env['PATH'] } });
+        const [stdout, stderr, [code]] = await Promise.all([
+          text(child.stdout),
+          text(child.stderr),
+          once(child, 'close'),
+        ]);
+        return { command, code: code as unknown, stdout, stderr };
+      }),
+    );
+    for (const { command, code, stdout, stderr } of ended) {
+      expect([command, code]).toEqual([command, 1]);
+      expect(stderr).toContain('PostgreSQL at postgres://me:***@127.0.0.1:2/shop can not be reached');
+      expect(stderr).toContain('target.postgres.url');
+      expect(stderr).not.toContain('hush');
+      expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'POSTGRES_UNREACHABLE' } });
+    }
+    expect(ended[2]?.stderr).toContain('Kafka at 127.0.0.1:1 can not be reached');
   });
 
   it.each<[ErrorKind, number]>([

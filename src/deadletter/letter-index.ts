@@ -152,31 +152,41 @@ export class LetterIndex {
     }));
   }
 
-  /** Says that a letter has gone through the door; for the door's own transaction. */
-  redriven(id: bigint, jobId: string | null, outcome: OutsideOutcome): readonly Statement[] {
+  /**
+   * Says that a letter has gone through the door; for the door's own transaction. Where somebody else (the owner of its
+   * shard, another job) has brought it through since it was read, that is noted already and not counted again.
+   */
+  redriven({ id, attempts }: IndexedLetter, jobId: string | null, outcome: OutsideOutcome): readonly Statement[] {
     return [
       {
-        text: `UPDATE ${this.#letters} SET status = 'redriven', attempts = attempts + 1, resolved_at = now() WHERE id = $1`,
-        values: [String(id)],
-      },
-      {
-        text: `INSERT INTO ${this.#attempts} (letter_id, job_id, outcome) VALUES ($1, $2, $3)`,
-        values: [String(id), jobId, outcome],
+        text: `WITH noted AS (
+            UPDATE ${this.#letters} SET status = 'redriven', attempts = attempts + 1, resolved_at = now()
+            WHERE id = $1 AND (attempts = $4 OR status IN ('pending', 'waiting')) RETURNING id)
+          INSERT INTO ${this.#attempts} (letter_id, job_id, outcome) SELECT id, $2::uuid, $3 FROM noted`,
+        values: [String(id), jobId, outcome, attempts],
       },
     ];
   }
 
-  /** A letter that failed again is the same letter with one more attempt; `move` commits with it. */
-  async failedAgain(id: bigint, jobId: string, code: string, reason: string, move: Statement): Promise<void> {
-    const text = storable(reason);
+  /**
+   * A letter that failed again is the same letter with one more attempt; `move` commits with it. Where somebody else has
+   * tried it since it was read, that attempt stands for both.
+   */
+  async failedAgain(
+    letter: IndexedLetter,
+    jobId: string,
+    code: string,
+    reason: string,
+    move: Statement,
+  ): Promise<void> {
     await this.run([
       {
-        text: `UPDATE ${this.#letters} SET attempts = attempts + 1, code = $2, reason = $3, last_failed_at = now() WHERE id = $1`,
-        values: [String(id), code, text],
-      },
-      {
-        text: `INSERT INTO ${this.#attempts} (letter_id, job_id, outcome, code, reason) VALUES ($1, $2, 'failed', $3, $4)`,
-        values: [String(id), jobId, code, text],
+        text: `WITH noted AS (
+            UPDATE ${this.#letters} SET attempts = attempts + 1, code = $3, reason = $4, last_failed_at = now()
+            WHERE id = $1 AND attempts = $5 RETURNING id)
+          INSERT INTO ${this.#attempts} (letter_id, job_id, outcome, code, reason)
+          SELECT id, $2::uuid, 'failed', $3, $4 FROM noted`,
+        values: [String(letter.id), jobId, code, storable(reason), letter.attempts],
       },
       move,
     ]);
@@ -198,15 +208,15 @@ export class LetterIndex {
    * time is over or it fails for a reason that waiting does not mend: then it is pending.
    *
    * @param mayWaitMs how long after the first failure it may still wait; 0 = no more.
-   * @returns true where it is pending now.
+   * @returns true where it is pending now. False also where somebody else has tried it meanwhile: it is read again then.
    */
-  async waitedInVain(id: bigint, code: string, reason: string, mayWaitMs: number): Promise<boolean> {
+  async waitedInVain(letter: IndexedLetter, code: string, reason: string, mayWaitMs: number): Promise<boolean> {
     const [line] = await this.#query(
       `UPDATE ${this.#letters} AS d SET attempts = attempts + 1, code = $2, reason = $3, last_failed_at = now(),
          status = CASE WHEN now() - d.first_failed_at < $4::float8 * interval '1 millisecond' THEN 'waiting' ELSE 'pending' END,
          next_try_at = now() + greatest(interval '1 second', least(interval '1 minute', (now() - d.first_failed_at) / 2))
-       WHERE id = $1 AND status = 'waiting' RETURNING d.status`,
-      [String(id), code, storable(reason), mayWaitMs],
+       WHERE id = $1 AND status = 'waiting' AND attempts = $5 RETURNING d.status`,
+      [String(letter.id), code, storable(reason), mayWaitMs, letter.attempts],
     );
     return line?.['status'] === 'pending';
   }

@@ -1,17 +1,15 @@
 /** What commands that work on one table share: the table, its target and source, its shards. No service is around them. */
 import { closest } from 'fastest-levenshtein';
 import type { Configuration } from '../config/index.ts';
-import { systemClock } from '../shared/clock.ts';
 import { LockstepError } from '../shared/errors.ts';
 import type { ScanOptions } from '../source/row-scan.ts';
 import type { ShardId } from '../target/batch.ts';
 import type { createPool } from '../target/index.ts';
 import type { Logger } from './logger.ts';
 import { prepareTarget, type Prepared } from './preparation.ts';
-import { DependencyBoard } from './readiness.ts';
+import { soon } from './prepare-soon.ts';
+import { reachPostgres } from './reach.ts';
 
-/** A person waits: a system that does not answer is told of soon. */
-const PREPARE_LIMIT_MS = 30_000;
 /** A node that restarts is waited for. */
 export const SCAN_PATIENCE: Pick<ScanOptions, 'backoff' | 'giveUpMs'> = {
   backoff: { startingDelay: 250, maxDelay: 10_000 },
@@ -45,23 +43,8 @@ export async function prepareOne(
   pool: ReturnType<typeof createPool>,
   logger: Logger,
 ): Promise<Prepared> {
-  const failures: LockstepError[] = [];
-  const limit = AbortSignal.timeout(PREPARE_LIMIT_MS);
-  try {
-    return await prepareTarget({
-      configuration,
-      pool,
-      dependencies: new DependencyBoard(['kafka', 'postgres', 'cassandra'], systemClock, () => undefined),
-      logger,
-      clock: systemClock,
-      signal: limit,
-      onRetry: (code, reason) => {
-        failures.push(new LockstepError(reason, { code, kind: 'transient', remedy: 'see the log above; try again' }));
-      },
-    });
-  } catch (error) {
-    throw limit.aborted ? (failures.at(-1) ?? error) : error;
-  }
+  await reachPostgres(pool, configuration.target.postgres.url);
+  return soon(prepareTarget, { configuration, pool, logger });
 }
 
 /** Before the service ran for the first time a topic has no shards; its first one will be this. */

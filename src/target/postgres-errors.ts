@@ -63,6 +63,13 @@ function codeOf(state: string | undefined): string {
   return state === '57014' ? 'STATEMENT_TIMEOUT' : `PG_${state}`;
 }
 
+/** Where a control table itself is missing or older than this version, the target's remedies would mislead. */
+const CONTROL_REMEDY: Readonly<Record<string, string>> = {
+  '42P01': 'the first start of `lockstep run` makes the control tables; is target.postgres.controlSchema their schema?',
+  '3F000': 'the first start of `lockstep run` makes the control schema; is target.postgres.controlSchema right?',
+  '42703': 'start `lockstep run` of this version once: it brings the control tables up to date',
+};
+
 /**
  * PostgreSQL's DETAIL without values: reasons are logged and shown to people who may not see them, and the record itself
  * has them (`lockstep dlq show`). A failing row is left out, of keys the columns stay.
@@ -98,7 +105,7 @@ export function classifyPostgresError(
   }
   if (control && kind === 'row') kind = 'batch';
   const where = [fault.table, fault.column, fault.constraint].filter((part) => part !== undefined).join('.');
-  const remedy = state === undefined ? undefined : REMEDY[state];
+  const remedy = state === undefined ? undefined : ((control ? CONTROL_REMEDY[state] : undefined) ?? REMEDY[state]);
   return new LockstepError(`${action}: ${messageOf(error)}${where === '' ? '' : ` (${where})`}${detailOf(fault)}`, {
     code: codeOf(state),
     kind,

@@ -16,15 +16,9 @@ async function withIndex<T>(
   work: (index: LetterIndex, configuration: Configuration) => Promise<T>,
 ): Promise<T> {
   const configuration = loadConfiguration({ path: options.config, env: process.env });
-  const { createPool } = await import('../../target/index.ts');
+  const { withControlTables } = await import('../../operate/command-pool.ts');
   const { LetterIndex: Index } = await import('../../deadletter/letter-index.ts');
-  const { url, controlSchema } = configuration.target.postgres;
-  const pool = createPool({ url, poolSize: 2 });
-  try {
-    return await work(new Index(pool, controlSchema), configuration);
-  } finally {
-    await pool.end();
-  }
+  return withControlTables(configuration, (pool, schema) => work(new Index(pool, schema), configuration));
 }
 
 function printJson(document: unknown): void {
@@ -135,11 +129,13 @@ async function show(id: bigint, options: ShowOptions): Promise<void> {
     }
     const { kafkaClientOf } = await import('../../operate/kafka-client.ts');
     const { createLogger } = await import('../../operate/logger.ts');
+    const { reachKafka } = await import('../../operate/reach.ts');
     const { LetterBytes } = await import('../../consume/letter-bytes.ts');
     const { sensitiveColumnsOf } = await import('../../operate/operations.ts');
     const { payloadOf } = await import('../../operate/redrive/payload.ts');
     const { attemptDocument, letterDocument } = await import('../../operate/redrive/letter-document.ts');
-    const kafka = kafkaClientOf(configuration.kafka, createLogger({ level: 'error' }));
+    await reachKafka(configuration.kafka);
+    const kafka = kafkaClientOf(configuration.kafka, createLogger({ level: 'silent' }));
     const bytes = new LetterBytes(kafka, configuration.deadLetter.topic);
     const record = (await bytes.read([letter], AbortSignal.timeout(60_000))).get(letter.id) ?? null;
     const sensitive =

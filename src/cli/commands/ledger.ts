@@ -32,11 +32,9 @@ function hitDocument(hit: LedgerHit): Record<string, unknown> {
 
 async function find(id: ChangeId, options: { readonly config?: string; readonly json?: true }): Promise<void> {
   const configuration = loadConfiguration({ path: options.config, env: process.env });
-  const { createPool } = await import('../../target/index.ts');
+  const { withControlTables } = await import('../../operate/command-pool.ts');
   const { findInLedger } = await import('../../target/ledger-search.ts');
-  const { url, controlSchema } = configuration.target.postgres;
-  const pool = createPool({ url, poolSize: 1 });
-  try {
+  await withControlTables(configuration, async (pool, controlSchema) => {
     const hits = await findInLedger(pool, controlSchema, id);
     if (options.json === true) {
       const document = {
@@ -59,9 +57,7 @@ async function find(id: ChangeId, options: { readonly config?: string; readonly 
       }
     }
     if (hits.length === 0) process.exitCode = EXIT.no;
-  } finally {
-    await pool.end();
-  }
+  });
 }
 
 /** `lockstep ledger find CHANGE_ID`: exit 1 where the ledger does not know it. */

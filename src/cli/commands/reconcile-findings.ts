@@ -2,12 +2,12 @@ import { userInfo } from 'node:os';
 import CliTable from 'cli-table3';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { DEFAULT_CONFIGURATION_FILE, loadConfiguration } from '../../config/index.ts';
+import { withControlTables } from '../../operate/command-pool.ts';
 import { findingDocument } from '../../operate/end-state/report-document.ts';
 import { createLogger } from '../../operate/logger.ts';
 import { FINDING_TYPES } from '../../reconcile/end-state/classify.ts';
 import { LockstepError } from '../../shared/errors.ts';
 import { FINDING_STATUSES, FindingStore, type Finding } from '../../target/finding-store.ts';
-import { createPool } from '../../target/index.ts';
 import { EXIT } from '../exit-code.ts';
 import { countArgument } from './arguments.ts';
 
@@ -47,9 +47,7 @@ function print(findings: readonly Finding[]): void {
 
 async function list(options: FindingsOptions): Promise<void> {
   const configuration = loadConfiguration({ path: options.config, env: process.env });
-  const { url, controlSchema } = configuration.target.postgres;
-  const pool = createPool({ url, poolSize: 2 });
-  try {
+  await withControlTables(configuration, async (pool, controlSchema) => {
     const { table, type, status, job, limit } = options;
     const findings = await new FindingStore(pool, controlSchema).list({
       ...(table === undefined ? {} : { table }),
@@ -62,9 +60,7 @@ async function list(options: FindingsOptions): Promise<void> {
     if (options.json === true) process.stdout.write(`${JSON.stringify({ findings: findings.map(findingDocument) })}\n`);
     else print(findings);
     if (findings.some((finding) => finding.status === 'PENDING')) process.exitCode = EXIT.no;
-  } finally {
-    await pool.end();
-  }
+  });
 }
 
 /** `lockstep reconcile findings`: exit 1 where one of those listed is still open. */
@@ -96,14 +92,7 @@ async function undo(id: bigint, options: UndoOptions): Promise<void> {
   const configuration = loadConfiguration({ path: options.config, env: process.env });
   const { openEndState } = await import('../../operate/end-state/open-end-state.ts');
   const { undoRepair } = await import('../../reconcile/end-state/undo-repair.ts');
-  const { url, controlSchema } = configuration.target.postgres;
-  const pool = createPool({ url, poolSize: 1 });
-  let table: string;
-  try {
-    ({ table } = await new FindingStore(pool, controlSchema).load(id));
-  } finally {
-    await pool.end();
-  }
+  const { table } = await withControlTables(configuration, (pool, schema) => new FindingStore(pool, schema).load(id));
   const told = { onProgress: () => undefined, onLeft: () => undefined };
   const open = await openEndState(configuration, table, told, createLogger({ level: 'warn' }));
   try {

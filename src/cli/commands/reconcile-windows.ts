@@ -1,8 +1,8 @@
 import CliTable from 'cli-table3';
 import { Command, Option } from 'commander';
 import { DEFAULT_CONFIGURATION_FILE, loadConfiguration } from '../../config/index.ts';
+import { withControlTables } from '../../operate/command-pool.ts';
 import { windowDocument } from '../../operate/window-document.ts';
-import { createPool } from '../../target/index.ts';
 import { WindowStore, type WindowRow } from '../../target/window-store.ts';
 import { EXIT } from '../exit-code.ts';
 import { countArgument, timeArgument } from './arguments.ts';
@@ -57,9 +57,7 @@ function print(rows: readonly WindowRow[]): void {
 
 async function run(options: WindowsOptions): Promise<void> {
   const configuration = loadConfiguration({ path: options.config, env: process.env });
-  const { url, controlSchema } = configuration.target.postgres;
-  const pool = createPool({ url, poolSize: 2 });
-  try {
+  await withControlTables(configuration, async (pool, controlSchema) => {
     const rows = await new WindowStore(pool, controlSchema).list({
       ...(options.table === undefined ? {} : { table: options.table }),
       ...(options.from === undefined ? {} : { fromMs: options.from }),
@@ -71,9 +69,7 @@ async function run(options: WindowsOptions): Promise<void> {
     if (options.json === true) process.stdout.write(`${JSON.stringify({ windows: rows.map(windowDocument) })}\n`);
     else print(rows);
     if (rows.some(({ verdict }) => verdict === 'DRIFT')) process.exitCode = EXIT.no;
-  } finally {
-    await pool.end();
-  }
+  });
 }
 
 /** `lockstep reconcile windows`: the delivery windows and their accounts. Exit 1 where one of them is drift. */

@@ -16,15 +16,9 @@ async function withAdmin<T>(
   work: (admin: ShardAdmin, configuration: Configuration) => Promise<T>,
 ): Promise<T> {
   const configuration = loadConfiguration({ path: options.config, env: process.env });
-  const { createPool } = await import('../../target/index.ts');
+  const { withControlTables } = await import('../../operate/command-pool.ts');
   const { ShardAdmin: Admin } = await import('../../target/shard-admin.ts');
-  const { url, controlSchema } = configuration.target.postgres;
-  const pool = createPool({ url, poolSize: 2 });
-  try {
-    return await work(new Admin(pool, controlSchema), configuration);
-  } finally {
-    await pool.end();
-  }
+  return withControlTables(configuration, (pool, schema) => work(new Admin(pool, schema), configuration));
 }
 
 function shardDocument(shard: StoredShard): Record<string, unknown> {
@@ -127,13 +121,9 @@ function resetCommand(): Command {
     .action((options: ShardOptions & { force?: true }) =>
       withAdmin(options, async (admin, configuration) => {
         const topic = requiredTopic(options);
-        const { probeClientOf } = await import('../../operate/kafka-client.ts');
-        const { createLogger } = await import('../../operate/logger.ts');
-        const kafka = probeClientOf(configuration.kafka, createLogger({ level: 'error' })).admin();
-        await kafka.connect();
-        const starts = await kafka.fetchTopicOffsets(topic).finally(() => kafka.disconnect());
-        const logStarts = starts.sort((a, b) => a.partition - b.partition).map(({ low }) => BigInt(low));
-        const incarnation = await admin.acceptRecreated(topic, logStarts, options.force === true);
+        const { logStartsOf } = await import('../../operate/log-starts.ts');
+        const starts = await logStartsOf(configuration.kafka, topic);
+        const incarnation = await admin.acceptRecreated(topic, starts, options.force === true);
         await admin.requestResume(topic, null);
         if (options.json === true) process.stdout.write(`${JSON.stringify({ topic, incarnation })}\n`);
         else

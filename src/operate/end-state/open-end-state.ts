@@ -3,7 +3,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Configuration } from '../../config/index.ts';
 import type { ReconcileParts } from '../../reconcile/end-state/reconcile-table.ts';
 import { systemClock } from '../../shared/clock.ts';
-import { LockstepError } from '../../shared/errors.ts';
 import { RowReader } from '../../source/row-reader.ts';
 import { scanRows } from '../../source/row-scan.ts';
 import { scanSession } from '../../source/scan-session.ts';
@@ -14,10 +13,10 @@ import { JobStore } from '../../target/job-store.ts';
 import { TokenScan } from '../../target/token-scan.ts';
 import { waitForBarrier } from '../barrier-wait.ts';
 import { closeAll } from '../closing.ts';
-import { probeClientOf } from '../kafka-client.ts';
 import type { Logger } from '../logger.ts';
 import { onlyTable, prepareOne, SCAN_PATIENCE, shardsOf } from '../one-table.ts';
 import { processPacing } from '../process-pacing.ts';
+import { kafkaUnreachable, quietKafka } from '../reach.ts';
 
 /** One for the scan, one for the repairs' session, one for findings and barrier. */
 const POOL_SIZE = 4;
@@ -48,9 +47,12 @@ export async function openEndState(
   const { consistency } = one.source.cassandra ?? {};
   const { captureDelay } = one.reconciliation;
   const pool = createPool({ url, poolSize: POOL_SIZE });
-  const admin = probeClientOf(one.kafka, logger).admin();
+  const admin = quietKafka(one.kafka).admin();
+  const connected = admin.connect().catch((cause: unknown) => {
+    throw kafkaUnreachable(one.kafka, cause);
+  });
   try {
-    const [{ cassandra, target, tables }] = await Promise.all([prepareOne(one, pool, logger), connected(admin)]);
+    const [{ cassandra, target, tables }] = await Promise.all([prepareOne(one, pool, logger), connected]);
     const [table] = tables;
     if (cassandra === null || table === undefined) throw new Error('both are there: it was looked at before');
     const bound = target.boundOf(table.name);
@@ -120,13 +122,5 @@ export async function openEndState(
     await admin.disconnect().catch(() => undefined);
     await pool.end().catch(() => undefined);
     throw error;
-  }
-}
-
-async function connected(admin: { connect(): Promise<void> }): Promise<void> {
-  try {
-    await admin.connect();
-  } catch (cause) {
-    throw new LockstepError('Kafka does not answer', { code: 'KAFKA_UNAVAILABLE', kind: 'transient', cause });
   }
 }

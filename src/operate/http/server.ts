@@ -7,7 +7,7 @@ import {
   serializerCompiler,
   validatorCompiler,
 } from 'fastify-type-provider-zod';
-import { messageOf } from '../../shared/errors.ts';
+import { LockstepError, messageOf } from '../../shared/errors.ts';
 import { packageVersion } from '../package-version.ts';
 import type { Logger } from '../logger.ts';
 import { AccessControl, type AccessToken, type Caller, type Scope } from './access.ts';
@@ -40,6 +40,11 @@ function asProblem(error: unknown): HttpProblem {
     }));
     const detail = errors.map(({ pointer, detail: what }) => `${pointer}: ${what}`).join('; ');
     return new HttpProblem(400, 'INVALID_REQUEST', detail, '/openapi.json has the contract, /docs shows it.', errors);
+  }
+  if (error instanceof LockstepError) {
+    // What the caller can correct, and what may work in a moment; everything else is ours.
+    if (error.kind === 'usage') return new HttpProblem(400, error.code, messageOf(error), error.remedy);
+    if (error.kind === 'transient') return new HttpProblem(503, error.code, messageOf(error), error.remedy);
   }
   const { statusCode } = error as { statusCode?: unknown };
   if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500) {

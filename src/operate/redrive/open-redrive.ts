@@ -1,18 +1,15 @@
 /** What a redrive needs, opened from the configuration: for a command, which has no running service around it. */
 import type { Configuration } from '../../config/index.ts';
 import { LetterBytes } from '../../consume/letter-bytes.ts';
-import { systemClock } from '../../shared/clock.ts';
 import { createPool } from '../../target/index.ts';
 import { closeAll } from '../closing.ts';
 import { kafkaClientOf } from '../kafka-client.ts';
 import type { Logger } from '../logger.ts';
 import { prepare } from '../preparation.ts';
-import { DependencyBoard } from '../readiness.ts';
+import { soon } from '../prepare-soon.ts';
+import { reachBoth } from '../reach.ts';
 import type { RedriveParts } from './redrive-job.ts';
 import { redriveParts } from './redrive-parts.ts';
-
-/** A person waits: a system that does not answer is told of soon. */
-const PREPARE_LIMIT_MS = 30_000;
 
 export interface OpenRedrive {
   readonly parts: RedriveParts;
@@ -25,15 +22,8 @@ export async function openRedrive(configuration: Configuration, logger: Logger):
   const pool = createPool({ url, poolSize: 4 });
   const kafka = kafkaClientOf(configuration.kafka, logger);
   try {
-    const prepared = await prepare({
-      configuration,
-      pool,
-      dependencies: new DependencyBoard(['kafka', 'postgres', 'cassandra'], systemClock, () => undefined),
-      logger,
-      clock: systemClock,
-      signal: AbortSignal.timeout(PREPARE_LIMIT_MS),
-      onRetry: () => undefined,
-    });
+    await reachBoth(configuration, pool);
+    const prepared = await soon(prepare, { configuration, pool, logger });
     const bytes = new LetterBytes(kafka, configuration.deadLetter.topic);
     return {
       parts: redriveParts(pool, controlSchema, prepared.target, bytes),

@@ -177,7 +177,9 @@ export class RedriveRun {
       await jobs.finish(id, isWhole ? 'COMPLETED' : 'CANCELLED', null);
     } catch (error) {
       const reason = signal.aborted ? 'interrupted' : messageOf(error);
-      await jobs.finish(id, 'FAILED', reason);
+      await jobs.finish(id, 'FAILED', reason).catch((cause: unknown) => {
+        throw lost(id, reason, cause);
+      });
     }
     const ended = await jobs.load(id);
     const progress = progressOf(ended ?? this.#job);
@@ -269,7 +271,7 @@ export class RedriveRun {
         also: (found) => [
           ...batch.flatMap(({ letter }, i) => {
             const outcome = found[i] ?? 'applied';
-            return [...index.redriven(letter.id, id, outcome), ...this.#audited(letter, outcome)];
+            return [...index.redriven(letter, id, outcome), ...this.#audited(letter, outcome)];
           }),
           this.#advance(cursor, withOutcomes(this.#counts, found)),
         ],
@@ -292,7 +294,7 @@ export class RedriveRun {
     counts[failureCount(code)] = (counts[failureCount(code)] ?? 0) + 1;
     const move = this.#advance(letter.id, counts);
     if (this.#parameters.dry_run) await this.#parts.index.run([move]);
-    else await this.#parts.index.failedAgain(letter.id, this.#job.id, code, reason, move);
+    else await this.#parts.index.failedAgain(letter, this.#job.id, code, reason, move);
     await this.#moved(letter.id, 1, true);
   }
 
@@ -303,6 +305,16 @@ export class RedriveRun {
     if (!isStored) await this.#parts.index.run([this.#advance(cursor, this.#counts)]);
     this.#onProgress(progressOf({ ...this.#job, counts: this.#counts, status: 'RUNNING' }));
   }
+}
+
+/** Not even the job's own row could be written: it counts as silent after a while. */
+function lost(id: string, reason: string, cause: unknown): LockstepError {
+  return new LockstepError(`redrive ${id} ended: ${reason}`, {
+    code: 'REDRIVE_LOST',
+    kind: 'transient',
+    remedy: `when PostgreSQL is back, and half a minute later: lockstep dlq redrive --resume ${id}`,
+    cause,
+  });
 }
 
 function isSameShard(left: IndexedLetter, right: IndexedLetter): boolean {

@@ -49,7 +49,7 @@ async function tryOnce(parts: WaitingParts, { letter, item }: LetterChange, sign
         table: letter.table ?? '',
         origin: 'redrive',
         changes: [{ offset: item.record.offset, change: item.change, id: item.id }],
-        also: ([outcome]) => parts.index.redriven(letter.id, null, outcome ?? 'applied'),
+        also: ([outcome]) => parts.index.redriven(letter, null, outcome ?? 'applied'),
         dryRun: false,
       },
       signal,
@@ -63,5 +63,5 @@ async function tryOnce(parts: WaitingParts, { letter, item }: LetterChange, sign
 
 async function waitOn(parts: WaitingParts, letter: IndexedLetter, code: string, reason: string): Promise<void> {
   const mayWaitMs = waitsForAnother(code) ? parts.waitMs : 0;
-  if (await parts.index.waitedInVain(letter.id, code, reason, mayWaitMs)) parts.onGivenUp(letter, code, reason);
+  if (await parts.index.waitedInVain(letter, code, reason, mayWaitMs)) parts.onGivenUp(letter, code, reason);
 }
