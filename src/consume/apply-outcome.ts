@@ -1,4 +1,4 @@
-import type { LockstepError} from '../shared/errors.ts';
+import type { LockstepError } from '../shared/errors.ts';
 import { messageOf } from '../shared/errors.ts';
 import type { Stop } from './shard-state.ts';
 
