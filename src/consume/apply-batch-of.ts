@@ -121,6 +121,10 @@ export function prepareBatch(stretch: Stretch, context: BatchContext): PreparedB
   };
 }
 
+export function changesIn({ items }: Stretch): number {
+  return items.reduce((count, { kind }) => count + (kind === 'change' ? 1 : 0), 0);
+}
+
 /** At most so many parts by offset, in order, with about as many changes each; a stretch of one change is one part. */
 export function partsOf(stretch: Stretch, count: number): readonly Stretch[] {
   const changesAt = stretch.items.flatMap((item, index) => (item.kind === 'change' ? [index] : []));

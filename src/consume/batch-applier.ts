@@ -10,10 +10,11 @@ import type { Clock } from '../shared/clock.ts';
 import { unreachable } from '../shared/assert.ts';
 import { LockstepError, messageOf } from '../shared/errors.ts';
 import type { ApplyStats, Door, ShardId } from '../target/batch.ts';
-import { prepareBatch, type PreparedBatch } from './apply-batch-of.ts';
+import { changesIn, partsOf, prepareBatch, type PreparedBatch } from './apply-batch-of.ts';
 import { stopFor, type ApplyOutcome } from './apply-outcome.ts';
 import type { ChangeItem } from './item.ts';
-import { applyIsolating, type Attempt } from './isolation.ts';
+import { GuiltyShare } from './guilty-share.ts';
+import { applyAll, type Attempt } from './isolation.ts';
 import { breakerOpens, counted, noCounts } from './breaker.ts';
 import type { BreakerLimits } from './breaker.ts';
 import type { ConsumeLimits } from './limits.ts';
@@ -63,6 +64,8 @@ export class BatchApplier {
   readonly #options: BatchApplierOptions;
   /** First failure and attempts of changes that failed alone; a larger batch's failures are not their own. */
   readonly #failures = new Map<bigint, { attempts: number; firstMs: number }>();
+  /** Of the recent changes: how small the next transactions are. */
+  readonly #guilty = new GuiltyShare();
   #counts = noCounts;
   /** What the open breaker says; null while it is closed. */
   #open: Stop | null = null;
@@ -88,14 +91,17 @@ export class BatchApplier {
       if (await this.#stillFails(shard, stretch, signal)) return { kind: 'stopped', stop: this.#open };
       this.resetBreaker();
     }
-    return applyIsolating(stretch, {
+    const parts = partsOf(stretch, this.#guilty.partsFor(changesIn(stretch)));
+    return applyAll(parts, {
       place: `${shard.topic}/${shard.partition}`,
+      signal,
       attempt: (part) => this.#attempt(shard, part, signal),
       refusalOf: async (part, item) => {
         const failure = await this.#tried(shard, part, item);
         return failure instanceof LockstepError && failure.kind === 'row' ? failure : null;
       },
       foundGuilty: (item) => {
+        this.#guilty.add(0, 1);
         this.#noteFailure(item);
       },
     });
@@ -169,6 +175,7 @@ export class BatchApplier {
     if (result.kind === 'fenced') return { kind: 'fenced' };
     deadLetters.forget(prepared.letters);
     for (const item of prepared.applied) recent.add(item.fingerprint);
+    this.#guilty.add(prepared.batch.changes.length, 0);
     for (const letter of prepared.letters) this.#failures.delete(letter.record.offset);
     this.#counts = counted(this.#counts, size, breaker);
     onTrouble(null);

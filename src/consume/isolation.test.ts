@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { LockstepError } from '../shared/errors.ts';
 import { partsOf } from './apply-batch-of.ts';
-import { applyIsolating, type IsolationPorts } from './isolation.ts';
+import { applyAll, type IsolationPorts } from './isolation.ts';
 import type { Item } from './item.ts';
 import type { Stretch } from './shard-queue.ts';
 
@@ -49,6 +49,7 @@ class Refusing {
       });
     this.ports = {
       place: 't/0',
+      signal: new AbortController().signal,
       attempt: (stretch) => {
         this.attempts += 1;
         expect(stretch.from).toBe(this.next);
@@ -90,7 +91,7 @@ describe('isolation', () => {
           const changes = stretch.items.filter(({ kind }) => kind === 'change').map(({ record }) => record.offset);
           const guilty = new Set(changes.filter(() => draws.next().value! < share));
           const target = new Refusing(guilty, naming);
-          expect(await applyIsolating(stretch, target.ports)).toEqual({ kind: 'committed' });
+          expect(await applyAll([stretch], target.ports)).toEqual({ kind: 'committed' });
           expect(target.next).toBe(stretch.next);
           expect(target.committed).toEqual(changes.filter((offset) => !guilty.has(offset)));
           expect(target.refused).toEqual(ascending(guilty));
@@ -104,13 +105,13 @@ describe('isolation', () => {
 
   it('a change that PostgreSQL names costs one trial and one more attempt', async () => {
     const target = new Refusing(new Set([1001n]), 'right');
-    await applyIsolating(stretchOf(Array.from({ length: 2000 }, () => 'change')), target.ports);
+    await applyAll([stretchOf(Array.from({ length: 2000 }, () => 'change'))], target.ports);
     expect({ attempts: target.attempts, trials: target.trials }).toEqual({ attempts: 2, trials: 1 });
   });
 
   it('one that it does not name has the others sent 1.2 times again, not twice', async () => {
     const target = new Refusing(new Set([1001n]), 'none');
-    await applyIsolating(stretchOf(Array.from({ length: 2000 }, () => 'change')), target.ports);
+    await applyAll([stretchOf(Array.from({ length: 2000 }, () => 'change'))], target.ports);
     const sent = target.sent.reduce((sum, changes) => sum + changes, 0);
     expect(sent / 2000 - 1).toBeLessThan(1.2);
     expect(target.attempts).toBeLessThan(4 * 8 + 2);
@@ -119,15 +120,28 @@ describe('isolation', () => {
   it('gives up a stretch that fails without any change, saying where', async () => {
     const ports: IsolationPorts = {
       place: 't/0',
+      signal: new AbortController().signal,
       attempt: () => Promise.resolve({ kind: 'cut', error: new LockstepError('no', { code: 'X', kind: 'row' }) }),
       refusalOf: () => Promise.resolve(null),
       foundGuilty: () => undefined,
     };
-    const outcome = await applyIsolating(stretchOf(['skipped']), ports);
+    const outcome = await applyAll([stretchOf(['skipped'])], ports);
     expect(outcome).toMatchObject({ kind: 'stopped', stop: { code: 'X' } });
     expect(
       JSON.stringify(outcome, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value)),
     ).toContain('t/0 at offset 0');
+  });
+
+  it('stops between two parts when it is told to', async () => {
+    const stop = new AbortController();
+    const target = new Refusing(new Set(), 'none');
+    const attempt = (stretch: Stretch): ReturnType<IsolationPorts['attempt']> => {
+      stop.abort();
+      return target.ports.attempt(stretch);
+    };
+    const parts = partsOf(stretchOf(Array.from({ length: 10 }, () => 'change')), 2);
+    expect(await applyAll(parts, { ...target.ports, signal: stop.signal, attempt })).toEqual({ kind: 'cancelled' });
+    expect(target.next).toBe(parts[0]!.next);
   });
 
   it('parts of a stretch join up again', () => {

@@ -25,6 +25,8 @@ export interface IsolationPorts {
   refusalOf(stretch: Stretch, item: ChangeItem): Promise<LockstepError | null>;
   /** One change is known to be guilty: it failed alone. */
   foundGuilty(item: ChangeItem): void;
+  /** Ends the work between two parts. */
+  readonly signal: AbortSignal;
   /** For messages: `topic/partition`. */
   readonly place: string;
 }
@@ -34,8 +36,21 @@ const PARTS = 8;
 /** Of a longer stretch only the first suspect is taken out: where there are more, a failing attempt at all of it is dear. */
 const SHORT_STRETCH = 128;
 
-/** Applies a stretch, without the changes that the target refuses. Parts of it may have committed whatever the outcome. */
-export async function applyIsolating(stretch: Stretch, ports: IsolationPorts): Promise<ApplyOutcome> {
+/**
+ * Applies the parts of a stretch one after the other, without the changes that the target refuses. Some may have committed
+ * whatever the outcome.
+ */
+export async function applyAll(parts: readonly Stretch[], ports: IsolationPorts): Promise<ApplyOutcome> {
+  for (const [at, part] of parts.entries()) {
+    if (at > 0 && ports.signal.aborted) return { kind: 'cancelled' };
+    const outcome = await applyIsolating(part, ports);
+    if (outcome.kind !== 'committed') return outcome;
+  }
+  return { kind: 'committed' };
+}
+
+/** Applies a stretch, without the changes that the target refuses. */
+async function applyIsolating(stretch: Stretch, ports: IsolationPorts): Promise<ApplyOutcome> {
   let rest = stretch;
   for (let found = 0; ; found += 1) {
     const attempt = await ports.attempt(rest);
@@ -47,14 +62,6 @@ export async function applyIsolating(stretch: Stretch, ports: IsolationPorts): P
     if (without === null) return applyAll(parts, ports);
     rest = without;
   }
-}
-
-async function applyAll(parts: readonly Stretch[], ports: IsolationPorts): Promise<ApplyOutcome> {
-  for (const part of parts) {
-    const outcome = await applyIsolating(part, ports);
-    if (outcome.kind !== 'committed') return outcome;
-  }
-  return { kind: 'committed' };
 }
 
 /** The stretch without the change that PostgreSQL named; null where it named none, or one that does not fail alone. */
