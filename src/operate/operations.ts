@@ -5,6 +5,7 @@ import type { TableMapping } from '../catalog/table-mapping.ts';
 import type { Configuration } from '../config/index.ts';
 import { LetterBytes } from '../consume/letter-bytes.ts';
 import { LetterIndex } from '../deadletter/letter-index.ts';
+import { FindingStore } from '../target/finding-store.ts';
 import { JobStore } from '../target/job-store.ts';
 import { ShardAdmin } from '../target/shard-admin.ts';
 import { WindowStore } from '../target/window-store.ts';
@@ -29,6 +30,7 @@ export class Operations {
   readonly bytes: LetterBytes;
   readonly jobs: JobStore;
   readonly windows: WindowStore;
+  readonly findings: FindingStore;
   readonly shards: ShardAdmin;
   readonly #options: OperationsOptions;
   readonly #running = new Set<Promise<unknown>>();
@@ -41,12 +43,29 @@ export class Operations {
     this.bytes = new LetterBytes(kafka, configuration.deadLetter.topic);
     this.jobs = new JobStore(pool, controlSchema);
     this.windows = new WindowStore(pool, controlSchema);
+    this.findings = new FindingStore(pool, controlSchema);
     this.shards = new ShardAdmin(pool, controlSchema);
   }
 
   /** Columns of a table whose values are masked. */
   sensitiveColumns(table: string | null): ReadonlySet<string> {
     return sensitiveColumnsOf(this.#options.configuration.tables, table);
+  }
+
+  /** Source tables, as configured. */
+  tableNames(): readonly string[] {
+    return this.#options.configuration.tables.map(({ source }) => source);
+  }
+
+  /** Key columns of a table, or of the table of its static columns, and which columns are masked. */
+  columnsOf(table: string): { readonly keyColumns: readonly string[]; readonly sensitive: ReadonlySet<string> } {
+    const { prepared, configuration } = this.#options;
+    const source = this.tableNames().find((name) => table === name || table.startsWith(`${name}#`)) ?? null;
+    const keys = source === null ? [] : prepared.target.boundOf(table).keys;
+    return {
+      keyColumns: keys.map(({ column }) => column.name),
+      sensitive: sensitiveColumnsOf(configuration.tables, source),
+    };
   }
 
   /** Begins a redrive and works on it in the background. */

@@ -10,6 +10,7 @@ import { closeAll } from './closing.ts';
 import { decoderOf } from './decoder-of.ts';
 import { createHttpServer } from './http/server.ts';
 import { dlqRoutes } from './http/dlq-routes.ts';
+import { comparisonRoutes } from './http/comparison-routes.ts';
 import { reconciliationRoutes } from './http/reconciliation-routes.ts';
 import { healthRoutes } from './http/health-routes.ts';
 import { listen } from './http/listen.ts';
@@ -83,6 +84,7 @@ export async function runService(configuration: Configuration, options: RunServi
       statusRoutes(view, () => operations),
       dlqRoutes(() => operations),
       reconciliationRoutes(() => operations),
+      comparisonRoutes(() => operations),
     ],
     logger,
   });

@@ -41,6 +41,7 @@ export interface FindingFilter {
   readonly table?: string;
   readonly type?: string;
   readonly status?: string;
+  /** Those that this run saw. */
   readonly jobId?: string;
   readonly limit: number;
   readonly offset: number;
@@ -64,11 +65,13 @@ export class FindingStore {
   readonly #pool: Pool;
   readonly #findings: string;
   readonly #tables: string;
+  readonly #seenBy: string;
 
   constructor(pool: Pool, controlSchema: string) {
     this.#pool = pool;
     this.#findings = qualified(controlSchema, '_cdc_findings');
     this.#tables = qualified(controlSchema, '_cdc_tables');
+    this.#seenBy = qualified(controlSchema, '_cdc_job_findings');
   }
 
   /**
@@ -99,7 +102,8 @@ export class FindingStore {
            source_image jsonb, target_image jsonb, source_checksum text, target_checksum text)),
        other AS (
          UPDATE ${this.#findings} AS f SET status = 'SUPERSEDED', resolved_at = now(), notes = 'seen as ' || g.type
-         FROM given AS g WHERE f.table_id = $1 AND f.row_key = g.row_key AND f.type <> g.type AND f.status = 'PENDING')
+         FROM given AS g WHERE f.table_id = $1 AND f.row_key = g.row_key AND f.type <> g.type AND f.status = 'PENDING'),
+       noted AS (
        INSERT INTO ${this.#findings} AS f (table_id, row_key, type, cause, columns, source_image, target_image,
          source_checksum, target_checksum, status, job_id)
        SELECT $1, g.row_key, g.type, g.cause, g.columns, nullif(g.source_image, 'null'), nullif(g.target_image, 'null'),
@@ -110,7 +114,11 @@ export class FindingStore {
            target_checksum = EXCLUDED.target_checksum, job_id = EXCLUDED.job_id, seen = f.seen + 1, last_seen_at = now(),
            status = CASE WHEN f.status = 'IGNORED' AND f.source_checksum IS NOT DISTINCT FROM EXCLUDED.source_checksum
              AND f.target_checksum IS NOT DISTINCT FROM EXCLUDED.target_checksum THEN 'IGNORED' ELSE 'PENDING' END
-       RETURNING id, status, row_key, type`,
+       RETURNING id, status, row_key, type),
+       seen_by AS (
+         INSERT INTO ${this.#seenBy} (job_id, finding_id)
+         SELECT $2, n.id FROM noted AS n ON CONFLICT DO NOTHING)
+       SELECT * FROM noted`,
       [tableId, jobId, jsonbText(documents)],
     );
     const byRow = new Map(lines.map((line) => [JSON.stringify([line['row_key'], line['type']]), line]));
@@ -186,12 +194,12 @@ export class FindingStore {
 
   /** Newest first. */
   async list(filter: FindingFilter): Promise<readonly Finding[]> {
-    const { where, values } = conditions(filter);
+    const { where, values } = conditions(filter, this.#seenBy);
     return this.#select(where, values, filter.limit, filter.offset);
   }
 
   async count(filter: FindingFilter): Promise<number> {
-    const { where, values } = conditions(filter);
+    const { where, values } = conditions(filter, this.#seenBy);
     const [line] = await this.#query(
       `SELECT count(*) AS n FROM ${this.#findings} AS f JOIN ${this.#tables} AS t ON t.id = f.table_id ${where}`,
       values,
@@ -221,7 +229,10 @@ export class FindingStore {
   }
 }
 
-function conditions(filter: FindingFilter): { readonly where: string; readonly values: readonly unknown[] } {
+function conditions(
+  filter: FindingFilter,
+  seenBy: string,
+): { readonly where: string; readonly values: readonly unknown[] } {
   const values: unknown[] = [];
   const parts: string[] = [];
   const add = (column: string, value: unknown): void => {
@@ -232,7 +243,10 @@ function conditions(filter: FindingFilter): { readonly where: string; readonly v
   add('t.source', filter.table);
   add('f.type', filter.type);
   add('f.status', filter.status);
-  add('f.job_id', filter.jobId);
+  if (filter.jobId !== undefined) {
+    values.push(filter.jobId);
+    parts.push(`f.id IN (SELECT finding_id FROM ${seenBy} WHERE job_id = $${values.length})`);
+  }
   return { where: parts.length === 0 ? '' : `WHERE ${parts.join(' AND ')}`, values };
 }
 

@@ -31,6 +31,15 @@ export interface EndedJob extends Job {
   readonly report: unknown;
 }
 
+/** Which jobs of a kind; everything that is given must hold. Times are of the start, [from, to). */
+export interface JobFilter {
+  readonly table?: string;
+  readonly status?: JobStatus;
+  readonly fromMs?: number;
+  readonly toMs?: number;
+  readonly id?: string;
+}
+
 /** A runner that was not heard of for this long is gone, and its job may be taken over, seconds. */
 const SILENT_AFTER_S = 30;
 
@@ -166,11 +175,34 @@ export class JobStore {
        WHERE kind = $1 AND completed_at > to_timestamp($2 / 1000.0) ORDER BY completed_at`,
       [kind, sinceMs],
     );
-    return lines.map((line) => ({
-      ...jobFrom(line),
-      verdict: line['verdict'] ?? null,
-      report: JSON.parse(line['report'] ?? 'null') as unknown,
-    }));
+    return lines.map(endedFrom);
+  }
+
+  /** The newest jobs of a kind, whether they have ended or not, and how many there are. */
+  async newest(
+    kind: string,
+    filter: JobFilter,
+    page: { readonly limit: number; readonly offset: number },
+  ): Promise<{ readonly jobs: readonly EndedJob[]; readonly total: number }> {
+    const values: unknown[] = [kind];
+    const parts = ['kind = $1'];
+    const add = (sql: string, value: unknown): void => {
+      if (value === undefined) return;
+      values.push(value);
+      parts.push(sql.replace('?', `$${values.length}`));
+    };
+    add(`parameters ->> 'table' = ?`, filter.table);
+    add('status = ?', filter.status);
+    add('started_at >= to_timestamp(?::float8 / 1000)', filter.fromMs);
+    add('started_at < to_timestamp(?::float8 / 1000)', filter.toMs);
+    add('id = ?', filter.id);
+    const from = `FROM ${this.#jobs} WHERE ${parts.join(' AND ')}`;
+    const lines = await this.#query(
+      `SELECT ${COLUMNS}, verdict, report ${from} ORDER BY started_at DESC, id LIMIT ${page.limit} OFFSET ${page.offset}`,
+      values,
+    );
+    const [count] = await this.#query(`SELECT count(*) AS n ${from}`, values);
+    return { jobs: lines.map(endedFrom), total: Number(count?.['n'] ?? 0) };
   }
 
   async #query(text: string, values: readonly unknown[]): Promise<Line[]> {
@@ -180,6 +212,14 @@ export class JobStore {
       throw classifyPostgresError(error, 'reading or writing jobs', true);
     }
   }
+}
+
+function endedFrom(line: Line): EndedJob {
+  return {
+    ...jobFrom(line),
+    verdict: line['verdict'] ?? null,
+    report: JSON.parse(line['report'] ?? 'null') as unknown,
+  };
 }
 
 function jobFrom(line: Line): Job {

@@ -3,6 +3,7 @@ import { createLogger } from '../logger.ts';
 import { createMetrics } from '../metrics.ts';
 import { readinessOf } from '../readiness.ts';
 import { dlqRoutes } from './dlq-routes.ts';
+import { comparisonRoutes } from './comparison-routes.ts';
 import { healthRoutes } from './health-routes.ts';
 import { reconciliationRoutes } from './reconciliation-routes.ts';
 import { createHttpServer } from './server.ts';
@@ -26,6 +27,7 @@ function server() {
       statusRoutes(source),
       dlqRoutes(() => null),
       reconciliationRoutes(() => null),
+      comparisonRoutes(() => null),
     ],
     logger: createLogger({ level: 'silent' }),
   });
@@ -55,6 +57,9 @@ describe('the contract', () => {
       '/jobs/{id}',
       '/jobs/{id}/cancel',
       '/metrics',
+      '/reconciliation/jobs',
+      '/reconciliation/jobs/{job_id}',
+      '/reconciliation/mismatches',
       '/reconciliation/windows',
       '/shards',
       '/shards/{topic}/{partition}/resume',
@@ -88,6 +93,10 @@ describe('a request that breaks the contract', () => {
     ['/dlq/records/x', '/id'],
     ['/jobs/7', '/id'],
     ['/reconciliation/windows?from=yesterday', '/from'],
+    ['/reconciliation/jobs?status=DONE', '/status'],
+    ['/reconciliation/jobs?from_date=2026-13-01', '/from_date'],
+    ['/reconciliation/jobs/7', '/job_id'],
+    ['/reconciliation/mismatches?mismatch_type=LOST', '/mismatch_type'],
   ])('%s is answered with the place', async (url, pointer) => {
     const answer = await server().inject({ url, headers: bearer });
     expect(answer.statusCode).toBe(400);

@@ -1,0 +1,208 @@
+import { z } from 'zod';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import { FINDING_TYPES } from '../../reconcile/end-state/classify.ts';
+import { STRATEGIES } from '../../reconcile/end-state/comparison-plan.ts';
+import { FINDING_STATUSES, type Finding } from '../../target/finding-store.ts';
+import { comparisonDocument, mismatchDocument } from '../end-state/job-document.ts';
+import { RECONCILE } from '../end-state/run-comparison.ts';
+import type { Operations } from '../operations.ts';
+import { tableNamed } from '../table-name.ts';
+import type { Caller } from './access.ts';
+import { page, problems, security, time } from './contract.ts';
+import { HttpProblem } from './problem.ts';
+import { notStarted, type RouteGroup } from './server.ts';
+
+const count = z.number().int();
+const STATUSES = ['RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED'] as const;
+/** A day has many findings where something has gone wrong. */
+const MISMATCH_PAGE = 1_000;
+const MAX_MISMATCH_PAGE = 10_000;
+
+const comparison = z.object({
+  job_id: z.string(),
+  table_name: z.string(),
+  job_type: z.enum(['MANUAL', 'SCHEDULED']),
+  validation_strategy: z.enum(STRATEGIES),
+  requested_by: z.string(),
+  started_at: time,
+  completed_at: time.nullable(),
+  status: z.enum(STATUSES),
+  verdict: z.enum(['PASS', 'DRIFT', 'INCONCLUSIVE']).nullable(),
+  coverage: z.number().nullable().describe('Share of the ranges that were scanned, 0 to 1.'),
+  cassandra_row_count: count.nullable(),
+  postgres_row_count: count.nullable(),
+  mismatch_count: count.nullable().describe('Rows that differ.'),
+  drift_percentage: z.number().nullable(),
+  alert_fired: z.boolean().describe('The drift was above reconciliation.driftWarningThreshold.'),
+  reasons: z.array(z.string()).describe('What stands against PASS.'),
+  error: z.string().nullable(),
+});
+
+const mismatchHead = z.object({
+  mismatch_id: count,
+  primary_key_value: z.string().describe('JSON text: the key values in order, as the target stores them.'),
+  mismatch_type: z.enum(FINDING_TYPES),
+  cassandra_checksum: z.string().nullable(),
+  postgres_checksum: z.string().nullable(),
+  detected_at: time,
+  resolution_status: z.enum(FINDING_STATUSES),
+});
+
+const cell = z.object({
+  value: z.string().nullable(),
+  write_time: z.string().optional(),
+  expiry: z.string().optional(),
+  read: z.string().optional(),
+});
+const image = z
+  .object({
+    columns: z.record(z.string(), cell),
+    marker: z.object({ write_time: z.string(), expiry: z.string().optional() }).optional(),
+  })
+  .nullable()
+  .describe('Canonical text by column; times in µs. Null: no row.');
+
+const mismatch = mismatchHead.extend({
+  table_name: z.string(),
+  cause: z.string(),
+  columns: z.array(z.string()),
+  cassandra_data: image,
+  postgres_data: image,
+  resolution_notes: z.string().nullable(),
+  resolved_by: z.string().nullable(),
+  job_id: z.string().describe('The run that saw it last.'),
+  seen: count,
+  last_seen_at: time,
+  resolved_at: time.nullable(),
+});
+
+/** A day, or a time; without an offset UTC. */
+const dateOrTime = z.union([z.iso.date(), z.iso.datetime({ offset: true, local: true })]);
+const startOf = (text: string): number => Date.parse(/T.*([Zz]|[+-]\d\d:?\d\d)$/.test(text) ? text : asUtc(text));
+const asUtc = (text: string): string => (text.includes('T') ? `${text}Z` : text);
+const DAY_MS = 86_400_000;
+/** A day as an end means its end. */
+const endOf = (text: string): number => startOf(text) + (text.includes('T') ? 0 : DAY_MS);
+
+const jobsQuery = z.strictObject({
+  table: z.string().optional().describe('keyspace.table, or the table alone.'),
+  status: z.enum(STATUSES).optional(),
+  from_date: dateOrTime.optional().describe('Runs that began at or after this day or time.'),
+  to_date: dateOrTime.optional().describe('Runs that began before this time, or on this day at the latest.'),
+  ...page,
+});
+
+const mismatchesQuery = z.strictObject({
+  table: z.string().optional().describe('keyspace.table, or the table alone.'),
+  mismatch_type: z.enum(FINDING_TYPES).optional(),
+  resolution_status: z.enum(FINDING_STATUSES).optional(),
+  job_id: z.uuid().optional().describe('Those that this run saw.'),
+  limit: z.coerce.number().int().min(1).max(MAX_MISMATCH_PAGE).default(MISMATCH_PAGE),
+  offset: page.offset,
+});
+
+const given = <T extends Record<string, unknown>>(parts: T): { [K in keyof T]?: Exclude<T[K], undefined> } =>
+  Object.fromEntries(Object.entries(parts).filter(([, value]) => value !== undefined)) as never;
+
+/** Comparisons of the end state and what they found. */
+export function comparisonRoutes(source: () => Operations | null): RouteGroup {
+  const operations = (): Operations => source() ?? notStarted();
+  const named = (text: string | undefined): string | undefined =>
+    text === undefined ? undefined : (tableNamed(operations().tableNames(), text) ?? text);
+  const shown =
+    (caller: Caller) =>
+    (finding: Finding): z.output<typeof mismatch> => {
+      const { keyColumns, sensitive } = operations().columnsOf(finding.table);
+      const masked = caller.scopes.has('operate') ? new Set<string>() : sensitive;
+      return mismatchDocument(finding, keyColumns, masked) as z.output<typeof mismatch>;
+    };
+  return (plain, guard) => {
+    const app = plain.withTypeProvider<ZodTypeProvider>();
+
+    app.get(
+      '/reconciliation/jobs',
+      {
+        schema: {
+          summary: 'Comparisons of source and target, the newest first',
+          tags: ['reconciliation'],
+          security,
+          querystring: jobsQuery,
+          response: {
+            200: z.object({ jobs: z.array(comparison), total: count, limit: count, offset: count }),
+            ...problems,
+          },
+        },
+      },
+      async (request) => {
+        guard('read', request);
+        const { table, status, from_date: from, to_date: to, limit, offset } = request.query;
+        const filter = given({
+          table: named(table),
+          status,
+          fromMs: from === undefined ? undefined : startOf(from),
+          toMs: to === undefined ? undefined : endOf(to),
+        });
+        const { jobs, total } = await operations().jobs.newest(RECONCILE, filter, { limit, offset });
+        return { jobs: jobs.map(comparisonDocument) as z.output<typeof comparison>[], total, limit, offset };
+      },
+    );
+
+    app.get(
+      '/reconciliation/jobs/:job_id',
+      {
+        schema: {
+          summary: 'One comparison with the findings that it saw',
+          description: `Up to ${MISMATCH_PAGE} of them; GET /reconciliation/mismatches pages through all.`,
+          tags: ['reconciliation'],
+          security,
+          params: z.object({ job_id: z.uuid() }),
+          response: {
+            200: comparison.extend({
+              mismatches: z.array(mismatchHead),
+              report: z.record(z.string(), z.unknown()).nullable(),
+            }),
+            ...problems,
+          },
+        },
+      },
+      async (request) => {
+        const caller = guard('read', request);
+        const id = request.params.job_id;
+        const { jobs } = await operations().jobs.newest(RECONCILE, { id }, { limit: 1, offset: 0 });
+        const [job] = jobs;
+        if (job === undefined) throw new HttpProblem(404, 'JOB_UNKNOWN', `There is no comparison ${id}.`);
+        const findings = await operations().findings.list({ jobId: id, limit: MISMATCH_PAGE, offset: 0 });
+        return {
+          ...(comparisonDocument(job) as z.output<typeof comparison>),
+          mismatches: findings.map(shown(caller)),
+          report: job.report as Record<string, unknown> | null,
+        };
+      },
+    );
+
+    app.get(
+      '/reconciliation/mismatches',
+      {
+        schema: {
+          summary: 'Rows that were proven to differ, the newest first',
+          description: 'Columns that are marked as sensitive are masked unless the token has the scope `operate`.',
+          tags: ['reconciliation'],
+          security,
+          querystring: mismatchesQuery,
+          response: {
+            200: z.object({ mismatches: z.array(mismatch), total: count, limit: count, offset: count }),
+            ...problems,
+          },
+        },
+      },
+      async (request) => {
+        const caller = guard('read', request);
+        const { table, mismatch_type: type, resolution_status: status, job_id: jobId, limit, offset } = request.query;
+        const filter = { ...given({ table: named(table), type, status, jobId }), limit, offset };
+        const { findings } = operations();
+        const [found, total] = [await findings.list(filter), await findings.count(filter)];
+        return { mismatches: found.map(shown(caller)), total, limit, offset };
+      },
+    );
+  };
+}
