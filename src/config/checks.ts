@@ -109,6 +109,24 @@ export function checkAcrossKeys(sections: Partial<Configuration>, locate: Locate
       'Fill in source.cassandra, or use the kafka changelog.',
     );
   }
+  const heartbeats = reconciliation?.heartbeats ?? null;
+  if (heartbeats !== null) {
+    const path = ['reconciliation', 'heartbeats'];
+    if (sections.source?.cassandra === null) {
+      report(path, 'set', 'a source connection to write heartbeats through', 'Fill in source.cassandra.');
+    }
+    for (const key of ['table', 'topic'] as const) {
+      const of = { table: 'source', topic: 'topic' } as const;
+      const taken = tables.findIndex((table) => table[of[key]] === heartbeats[key]);
+      if (taken < 0 && (key === 'table' || heartbeats.topic !== sections.deadLetter?.topic)) continue;
+      report(
+        [...path, key],
+        taken < 0 ? `${heartbeats[key]}, as deadLetter.topic` : `${heartbeats[key]}, as in tables[${taken}]`,
+        `a ${key} of its own`,
+        'Leave the heartbeats out of tables: they are followed by themselves.',
+      );
+    }
+  }
   const known = new Set(tables.map((table) => table.source));
   const checkNames = (names: readonly string[], path: KeyPath) => {
     if (sections.tables === undefined) return;

@@ -198,7 +198,30 @@ const reconciliation = z
       .nullable()
       .prefault('60s')
       .describe(
-        'How long the capture may hold a change. A difference that a change in the capture would explain counts as drift only after this; null = never, such differences stay inconclusive.',
+        'How long the capture may hold a change, where no heartbeats tell. A difference that a change in the capture would explain counts as drift only after this; null = never, such differences stay inconclusive.',
+      ),
+    heartbeats: z
+      .strictObject({
+        table: z
+          .string()
+          .regex(/^\w+\.\w+$/)
+          .meta({ title: 'keyspace.table', examples: ['lockstep.heartbeat'] })
+          .default('lockstep.heartbeat')
+          .describe(
+            'Table of the heartbeats in the source; `lockstep schema apply` creates it. Its keyspace has one replica, so that each node’s heartbeat can come through that node’s agent alone.',
+          ),
+        topic: text
+          .regex(/^[a-zA-Z0-9._-]{1,249}$/)
+          .meta({ title: 'a Kafka topic name', examples: ['cass1.lockstep.heartbeat'] })
+          .describe('The topic that its changes arrive on. Created where it is missing.'),
+        every: duration
+          .prefault('10s')
+          .describe('How often a heartbeat is written for each node; more are written when something is to be proven.'),
+      })
+      .nullable()
+      .default(null)
+      .describe(
+        'Heartbeats through the capture: they prove that what the source had has left every capture agent. Without them that is guessed from captureDelay.',
       ),
     driftWarningThreshold: z.number().min(0).max(100).default(1).describe('Drift in percent that warns.'),
     driftCriticalThreshold: z.number().min(0).max(100).default(5).describe('Drift in percent that is critical.'),

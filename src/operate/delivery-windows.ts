@@ -13,6 +13,7 @@ import { WindowStore } from '../target/window-store.ts';
 import { UPKEEP_BACKOFF } from './backoff.ts';
 import { waitForBarrier } from './barrier-wait.ts';
 import { decoderOf } from './decoder-of.ts';
+import { captureBarrier, heartbeatParts, type HeartbeatParts } from './heartbeats/capture-barrier.ts';
 import { processPacing } from './process-pacing.ts';
 import { repeating } from './repeating.ts';
 import type { Service } from './service.ts';
@@ -25,8 +26,9 @@ const ROUND_TIMEOUT_MS = 600_000;
 /** How long a round waits for the shards to pass the log ends that it has taken; then its windows are inconclusive. */
 const BARRIER_LIMIT_MS = 20_000;
 
-function barrierReason(parts: RunningParts, table: string, signal: AbortSignal): Promise<string | null> {
-  const { port, pool, prepared, configuration, clock } = parts;
+/** The stream's half of the barrier. */
+function streamReason(parts: RunningParts, table: string, signal: AbortSignal): Promise<string | null> {
+  const { port, pool, prepared, configuration } = parts;
   const topic = prepared.tables.find(({ name }) => name === table)?.topic ?? '';
   const { controlSchema } = configuration.target.postgres;
   const wait = {
@@ -34,10 +36,36 @@ function barrierReason(parts: RunningParts, table: string, signal: AbortSignal):
     shards: prepared.target.shards,
     pool,
     controlSchema,
-    clock,
     limitMs: BARRIER_LIMIT_MS,
   };
   return waitForBarrier(wait, { table, topic }, signal);
+}
+
+/** The capture's half; a node that is silent is not waited for again at once, for every table and window. */
+function captureReason(heartbeats: HeartbeatParts): (signal: AbortSignal) => Promise<string | null> {
+  let known: { readonly reason: string; readonly untilMs: number } | null = null;
+  return async (signal) => {
+    if (known !== null && performance.now() < known.untilMs) return known.reason;
+    const reason = await captureBarrier(heartbeats, BARRIER_LIMIT_MS, signal);
+    known = reason === null ? null : { reason, untilMs: performance.now() + ROUND_EVERY_MS };
+    return reason;
+  };
+}
+
+function barrierOf(parts: RunningParts, changelog: Changelog): WindowRounds['barrier'] {
+  const { configuration, prepared, pool, clock } = parts;
+  const heartbeats = heartbeatParts(configuration, prepared.cassandra, pool, clock);
+  const capture = heartbeats === null ? null : captureReason(heartbeats);
+  return async (table, horizon, signal) => {
+    const silent = (await capture?.(signal)) ?? null;
+    if (silent !== null) return { unproven: silent, silent };
+    // The capture may hold a change for minutes; without heartbeats nobody knows, so the first horizon only looks.
+    const isGuess = capture === null && changelog.name === 'cassandra' && horizon === 0;
+    if (isGuess && configuration.reconciliation.windows.horizons.length > 1) {
+      return { unproven: 'no heartbeats are written: what is missing may still be in the capture', silent: null };
+    }
+    return { unproven: await streamReason(parts, table, signal), silent: null };
+  };
 }
 
 function changelogOf(parts: RunningParts, kafka: Kafka): Changelog | null {
@@ -117,15 +145,11 @@ export function verifyDelivery(parts: RunningParts, kafka: Kafka): Service | nul
     verifier: { changelog, ledger: new LedgerReader(pool, controlSchema), replay: replayOf(parts) },
     clock,
     observer: observerOf(parts),
-    unproven: async (table, horizon, signal) => {
-      // The capture may hold a change for minutes; without heartbeats nobody knows, so the first horizon only looks.
-      if (changelog.name === 'cassandra' && horizon === 0 && windows.horizons.length > 1) {
-        return 'at the first horizon what is missing may still be under way in the capture';
-      }
-      return barrierReason(parts, table, signal);
-    },
+    barrier: barrierOf(parts, changelog),
   };
+  const heartbeatTable = configuration.reconciliation.heartbeats?.table;
   for (const { name } of prepared.tables) {
+    if (name === heartbeatTable) continue;
     metrics.reconciliation.windowMissing.inc({ table: name }, 0);
     metrics.reconciliation.windowOldestUnverified.set({ table: name }, 0);
   }
@@ -134,7 +158,7 @@ export function verifyDelivery(parts: RunningParts, kafka: Kafka): Service | nul
     everyMs: ROUND_EVERY_MS,
     timeoutMs: ROUND_TIMEOUT_MS,
     work: async () => {
-      const first = consumer.shards().filter(({ partition }) => partition === 0);
+      const first = consumer.shards().filter(({ partition, table }) => partition === 0 && table !== heartbeatTable);
       for (const { table } of first) await verifyDueWindows(rounds, table, stopping.signal);
     },
     backoff: UPKEEP_BACKOFF,

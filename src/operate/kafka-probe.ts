@@ -19,6 +19,8 @@ export interface KafkaProbe {
   requiredDlqBytes(sourceTopics: readonly string[]): Promise<number>;
   /** Creates the DLQ topic where there is none, with this retention; true where it did. */
   ensureDlq(topic: string, sourceTopics: readonly string[], retentionMs: number): Promise<boolean>;
+  /** Creates a topic of one partition where there is none; true where it did. */
+  ensureTopic(topic: string): Promise<boolean>;
   close(): Promise<void>;
 }
 
@@ -66,6 +68,11 @@ export function createKafkaProbe(kafka: Kafka): KafkaProbe {
     },
     ensureDlq: (topic, sourceTopics, retentionMs) => ensureDlqTopic(admin, { topic, sourceTopics, retentionMs }),
     requiredDlqBytes: (sourceTopics) => requiredDlqMessageBytes(admin, sourceTopics),
+    async ensureTopic(topic) {
+      if ((await admin.listTopics()).includes(topic)) return false;
+      // The broker's own replication factor.
+      return admin.createTopics({ topics: [{ topic, numPartitions: 1, replicationFactor: -1 }] });
+    },
     close: () => admin.disconnect(),
   };
 }

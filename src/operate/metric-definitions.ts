@@ -173,6 +173,18 @@ export const RECONCILIATION_METRICS = {
     help: 'Verifications of delivery windows by their verdict: PASS, DRIFT, INCONCLUSIVE.',
     labels: ['table', 'verdict'],
   },
+  heartbeatDelay: {
+    type: 'gauge',
+    name: 'cdc_heartbeat_delay_seconds',
+    help: 'Age of the newest heartbeat that has come through the capture of a Cassandra node. Grows while its agent stands still. Shown by the member that writes them.',
+    labels: ['node'],
+  },
+  heartbeatsUnwritten: {
+    type: 'counter',
+    name: 'cdc_heartbeats_unwritten_total',
+    help: 'Heartbeats that a Cassandra node did not take.',
+    labels: ['node'],
+  },
   driftPercentage: {
     type: 'gauge',
     name: 'cdc_reconciliation_drift_percentage',

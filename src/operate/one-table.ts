@@ -44,7 +44,9 @@ export async function prepareOne(
   logger: Logger,
 ): Promise<Prepared> {
   await reachPostgres(pool, configuration.target.postgres.url);
-  return soon(prepareTarget, { configuration, pool, logger });
+  // Heartbeats are the service's; a command only waits for its own to come through.
+  const reconciliation = { ...configuration.reconciliation, heartbeats: null };
+  return soon(prepareTarget, { configuration: { ...configuration, reconciliation }, pool, logger });
 }
 
 /** Before the service ran for the first time a topic has no shards; its first one will be this. */

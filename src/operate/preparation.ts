@@ -10,6 +10,7 @@ import { connectCassandra } from '../source/cassandra-client.ts';
 import { readSchema } from '../source/schema.ts';
 import { openTarget, type Target } from '../target/index.ts';
 import { CONNECT_BACKOFF } from './backoff.ts';
+import { streamMappings } from './heartbeats/heartbeat-table-mapping.ts';
 import { probeClientOf } from './kafka-client.ts';
 import { createKafkaProbe } from './kafka-probe.ts';
 import type { Logger } from './logger.ts';
@@ -18,7 +19,7 @@ import { ignoring } from './schema-change.ts';
 import { retry } from './service.ts';
 import { resolveTables, togetherAsConfigError, withRereads, type ResolvedTable } from './source-tables.ts';
 import { checkTargets, type CheckedTargets } from './target-check.ts';
-import { extendTarget, missingColumns } from './target-ddl.ts';
+import { createControlTarget, extendTarget, missingColumns } from './target-ddl.ts';
 
 export interface PreparationOptions {
   readonly configuration: Configuration;
@@ -107,9 +108,16 @@ export async function prepareTarget(options: PreparationOptions): Promise<Prepar
             withRetries(options, 'cassandra', `reading the schema of ${keyspace}`, () =>
               readSchema(cassandra, keyspace),
             );
-    const { resolved: bound, errors } = await resolveTables(configuration.tables, read);
+    const mappings = streamMappings(configuration);
+    const { resolved: bound, errors } = await resolveTables(mappings, read);
     if (errors.length > 0) throw togetherAsConfigError(errors);
-    const mappingOf = new Map(configuration.tables.map((mapping) => [mapping.source, mapping]));
+    const mappingOf = new Map(mappings.map((mapping) => [mapping.source, mapping]));
+    const heartbeats = bound.find(({ table }) => table.name === configuration.reconciliation.heartbeats?.table);
+    if (heartbeats !== undefined) {
+      await withRetries(options, 'postgres', 'creating the target of heartbeats', () =>
+        createControlTarget(url, heartbeats.table),
+      );
+    }
     const resolved = await Promise.all(
       bound.map((each) =>
         withRetries(options, 'postgres', `comparing the columns of ${each.table.name}`, () =>
@@ -192,7 +200,11 @@ async function prepareTopics({ configuration, logger }: PreparationOptions): Pro
   try {
     await probe.connect();
     const errors: LockstepError[] = [];
-    for (const { source, topic } of configuration.tables) {
+    const { heartbeats } = configuration.reconciliation;
+    if (heartbeats !== null && (await probe.ensureTopic(heartbeats.topic))) {
+      logger.info({ topic: heartbeats.topic }, 'created the topic of heartbeats');
+    }
+    for (const { source, topic } of streamMappings(configuration)) {
       const facts = await probe.topic(topic);
       if (facts === null) {
         errors.push(

@@ -17,6 +17,7 @@ import { listen } from './http/listen.ts';
 import { statusRoutes } from './http/status-routes.ts';
 import { verifyDelivery } from './delivery-windows.ts';
 import { comparisonMetrics } from './end-state/comparison-metrics.ts';
+import { writeHeartbeats } from './heartbeats/write-heartbeats.ts';
 import { kafkaClientOf } from './kafka-client.ts';
 import type { Logger } from './logger.ts';
 import { createMetrics } from './metrics.ts';
@@ -186,6 +187,8 @@ export async function runService(configuration: Configuration, options: RunServi
     start(watchKafka(parts), watch, ...upkeepOf(parts, kafka));
     const delivery = verifyDelivery(parts, kafka);
     if (delivery !== null) start(delivery);
+    const heartbeats = writeHeartbeats(parts);
+    if (heartbeats !== null) start(heartbeats);
     start(comparisonMetrics(parts));
     if (prepared.cassandra !== null) start(watchCassandra(prepared.cassandra, dependencies));
     logger.info({ tables: [...tableOfTopic.values()] }, 'lockstep is running');

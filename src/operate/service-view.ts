@@ -3,6 +3,7 @@ import type { Consumer } from '../consume/index.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { PostgresShardStore } from '../target/postgres-shard-store.ts';
 import type { StatusDocument, StatusSource, TableStatus } from './http/status-routes.ts';
+import { streamMappings } from './heartbeats/heartbeat-table-mapping.ts';
 import { packageVersion } from './package-version.ts';
 import { readinessOf, type DependencyBoard, type Readiness } from './readiness.ts';
 import type { RereadBoard } from './reread-board.ts';
@@ -97,7 +98,7 @@ export class ServiceView implements StatusSource {
     if (consumer === null || store === null) return null;
     const own = new Map(consumer.shards().map((shard) => [`${shard.topic}/${shard.partition}`, shard]));
     const views: ShardView[] = [];
-    for (const { topic, source } of this.#options.configuration.tables) {
+    for (const { topic, source } of streamMappings(this.#options.configuration)) {
       for (const stored of await store.list(topic)) {
         views.push(shardView(stored, source, own.get(`${topic}/${stored.shard.partition}`)));
       }

@@ -3,7 +3,7 @@ import { STATIC_SUFFIX } from '../catalog/bind.ts';
 import { planDdl, type DdlStep } from '../catalog/ddl.ts';
 import type { Finding } from '../catalog/finding.ts';
 import type { Table } from '../catalog/table.ts';
-import { readTargetTable } from '../catalog/target-schema.ts';
+import { readTargetDatabase, readTargetTable } from '../catalog/target-schema.ts';
 import { classifyPostgresError } from '../target/index.ts';
 
 /** Two that apply DDL at once would build the same things; the second one waits. Any number that is ours. */
@@ -25,6 +25,29 @@ export async function executeDdl(client: pg.Client, steps: readonly DdlStep[]): 
   }
   await client.query('SET lock_timeout = 0');
   for (const { sql, transactional } of steps) if (!transactional) await client.query(sql);
+}
+
+/** Creates the target of a table that is ours, where it is missing. @throws LockstepError classified by SQLSTATE. */
+export async function createControlTarget(url: string, table: Table): Promise<void> {
+  const client = new pg.Client({
+    connectionString: url,
+    application_name: 'lockstep schema',
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+  });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    await client.query('SELECT pg_advisory_lock($1)', [APPLY_LOCK]);
+    const { schemas } = await readTargetDatabase(client);
+    const live = await readTargetTable(client, table.targetSchema, table.targetTable);
+    if (live !== null) return;
+    const schemaExists = schemas.has(table.targetSchema);
+    await executeDdl(client, planDdl(table, null, { schemaExists, statics: null }).steps);
+  } catch (error) {
+    throw classifyPostgresError(error, `creating ${table.targetSchema}.${table.targetTable}`);
+  } finally {
+    await client.end().catch(() => undefined);
+  }
 }
 
 /** Columns of a table, by their source names, that its live target lacks (policy `ignore` leaves them out). */

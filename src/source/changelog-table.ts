@@ -22,9 +22,12 @@ const READ_TIMEOUT_MS = 30_000;
 
 const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
+/** Name of the changelog, one in each keyspace. */
+export const CHANGELOG_TABLE = 'lockstep_changelog';
+
 /** `keyspace.table` of the changelog of a keyspace. */
 export function changelogTable(keyspace: string): string {
-  return `${quoted(keyspace)}.lockstep_changelog`;
+  return `${quoted(keyspace)}.${CHANGELOG_TABLE}`;
 }
 
 /** The table's definition, for `lockstep schema` and the documentation. `cdc` stays off: it is read, not captured. */

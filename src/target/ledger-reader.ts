@@ -9,6 +9,7 @@ export interface PackedSegment {
   readonly outcomes: Buffer;
 }
 
+const ID_HEX_DIGITS = 32;
 /** Segments a round trip: 500 of up to 2,000 IDs are 17 MB at most. */
 const PAGE_SEGMENTS = 500;
 
@@ -34,6 +35,26 @@ export class LedgerReader {
       if (last === undefined || page.length < PAGE_SEGMENTS) return;
       after = [last.min_id, last.topic, last.incarnation, last.partition, last.from_offset];
     }
+  }
+
+  /** Which of these change IDs of a table the ledger has an outcome for. */
+  async having(table: string, ids: readonly ChangeId[]): Promise<ReadonlySet<ChangeId>> {
+    const found = new Set<ChangeId>();
+    const sorted = [...ids].sort();
+    const [first, last] = [sorted[0], sorted.at(-1)];
+    if (first === undefined || last === undefined) return found;
+    const wanted = new Set(ids);
+    const behind = (BigInt(`0x${last}`) + 1n).toString(16).padStart(ID_HEX_DIGITS, '0');
+    for await (const page of this.segments(table, first, behind)) {
+      for (const segment of page) {
+        const text = segment.ids.toString('hex');
+        for (let at = 0; at < text.length; at += ID_HEX_DIGITS) {
+          const id = text.slice(at, at + ID_HEX_DIGITS);
+          if (wanted.has(id)) found.add(id);
+        }
+      }
+    }
+    return found;
   }
 
   async #page(table: string, from: ChangeId, to: ChangeId, after: readonly string[] | null): Promise<SegmentLine[]> {

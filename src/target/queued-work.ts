@@ -2,10 +2,22 @@ import type { Pool } from 'pg';
 import { classifyPostgresError } from './postgres-errors.ts';
 import { qualified } from './sql-text.ts';
 
+/** PostgreSQL's own clock, ms since the epoch: what stands in its tables was stamped by it, and no other may be compared. */
+export async function databaseNowMs(pool: Pool): Promise<number> {
+  try {
+    const { rows } = await pool.query<{ ms: string }>(
+      'SELECT ceil(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS ms',
+    );
+    return Number(rows[0]?.ms);
+  } catch (error) {
+    throw classifyPostgresError(error, 'asking for the time');
+  }
+}
+
 /**
  * Work of a table that was queued before a moment and is not done: re-reads, existence checks, dead letters that wait for
  * another row. While there is any, not everything that has been consumed has reached its rows (the barrier of DESIGN §7).
- * What is to be read when something expires later is not owed before that.
+ * What is to be read when something expires later is not owed before that. `atMs` is by PostgreSQL's clock.
  */
 export async function queuedBefore(pool: Pool, controlSchema: string, table: string, atMs: number): Promise<number> {
   const of = (name: string): string => qualified(controlSchema, name);

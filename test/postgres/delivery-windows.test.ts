@@ -67,6 +67,17 @@ describe('the ledger by change ID', () => {
     }
   });
 
+  it('tells which of some changes have come through, whatever else their batches hold', async () => {
+    const changes = Array.from({ length: 30 }, (_, i) => write(table, i, BigInt(i) * 500n));
+    await rig.apply(table, 0, changes.slice(0, 20));
+    await rig.apply(other, 0, [write(other, 1, 1_000n)]);
+    const ids = changes.map((change) => identify(change).id);
+    const ledger = new LedgerReader(rig.pool, SCHEMA);
+    expect([...(await ledger.having(table.name, ids.slice(15)))].sort()).toEqual(ids.slice(15, 20).sort());
+    expect(await ledger.having(table.name, [identify(write(other, 1, 1_000n)).id])).toEqual(new Set());
+    expect(await ledger.having(table.name, [])).toEqual(new Set());
+  });
+
   it('is read page by page, each segment once', async () => {
     const times = Array.from({ length: 1_100 }, (_, i) => i);
     for (const i of times) await rig.apply(table, 0, [write(table, i, BigInt(i % 7) * 1_000n)]);

@@ -1,9 +1,12 @@
 /** Delivery windows on real systems: what was passed over behind Kafka, and what never reached it. */
 import cassandra from 'cassandra-driver';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { changeIdOf } from '../../src/change/changelog-entry.ts';
-import { changelogStatement, changelogTableCql, readChangelog } from '../../src/source/changelog-table.ts';
-import { eventually, ServiceStage, stageTable } from '../support/service-stage.ts';
+import { changelogStatement, readChangelog } from '../../src/source/changelog-table.ts';
+import { eventually, ServiceStage, stageTable, type Member } from '../support/service-stage.ts';
+
+/** Of the stack's capture agent. */
+const TOPIC_PREFIX = 'cass1';
 
 let stage: ServiceStage;
 beforeAll(async () => {
@@ -80,55 +83,148 @@ describe('the topic as changelog', () => {
   });
 });
 
-describe('the changelog table of the source', () => {
-  it('holds each change of a batch with the ID that its event will have, and is read by window', async () => {
-    await stage.stack.startPart('cassandra');
-    const client = new cassandra.Client({ ...stage.stack.endpoints().cassandra, encoding: { useBigIntAsLong: true } });
-    try {
-      await client.connect();
-      await client.execute(
-        `CREATE KEYSPACE logged WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}`,
+describe('heartbeats and the changelog table of the source, through the real capture', () => {
+  const items = stageTable('items', TOPIC_PREFIX);
+  const { name: table } = items.table;
+  let client: cassandra.Client;
+  let member: Member;
+  let last = 0;
+
+  /** Each row with its entry in the changelog, in one logged batch; write times rise. */
+  async function write(rows: readonly number[], value: string, skewMs = 0): Promise<void> {
+    for (const id of rows) {
+      last = Math.max(last + 1, Date.now() + skewMs);
+      const writeTime = BigInt(last) * 1000n;
+      const entry = changelogStatement('shop', { table, kind: 'write', key: [String(id)], bounds: null, writeTime });
+      await client.batch(
+        [
+          { query: 'INSERT INTO shop.items (id, v) VALUES (?, ?)', params: [id, `${value}-${id}`] },
+          { query: entry.query, params: [...entry.params] },
+        ],
+        { prepare: true, logged: true, timestamp: Number(writeTime) },
       );
-      await client.execute('CREATE TABLE logged.items (id int PRIMARY KEY, v text)');
-      await client.execute(changelogTableCql('logged'));
-      const base = 1_800_000_000_000;
-      const expected = new Map<string, number>();
-      for (const i of ids(0, 300)) {
-        // Half a second apart: three buckets of a minute, all slices.
-        const writeTime = BigInt(base + i * 500) * 1000n;
-        const change = { table: 'logged.items', kind: 'write' as const, key: [String(i)], bounds: null, writeTime };
-        const entry = changelogStatement('logged', change);
-        await client.batch(
-          [
-            { query: 'INSERT INTO logged.items (id, v) VALUES (?, ?)', params: [i, 'x'] },
-            { query: entry.query, params: [...entry.params] },
-          ],
-          { prepare: true, logged: true, timestamp: Number(writeTime) },
-        );
-        expected.set(changeIdOf(change), base + i * 500);
-      }
-      const { rows } = await client.execute(
-        'SELECT change_id, writetime(row_key) AS at FROM logged.lockstep_changelog',
-      );
-      expect(rows).toHaveLength(300);
-      // The entry has the very write time of the data: that is what makes it an account.
-      for (const row of rows as unknown as { change_id: Buffer; at: bigint }[]) {
-        expect(row.at).toBe(BigInt(expected.get(row.change_id.toString('hex')) ?? 0) * 1000n);
-      }
-      const [from, to] = [base + 20_000, base + 90_000];
-      const read = new Set<string>();
-      const never = new AbortController().signal;
-      const range = {
-        from: from.toString(16).padStart(12, '0').padEnd(32, '0'),
-        to: to.toString(16).padStart(12, '0').padEnd(32, '0'),
-      };
-      for await (const page of readChangelog(client, 'logged', 'logged.items', range, never)) {
-        for (const { id } of page) read.add(id);
-      }
-      const within = [...expected].filter(([, ms]) => ms >= from && ms < to).map(([id]) => id);
-      expect([...read].sort()).toEqual(within.sort());
-    } finally {
-      await client.shutdown();
     }
+  }
+
+  /** Windows that are due and have not passed, with their reasons. */
+  const open = () =>
+    stage.sql<{ verdict: string; reason: string | null; missing: string }>(
+      `SELECT verdict, reason, missing FROM _cdc_windows AS w JOIN _cdc_tables AS t ON t.id = w.table_id
+       WHERE t.source = $1 AND verdict <> 'PASS' ORDER BY start_ms`,
+      [table],
+    );
+  const allPassed = async (changelog: number): Promise<WindowSums | undefined> => {
+    const seen = await sums(table);
+    return seen.changelog === changelog && (await open()).length === 0 ? seen : undefined;
+  };
+
+  beforeAll(async () => {
+    await stage.stack.startPart('cassandra');
+    const { cassandra: address } = stage.stack.endpoints();
+    client = new cassandra.Client({ ...address, encoding: { useBigIntAsLong: true } });
+    await client.connect();
+    await client.execute(
+      `CREATE KEYSPACE shop WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}`,
+    );
+    await client.execute('CREATE TABLE shop.items (id int PRIMARY KEY, v text) WITH cdc = true');
+    await stage.createTopic(items.table.topic, 2);
+    member = await stage.member([items], {
+      source: { cassandra: address },
+      reconciliation: {
+        // Without heartbeats nothing that a change in the capture would explain could be proven.
+        captureDelay: null,
+        heartbeats: { topic: `${TOPIC_PREFIX}.lockstep.heartbeat`, every: '1s' },
+        windows: { changelog: 'cassandra', size: '2s', horizons: ['3s', '8s'] },
+      },
+    });
+    const applied = await stage.lockstep(member, 'schema', 'apply', '--json');
+    expect(applied.code, applied.stderr).toBe(0);
+    expect(JSON.parse(applied.stdout)).toMatchObject({
+      source: [{ table: 'lockstep.heartbeat' }, { table: 'shop.lockstep_changelog' }],
+    });
+    await stage.stack.startPart('agent');
+  }, 240_000);
+  beforeEach(async () => {
+    await member.service.start();
+    await member.service.waitUntilReady();
+  });
+  afterEach(() => member.service.stop());
+  afterAll(() => client.shutdown());
+
+  it('prove the first horizon for real, and every difference of the end state', async () => {
+    await write(ids(0, 50), 'heard');
+    const passed = await eventually('the windows to pass', () => allPassed(50));
+    expect(passed).toMatchObject({ processed: 50, missing: 0, replayed: 0 });
+    const metrics = await (await fetch(`http://127.0.0.1:${member.apiPort}/metrics`)).text();
+    const [, delay] = /cdc_heartbeat_delay_seconds\{node="127\.0\.0\.1:\d+"\} ([\d.]+)/.exec(metrics) ?? [];
+    expect(Number(delay)).toBeLessThan(10);
+    const { stdout } = await stage.lockstep(member, 'doctor', '--json');
+    const { checks } = JSON.parse(stdout) as { checks: { id: string; status: string }[] };
+    expect(checks.filter(({ id }) => id.endsWith('.heartbeats')).map(({ status }) => status)).toEqual(['ok', 'ok']);
+
+    // A missed insert looks like one that is still in the capture: only the heartbeats tell.
+    await stage.sql('DELETE FROM items WHERE id = 7');
+    const run = ['reconcile', 'run', '--table', table, '--strategy', 'CHECKSUM', '--json'];
+    const found = await stage.lockstep(member, ...run, '--repair');
+    expect(JSON.parse(found.stdout)).toMatchObject({ verdict: 'DRIFT', mismatch_count: 1, unproven: 0 });
+    expect((await stage.lockstep(member, ...run)).code).toBe(0);
+  }, 180_000);
+
+  it('keep windows open while an agent is away, naming its node, and let them pass when it is back', async () => {
+    await stage.stack.stopPart('agent', 'SIGKILL');
+    await write(ids(50, 60), 'late');
+    const silent = await eventually('windows that say what is silent', async () => {
+      const windows = await open();
+      return windows.reduce((sum, { missing }) => sum + Number(missing), 0) === 10 ? windows : undefined;
+    });
+    for (const { verdict, reason } of silent) {
+      expect(verdict).toBe('INCONCLUSIVE');
+      expect(reason).toMatch(/no heartbeat has come through the capture of 127\.0\.0\.1:\d+ since/);
+    }
+    await stage.stack.startPart('agent');
+    expect(await eventually('the windows to pass', () => allPassed(60))).toMatchObject({ missing: 0, replayed: 0 });
+  }, 180_000);
+
+  it('find an entry by its window under the ID and with the very write time of its change', async () => {
+    await client.execute('CREATE TABLE shop.others (id int PRIMARY KEY, v text)');
+    const base = 1_800_000_000_000;
+    const expected = new Map<string, number>();
+    for (const i of ids(0, 300)) {
+      // Half a second apart: three buckets of a minute, all slices.
+      const writeTime = BigInt(base + i * 500) * 1000n;
+      const change = { table: 'shop.others', kind: 'write' as const, key: [String(i)], bounds: null, writeTime };
+      const entry = changelogStatement('shop', change);
+      await client.batch(
+        [
+          { query: 'INSERT INTO shop.others (id, v) VALUES (?, ?)', params: [i, 'x'] },
+          { query: entry.query, params: [...entry.params] },
+        ],
+        { prepare: true, logged: true, timestamp: Number(writeTime) },
+      );
+      expected.set(changeIdOf(change), base + i * 500);
+    }
+    const { rows } = await client.execute(
+      'SELECT table_name, change_id, writetime(row_key) AS at FROM shop.lockstep_changelog',
+    );
+    const entries = (rows as unknown as { table_name: string; change_id: Buffer; at: bigint }[]).filter(
+      (row) => row.table_name === 'shop.others',
+    );
+    expect(entries).toHaveLength(300);
+    // The entry has the very write time of the data: that is what makes it an account.
+    for (const row of entries) {
+      expect(row.at).toBe(BigInt(expected.get(row.change_id.toString('hex')) ?? 0) * 1000n);
+    }
+    const [from, to] = [base + 20_000, base + 90_000];
+    const read = new Set<string>();
+    const never = new AbortController().signal;
+    const range = {
+      from: from.toString(16).padStart(12, '0').padEnd(32, '0'),
+      to: to.toString(16).padStart(12, '0').padEnd(32, '0'),
+    };
+    for await (const page of readChangelog(client, 'shop', 'shop.others', range, never)) {
+      for (const { id } of page) read.add(id);
+    }
+    const within = [...expected].filter(([, ms]) => ms >= from && ms < to).map(([id]) => id);
+    expect([...read].sort()).toEqual(within.sort());
   });
 });

@@ -48,11 +48,11 @@ export interface StageTable {
   readonly mapping: Record<string, unknown>;
 }
 
-/** `shop.<name>` (id int, v text) on a topic of its own. */
-export function stageTable(name: string): StageTable {
+/** `shop.<name>` (id int, v text) on a topic of its own; `prefix` is that of the capture where there is one. */
+export function stageTable(name: string, prefix = 'stage'): StageTable {
   const mapping = {
     source: `shop.${name}`,
-    topic: `stage.shop.${name}`,
+    topic: `${prefix}.shop.${name}`,
     target: `public.${name}`,
     schema: { columns: { id: 'int', v: 'text' }, partitionKey: ['id'] },
   };

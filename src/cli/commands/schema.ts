@@ -1,3 +1,4 @@
+import type { Client } from 'cassandra-driver';
 import { Command } from 'commander';
 import pg from 'pg';
 import { STATIC_SUFFIX } from '../../catalog/bind.ts';
@@ -6,8 +7,11 @@ import { planDdl, type DdlPlan } from '../../catalog/ddl.ts';
 import type { Table } from '../../catalog/table.ts';
 import { readTargetDatabase, readTargetTable } from '../../catalog/target-schema.ts';
 import { DEFAULT_CONFIGURATION_FILE, loadConfiguration, type Configuration } from '../../config/index.ts';
+import { streamMappings } from '../../operate/heartbeats/heartbeat-table-mapping.ts';
+import { createSourceTables, needsSourceTables, planSourceTables, type SourceStep } from '../../operate/source-ddl.ts';
 import { APPLY_LOCK, executeDdl } from '../../operate/target-ddl.ts';
 import { resolveTables, togetherAsConfigError } from '../../operate/source-tables.ts';
+import { LockstepError } from '../../shared/errors.ts';
 import { connectCassandra } from '../../source/cassandra-client.ts';
 import { readSchema } from '../../source/schema.ts';
 import { classifyPostgresError } from '../../target/index.ts';
@@ -28,19 +32,24 @@ interface TablePlan extends DdlPlan {
 const CONNECT_ATTEMPTS = 2;
 const CONNECT_TIMEOUT_MS = 8_000;
 
-/** The configured tables, bound; the source is only asked where a table does not declare its schema. */
-async function boundTables(configuration: Configuration): Promise<readonly Table[]> {
+/** The source, where something has to be asked of it. */
+async function withSource<T>(configuration: Configuration, work: (client: Client | null) => Promise<T>): Promise<T> {
   const settings = configuration.source.cassandra;
-  const asks = settings !== null && configuration.tables.some((mapping) => mapping.schema === null);
-  const client = asks ? await connectCassandra(settings, { attempts: CONNECT_ATTEMPTS }) : null;
+  const asks = configuration.tables.some((mapping) => mapping.schema === null) || needsSourceTables(configuration);
+  const client = settings !== null && asks ? await connectCassandra(settings, { attempts: CONNECT_ATTEMPTS }) : null;
   try {
-    const read = client === null ? null : (keyspace: string) => readSchema(client, keyspace);
-    const { resolved, errors } = await resolveTables(configuration.tables, read);
-    if (errors.length > 0) throw togetherAsConfigError(errors);
-    return resolved.map(({ table }) => table);
+    return await work(client);
   } finally {
     await client?.shutdown();
   }
+}
+
+/** The configured tables and that of the heartbeats, bound. */
+async function boundTables(configuration: Configuration, client: Client | null): Promise<readonly Table[]> {
+  const read = client === null ? null : (keyspace: string) => readSchema(client, keyspace);
+  const { resolved, errors } = await resolveTables(streamMappings(configuration), read);
+  if (errors.length > 0) throw togetherAsConfigError(errors);
+  return resolved.map(({ table }) => table);
 }
 
 async function planAll(client: pg.Client, tables: readonly Table[]): Promise<readonly TablePlan[]> {
@@ -62,31 +71,46 @@ async function planAll(client: pg.Client, tables: readonly Table[]): Promise<rea
 
 const refusedAny = (plans: readonly TablePlan[]): boolean => plans.some(({ refusals }) => refusals.length > 0);
 
+interface WholePlan {
+  readonly source: readonly SourceStep[];
+  readonly plans: readonly TablePlan[];
+  readonly applied: boolean;
+}
+
 /** Plans, and applies where nothing is refused: all tables or none. */
-async function planOrApply(
-  configuration: Configuration,
-  apply: boolean,
-): Promise<{ readonly plans: readonly TablePlan[]; readonly applied: boolean }> {
-  const tables = await boundTables(configuration);
-  const client = new pg.Client({
-    connectionString: configuration.target.postgres.url,
-    application_name: 'lockstep schema',
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+function planOrApply(configuration: Configuration, apply: boolean): Promise<WholePlan> {
+  return withSource(configuration, async (cassandra) => {
+    const source =
+      cassandra === null || !needsSourceTables(configuration) ? [] : await planSourceTables(cassandra, configuration);
+    const tables = await boundTables(configuration, cassandra);
+    const client = new pg.Client({
+      connectionString: configuration.target.postgres.url,
+      application_name: 'lockstep schema',
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    });
+    // A connection that breaks rejects the query under way; the event has nothing to add.
+    client.on('error', () => undefined);
+    try {
+      await client.connect();
+      if (apply) await client.query('SELECT pg_advisory_lock($1)', [APPLY_LOCK]);
+      const plans = await planAll(client, tables);
+      if (!apply || refusedAny(plans)) return { source, plans, applied: false };
+      if (cassandra !== null) await createSourceTables(cassandra, source);
+      for (const { steps } of plans) await executeDdl(client, steps);
+      return { source, plans, applied: true };
+    } catch (error) {
+      if (error instanceof LockstepError) throw error;
+      throw classifyPostgresError(error, apply ? 'applying the schema' : 'reading the target schema');
+    } finally {
+      await client.end().catch(() => undefined);
+    }
   });
-  // A connection that breaks rejects the query under way; the event has nothing to add.
-  client.on('error', () => undefined);
-  try {
-    await client.connect();
-    if (apply) await client.query('SELECT pg_advisory_lock($1)', [APPLY_LOCK]);
-    const plans = await planAll(client, tables);
-    if (!apply || refusedAny(plans)) return { plans, applied: false };
-    for (const { steps } of plans) await executeDdl(client, steps);
-    return { plans, applied: true };
-  } catch (error) {
-    throw classifyPostgresError(error, apply ? 'applying the schema' : 'reading the target schema');
-  } finally {
-    await client.end().catch(() => undefined);
-  }
+}
+
+/** What the source lacks, as comments, because the rest is SQL for psql. */
+function sourceText({ table, why, statements }: SourceStep): string {
+  const lines = statements.flatMap((statement) => `${statement};`.split('\n')).map((line) => `--   ${line}`);
+  return [`-- source: ${table}: ${why} (CQL)`, ...lines].join('\n');
 }
 
 /** A plan as SQL that can be piped into psql; what is refused stands in comments. */
@@ -100,11 +124,11 @@ function planText({ source, target, steps, refusals }: TablePlan): string {
 
 async function run(options: SchemaOptions, apply: boolean): Promise<void> {
   const configuration = loadConfiguration({ path: options.config, env: process.env });
-  const { plans, applied } = await planOrApply(configuration, apply);
+  const { source, plans, applied } = await planOrApply(configuration, apply);
   if (options.json === true) {
-    process.stdout.write(`${JSON.stringify({ applied, tables: plans })}\n`);
+    process.stdout.write(`${JSON.stringify({ applied, tables: plans, source })}\n`);
   } else {
-    process.stdout.write(`${plans.map(planText).join('\n\n')}\n`);
+    process.stdout.write(`${[...source.map(sourceText), ...plans.map(planText)].join('\n\n')}\n`);
     if (applied) process.stderr.write('applied\n');
   }
   if (refusedAny(plans)) process.exitCode = EXIT.no;
@@ -118,10 +142,10 @@ function subcommand(name: 'plan' | 'apply', description: string): Command {
     .action((options: SchemaOptions) => run(options, name === 'apply'));
 }
 
-/** `lockstep schema plan|apply`: target DDL from the source's schema. Exit 1 where something is refused. */
+/** `lockstep schema plan|apply`: target DDL from the source's schema; heartbeats and changelog in the source. Exit 1 where something is refused. */
 export function schemaCommand(): Command {
   return new Command('schema')
-    .description('target tables from the schema of the source')
+    .description('target tables from the schema of the source, and what Lockstep needs in the source')
     .addCommand(subcommand('plan', 'prints the SQL that brings the target to what the tables need; changes nothing'))
     .addCommand(subcommand('apply', 'executes it, if nothing of it is refused'));
 }

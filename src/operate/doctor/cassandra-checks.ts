@@ -2,6 +2,8 @@ import type { Client } from 'cassandra-driver';
 import type { SourceTable } from '../../catalog/source-table.ts';
 import type { Configuration } from '../../config/index.ts';
 import { messageOf } from '../../shared/errors.ts';
+import { keysOfRing, ringOf } from '../../source/heartbeat-table.ts';
+import type { HeartbeatProbe } from './heartbeat-checks.ts';
 import { counted, fault, ok, skipped, warn, type Check, type Finding } from './check.ts';
 
 /** Settings of one node, as `system_views.settings` has them. */
@@ -11,7 +13,7 @@ export interface NodeSettings {
 }
 
 /** What the checks ask of Cassandra; tests answer without one. */
-export interface CassandraProbe {
+export interface CassandraProbe extends HeartbeatProbe {
   connect(): Promise<{ readonly version: string; readonly nodes: number; readonly down: readonly string[] }>;
   settings(): Promise<readonly NodeSettings[]>;
   /** `keyspace.table.column` of every vector column of the cluster. */
@@ -26,6 +28,9 @@ export interface CassandraProbe {
 const SETTINGS_CQL =
   "SELECT name, value FROM system_views.settings WHERE name IN ('cdc_enabled', 'cdc_on_repair_enabled')";
 const GC_GRACE_CQL = 'SELECT table_name, gc_grace_seconds FROM system_schema.tables WHERE keyspace_name = ?';
+const TABLE_CDC_CQL = 'SELECT cdc FROM system_schema.tables WHERE keyspace_name = ? AND table_name = ?';
+const TABLE_COLUMNS_CQL =
+  'SELECT column_name, type FROM system_schema.columns WHERE keyspace_name = ? AND table_name = ?';
 const COLUMNS_CQL = 'SELECT keyspace_name, table_name, column_name, type FROM system_schema.columns';
 
 /** The probe behind which a real Cassandra is. The client is connected by `connect`. */
@@ -75,6 +80,19 @@ export function createCassandraProbe(
     async gcGraceSeconds(keyspace) {
       const rows = await connected().execute(GC_GRACE_CQL, [keyspace], { prepare: true });
       return new Map(rows.rows.map((row) => [String(row['table_name']), Number(row['gc_grace_seconds'])]));
+    },
+    async heartbeats(table, dataCenter) {
+      const name = table.split('.');
+      const tables = await connected().execute(TABLE_CDC_CQL, name, { prepare: true });
+      if (tables.rowLength === 0) return null;
+      const columns = await connected().execute(TABLE_COLUMNS_CQL, name, { prepare: true });
+      const ring = ringOf(connected(), table, dataCenter);
+      return {
+        columns: new Map(columns.rows.map((row) => [String(row['column_name']), String(row['type'])])),
+        cdc: tables.first()['cdc'] === true,
+        replicas: ring.replicas('0')?.length ?? 0,
+        nodes: keysOfRing(ring),
+      };
     },
     isConnected: () => client !== null,
     close: async () => {

@@ -39,6 +39,7 @@ describe('Kafka', () => {
     topic: async (name) => topics[name] ?? null,
     requiredDlqBytes: async () => 1_100_000,
     ensureDlq: async () => false,
+    ensureTopic: async () => false,
     close: async () => undefined,
   });
   const check = (topics: Record<string, TopicFacts>) => run(kafkaChecks(given, () => probe(topics)));
@@ -162,6 +163,7 @@ describe('Cassandra', () => {
       vectorColumns: async () => answers.vectors ?? [],
       readKeyspace: async () => answers.tables ?? [table],
       gcGraceSeconds: async () => new Map([['orders', answers.grace ?? 864_000]]),
+      heartbeats: async () => null,
       isConnected: () => true,
       close: async () => undefined,
     };

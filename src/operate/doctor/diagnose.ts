@@ -11,6 +11,7 @@ import { agentChecks, fetchHealth } from './agent-checks.ts';
 import { cassandraChecks, createCassandraProbe, type CassandraProbe } from './cassandra-checks.ts';
 import { diagnosisOf, runChecks, type Check, type Diagnosis, type RunOptions } from './check.ts';
 import { configurationChecks } from './configuration-checks.ts';
+import { heartbeatChecks } from './heartbeat-checks.ts';
 import { kafkaChecks } from './kafka-checks.ts';
 import { mappingChecks } from './mapping-checks.ts';
 import { createPostgresProbe, postgresChecks, type PostgresProbe } from './postgres-checks.ts';
@@ -73,6 +74,7 @@ export async function diagnose(
     ...kafkaChecks(configuration, kafka.get),
     ...postgresChecks(configuration, postgres.get),
     ...cassandraChecks(configuration, cassandra.get),
+    ...heartbeatChecks(configuration, cassandra.get, postgres.get),
     ...mappingChecks(configuration, { resolve: resolveTables, check: checkTargets }, readKeyspace),
     ...agentChecks(configuration, fetchHealth),
   ];

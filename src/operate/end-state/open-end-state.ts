@@ -13,6 +13,7 @@ import { JobStore } from '../../target/job-store.ts';
 import { TokenScan } from '../../target/token-scan.ts';
 import { waitForBarrier } from '../barrier-wait.ts';
 import { closeAll } from '../closing.ts';
+import { captureBarrier, heartbeatParts } from '../heartbeats/capture-barrier.ts';
 import type { Logger } from '../logger.ts';
 import { onlyTable, prepareOne, SCAN_PATIENCE, shardsOf } from '../one-table.ts';
 import { processPacing } from '../process-pacing.ts';
@@ -69,9 +70,9 @@ export async function openEndState(
       shards: target.shards,
       pool,
       controlSchema,
-      clock: systemClock,
       limitMs: BARRIER_LIMIT_MS,
     };
+    const heartbeats = heartbeatParts(one, cassandra, pool, systemClock);
     const [shard] = await shardsOf(target, table.topic);
     const parts: ReconcileParts = {
       ...told,
@@ -93,6 +94,7 @@ export async function openEndState(
       nowUs: () => BigInt(systemClock.nowMs()) * 1000n,
       barrier: (signal) => waitForBarrier(wait, { table: table.name, topic: table.topic }, signal),
       captured: async (signal) => {
+        if (heartbeats !== null) return captureBarrier(heartbeats, BARRIER_LIMIT_MS, signal);
         if (captureDelay === null) return 'no heartbeats are written, so what the capture still holds is unknown';
         await delay(captureDelay, undefined, { signal });
         return null;

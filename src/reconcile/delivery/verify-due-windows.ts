@@ -2,6 +2,7 @@
 import type { Clock } from '../../shared/clock.ts';
 import { messageOf } from '../../shared/errors.ts';
 import type { WindowStore } from '../../target/window-store.ts';
+import type { BarrierVerdict } from './barrier.ts';
 import { verifyWindows, type VerifiedWindow, type WindowVerifier } from './verify-windows.ts';
 import { changeSince, dueWindows, type DueWindow, type StoredWindow, type WindowSchedule } from './window.ts';
 
@@ -15,11 +16,8 @@ export interface WindowObserver {
 }
 
 export interface WindowRounds {
-  /**
-   * Why the barrier of this moment is not proven, or null. Asked after the windows have ended and before anything of
-   * them is read. `horizon` counts from 0: how often they have come of age.
-   */
-  readonly unproven: (table: string, horizon: number, signal: AbortSignal) => Promise<string | null>;
+  /** The barrier of the moment it is asked. `horizon` counts from 0: how often the windows have come of age. */
+  readonly barrier: (table: string, horizon: number, signal: AbortSignal) => Promise<BarrierVerdict>;
   readonly store: WindowStore;
   readonly verifier: WindowVerifier;
   readonly schedule: WindowSchedule;
@@ -77,7 +75,7 @@ function consecutive(due: readonly DueWindow[]): DueWindow[][] {
 
 /** Starts of the windows that passed; null where they could not be read. */
 async function verifyGroup(
-  { store, verifier, observer, unproven }: WindowRounds,
+  { store, verifier, observer, barrier }: WindowRounds,
   table: string,
   group: readonly DueWindow[],
   stored: ReadonlyMap<number, StoredWindow>,
@@ -87,9 +85,8 @@ async function verifyGroup(
   const horizon = group[0]?.horizon ?? 0;
   let found: readonly VerifiedWindow[];
   try {
-    const reason = await unproven(table, horizon, signal);
     const windows = group.map(({ window }) => window);
-    found = await verifyWindows(verifier, table, windows, reason, signal);
+    found = await verifyWindows(verifier, table, windows, (until) => barrier(table, horizon, until), signal);
   } catch (error) {
     if (!signal.aborted) observer.failed(table, messageOf(error));
     return null;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ChangelogEntry } from './changelog.ts';
-import { verifyWindows, type Replay, type WindowVerifier } from './verify-windows.ts';
+import { verifyWindows, type Barrier, type Replay, type WindowVerifier } from './verify-windows.ts';
 import { firstIdAt } from './window.ts';
 
 const WINDOW = { startMs: 1_000, endMs: 2_000 };
@@ -45,8 +45,13 @@ function verifierOf(world: World, replay: Replay | null = null): WindowVerifier 
   };
 }
 
+const barrierOf =
+  (unproven: string | null): Barrier =>
+  () =>
+    Promise.resolve({ unproven, silent: null });
+
 async function verify(verifier: WindowVerifier, unproven: string | null, maxIds?: number) {
-  const [found] = await verifyWindows(verifier, 'k.t', [WINDOW], unproven, never, maxIds);
+  const [found] = await verifyWindows(verifier, 'k.t', [WINDOW], barrierOf(unproven), never, maxIds);
   return found;
 }
 
@@ -116,7 +121,7 @@ describe('verifying a window', () => {
     const world: World = { changelog: all, ledger: all.filter((_, i) => i % 100 !== 0), unproven: null };
     const windows = Array.from({ length: 4 }, (_, i) => ({ startMs: 1_000 + i * 250, endMs: 1_250 + i * 250 }));
     for (const maxIds of [10_000, 700, 100]) {
-      const found = await verifyWindows(verifierOf(world), 'k.t', windows, null, never, maxIds);
+      const found = await verifyWindows(verifierOf(world), 'k.t', windows, barrierOf(null), never, maxIds);
       expect(found.map(({ window, account }) => [window.startMs, account.changelog, account.missing])).toEqual([
         [1_000, 250, 3],
         [1_250, 250, 2],

@@ -5,6 +5,7 @@
 import type { ChangeId } from '../../change/change-id.ts';
 import { LockstepError } from '../../shared/errors.ts';
 import type { PackedSegment } from '../../target/ledger-reader.ts';
+import type { BarrierVerdict } from './barrier.ts';
 import type { Changelog, ChangelogEntry } from './changelog.ts';
 import { IdAccount, TOO_MANY_IDS } from './id-account.ts';
 import { idRangeOf, msOfId, verdictOf, type DeliveryWindow, type WindowAccount, type WindowFinding } from './window.ts';
@@ -39,10 +40,19 @@ export interface VerifiedWindow extends WindowFinding {
   readonly replayed: number;
 }
 
+/**
+ * Resolves with what is proven of everything that the source had at the call. Asked after the changelog has been read, so
+ * that every entry of it is older than the barrier, whatever the clocks of its writers say.
+ */
+export type Barrier = (signal: AbortSignal) => Promise<BarrierVerdict>;
+
 interface Comparison {
   readonly account: WindowAccount;
   readonly missing: readonly ChangelogEntry[];
+  readonly barrier: BarrierVerdict;
 }
+
+const PROVEN: BarrierVerdict = { unproven: null, silent: null };
 
 const EMPTY: WindowAccount = { changelog: 0, processed: 0, filtered: 0, deadLettered: 0, missing: 0, unexpected: 0 };
 
@@ -58,6 +68,10 @@ function sum(left: Comparison, right: Comparison): Comparison {
       unexpected: a.unexpected + b.unexpected,
     },
     missing: [...left.missing, ...right.missing].slice(0, MAX_REPLAYED),
+    barrier: {
+      unproven: left.barrier.unproven ?? right.barrier.unproven,
+      silent: left.barrier.silent ?? right.barrier.silent,
+    },
   };
 }
 
@@ -93,8 +107,9 @@ class Accounts {
     return this.#suspects.some((suspects) => suspects.length > 0);
   }
 
-  comparisons(): Comparison[] {
+  comparisons(barrier: BarrierVerdict): Comparison[] {
     return this.#accounts.map((account, i) => ({
+      barrier,
       account: account.account(),
       missing: (this.#suspects[i] ?? []).filter(({ id }) => !account.isInLedger(id)),
     }));
@@ -135,6 +150,7 @@ async function compare(
   verifier: WindowVerifier,
   table: string,
   windows: readonly DeliveryWindow[],
+  barrier: Barrier,
   signal: AbortSignal,
   maxIds: number,
 ): Promise<Comparison[]> {
@@ -153,51 +169,54 @@ async function compare(
     for await (const page of verifier.changelog.read(table, span, signal)) {
       for (const entry of page) accounts.noteChangelog(entry);
     }
-    // What came through the door while the changelog was read is not missing.
+    // What comes through the door until the barrier is not missing.
+    const proven = await barrier(signal);
     if (accounts.hasSuspects) await readLedger();
-    return accounts.comparisons();
+    return accounts.comparisons(proven);
   } catch (error) {
     if (!(error instanceof LockstepError) || error.code !== TOO_MANY_IDS) throw error;
     const parts = halves(windows);
     if (parts === null) throw error;
     const [left, right] = [
-      await compare(verifier, table, parts[0], signal, maxIds),
-      await compare(verifier, table, parts[1], signal, maxIds),
+      await compare(verifier, table, parts[0], barrier, signal, maxIds),
+      await compare(verifier, table, parts[1], barrier, signal, maxIds),
     ];
     const isOneWindow = windows.length === 1;
     return isOneWindow ? [sum(left[0] ?? NOTHING, right[0] ?? NOTHING)] : [...left, ...right];
   }
 }
 
-const NOTHING: Comparison = { account: EMPTY, missing: [] };
+const NOTHING: Comparison = { account: EMPTY, missing: [], barrier: PROVEN };
 
 /**
- * Verifies consecutive windows, replays what they lack, and judges what the ledger holds then. `unproven`: why the
- * barrier was not proven before this began, or null. Rejects where changelog or ledger can't be read whole.
+ * Verifies consecutive windows, replays what they lack, and judges what the ledger holds then. Rejects where changelog or
+ * ledger can't be read whole, or the barrier can't be asked.
  */
 export async function verifyWindows(
   verifier: WindowVerifier,
   table: string,
   windows: readonly DeliveryWindow[],
-  unproven: string | null,
+  barrier: Barrier,
   signal: AbortSignal,
   maxIds = MAX_IDS_AT_ONCE,
 ): Promise<VerifiedWindow[]> {
-  const found = await compare(verifier, table, windows, signal, maxIds);
-  const missing = found.flatMap((comparison) => comparison.missing).slice(0, MAX_REPLAYED);
-  // Without the barrier what is missing may be on its way: it is left alone.
+  const found = await compare(verifier, table, windows, barrier, signal, maxIds);
+  // Before the barrier what is missing may be on its way: it is left alone.
+  const missing = found
+    .flatMap((comparison) => (comparison.barrier.unproven === null ? comparison.missing : []))
+    .slice(0, MAX_REPLAYED);
   const replayed =
-    unproven !== null || missing.length === 0 || verifier.replay === null
+    missing.length === 0 || verifier.replay === null
       ? new Set<string>()
       : await verifier.replay(table, missing, signal);
-  const after = replayed.size === 0 ? found : await compare(verifier, table, windows, signal, maxIds);
+  const after = replayed.size === 0 ? found : await compare(verifier, table, windows, barrier, signal, maxIds);
   return windows.map((window, i) => {
-    const { account } = after[i] ?? NOTHING;
+    const { account, barrier: proven } = after[i] ?? NOTHING;
     return {
       window,
       account,
       replayed: (found[i] ?? NOTHING).missing.filter(({ id }) => replayed.has(id)).length,
-      ...verdictOf(account, unproven),
+      ...verdictOf(account, proven),
     };
   });
 }

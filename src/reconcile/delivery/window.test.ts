@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { changeIdOf } from '../../change/changelog-entry.ts';
+import type { BarrierVerdict } from './barrier.ts';
 import {
   changeSince,
   dueWindows,
@@ -12,6 +13,9 @@ import {
   type WindowAccount,
 } from './window.ts';
 
+const PROVEN: BarrierVerdict = { unproven: null, silent: null };
+const BEHIND: BarrierVerdict = { unproven: 'behind', silent: null };
+const SILENT: BarrierVerdict = { unproven: 'node a is silent', silent: 'node a is silent' };
 const schedule = { sizeMs: 60_000, horizonsMs: [300_000, 3_600_000] };
 const account = (more: Partial<WindowAccount> = {}): WindowAccount => {
   const counts = { changelog: 0, processed: 0, filtered: 0, deadLettered: 0, missing: 0, unexpected: 0, ...more };
@@ -67,23 +71,29 @@ describe('what is due', () => {
 
 describe('the verdict', () => {
   it('is PASS where nothing is missing, whatever is still under way', () => {
-    expect(verdictOf(account({ processed: 3, deadLettered: 1 }), 'behind')).toEqual({ verdict: 'PASS', reason: null });
+    expect(verdictOf(account({ processed: 3, deadLettered: 1 }), BEHIND)).toEqual({ verdict: 'PASS', reason: null });
   });
 
   it('is DRIFT only behind the barrier: before it, what is missing may be on its way', () => {
-    expect(verdictOf(account({ missing: 1 }), null).verdict).toBe('DRIFT');
-    expect(verdictOf(account({ missing: 1 }), 'behind')).toEqual({ verdict: 'INCONCLUSIVE', reason: 'behind' });
+    expect(verdictOf(account({ missing: 1 }), PROVEN).verdict).toBe('DRIFT');
+    expect(verdictOf(account({ missing: 1 }), BEHIND)).toEqual({ verdict: 'INCONCLUSIVE', reason: 'behind' });
+  });
+
+  it('is never PASS while the capture of a node is silent: its changes may be in no account yet', () => {
+    for (const counts of [account(), account({ processed: 3 }), account({ missing: 1 })]) {
+      expect(verdictOf(counts, SILENT)).toEqual({ verdict: 'INCONCLUSIVE', reason: 'node a is silent' });
+    }
   });
 
   it('is never PASS for a changelog that nobody keeps', () => {
-    expect(verdictOf(account({ unexpected: 5 }), null).verdict).toBe('INCONCLUSIVE');
-    expect(verdictOf(account(), null).verdict).toBe('PASS');
+    expect(verdictOf(account({ unexpected: 5 }), PROVEN).verdict).toBe('INCONCLUSIVE');
+    expect(verdictOf(account(), PROVEN).verdict).toBe('PASS');
   });
 
   it('is never PASS for an account that does not add up', () => {
     const wrong = { ...account({ processed: 2 }), changelog: 3 };
     expect(isBalanced(wrong)).toBe(false);
-    expect(verdictOf(wrong, null).verdict).toBe('INCONCLUSIVE');
+    expect(verdictOf(wrong, PROVEN).verdict).toBe('INCONCLUSIVE');
   });
 });
 
@@ -91,7 +101,7 @@ describe('a window that was verified before', () => {
   const finding = (counts: WindowAccount) => ({
     window: { startMs: 0, endMs: 60_000 },
     account: counts,
-    ...verdictOf(counts, null),
+    ...verdictOf(counts, PROVEN),
   });
 
   it('counts what came late, and is open again when it had passed', () => {

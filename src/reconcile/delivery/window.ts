@@ -3,6 +3,7 @@
  * change of the changelog has an outcome in the ledger.
  */
 import type { ChangeId } from '../../change/change-id.ts';
+import type { BarrierVerdict } from './barrier.ts';
 
 /** [startMs, endMs) of write time, ms since the epoch, aligned to the size of windows. */
 export interface DeliveryWindow {
@@ -60,15 +61,19 @@ export interface WindowFinding {
 }
 
 /**
- * The verdict of a window. Nothing missing is a pass whatever is still under way: every change that the changelog holds
- * has its outcome. Something missing is drift only where the barrier is proven (`unproven === null`): before, it may be on
- * its way. An empty changelog beside a ledger that is not proves nothing: its writers do not keep it.
+ * The verdict of a window. Nothing missing is a pass whatever the stream has still before it: every change that the
+ * changelog holds has its outcome. But where heartbeats are written, a node whose capture is silent keeps the window open:
+ * a topic shows nothing of what has not left it. Something missing is drift only where the barrier is proven: before, it
+ * may be on its way. An empty changelog beside a ledger that is not proves nothing: its writers do not keep it.
  */
-export function verdictOf(account: WindowAccount, unproven: string | null): Pick<WindowFinding, 'verdict' | 'reason'> {
+export function verdictOf(
+  account: WindowAccount,
+  { unproven, silent }: BarrierVerdict,
+): Pick<WindowFinding, 'verdict' | 'reason'> {
   if (!isBalanced(account)) return { verdict: 'INCONCLUSIVE', reason: 'the account does not add up' };
-  if (account.missing > 0) {
-    return unproven === null ? { verdict: 'DRIFT', reason: null } : { verdict: 'INCONCLUSIVE', reason: unproven };
-  }
+  const reason = silent ?? (account.missing > 0 ? unproven : null);
+  if (reason !== null) return { verdict: 'INCONCLUSIVE', reason };
+  if (account.missing > 0) return { verdict: 'DRIFT', reason: null };
   if (account.changelog === 0 && account.unexpected > 0) {
     return { verdict: 'INCONCLUSIVE', reason: 'the changelog is empty while the ledger has changes' };
   }

@@ -6,14 +6,14 @@ import { rowKey, type RowKey } from '../../change/change-event.ts';
 import { LockstepError } from '../../shared/errors.ts';
 import type { AuditEntry } from '../../target/audit-log.ts';
 import type { ShardId } from '../../target/batch.ts';
-import type { FindingStore, NewFinding } from '../../target/finding-store.ts';
-import { imageDocument } from '../../target/observation-document.ts';
+import type { FindingStore } from '../../target/finding-store.ts';
 import type { Pacing } from '../../target/paced-door.ts';
 import type { RepairDoor } from '../../target/repair-door.ts';
 import type { TokenScan } from '../../target/token-scan.ts';
 import type { Statement } from '../../target/transaction.ts';
 import { compareRange, partitionOf, type RangeAccount, type RangeParts } from './compare-range.ts';
 import { planOf, type PlanRequest } from './comparison-plan.ts';
+import { findingOf } from './finding-of-drift.ts';
 import { proveSuspects, type Drift, type Proof, type ProofParts } from './prove-suspects.ts';
 import {
   NO_REPAIRS,
@@ -23,8 +23,7 @@ import {
   type RepairCounts,
   type RepairLimits,
 } from './repair-drift.ts';
-import { addDigests, digestOfRow, digestText, EMPTY_DIGEST } from './row-digest.ts';
-import { isPresent, shownBySource, shownByTarget } from './row-images.ts';
+import { addDigests, digestText, EMPTY_DIGEST } from './row-digest.ts';
 import { estimate, judge, type Judgement, type SampleEstimate } from './verdict.ts';
 
 /** Rows that are looked at again; of more it is only known that they differ. Bounds the memory of a run. */
@@ -152,7 +151,9 @@ class Run {
   async addPending(): Promise<void> {
     const { findings, table } = this.#parts;
     for (const text of await findings.pendingKeys(table.id, MAX_SUSPECTS)) {
-      this.#suspect(rowKey(JSON.parse(text) as string[]));
+      const key = rowKey(JSON.parse(text) as string[]);
+      // A missed delete of a partition has no row of its own.
+      if (key.values.length === table.keys.length) this.#suspect(key);
     }
   }
 
@@ -174,27 +175,6 @@ class Run {
     return total;
   }
 
-  finding({ key, classification, source, observed }: Drift): NewFinding {
-    const { table, nowUs } = this.#parts;
-    const columns = table.regular.map(({ column }) => column.name);
-    const { row } = observed;
-    return {
-      rowKey: key.text,
-      type: classification.type,
-      cause: classification.cause,
-      columns: classification.columns,
-      sourceImage: source === null ? null : imageDocument(table, source),
-      targetImage: row === null ? null : imageDocument(table, row.state, row.values),
-      sourceChecksum:
-        source === null
-          ? null
-          : digestOfRow(columns, shownBySource(table, key.values, source, nowUs())).toString('hex'),
-      targetChecksum: isPresent(row, nowUs())
-        ? digestOfRow(columns, shownByTarget(table, key.values, row, nowUs())).toString('hex')
-        : null,
-    };
-  }
-
   /** Notes what is proven. @returns the drift that nobody has accepted, with its findings. */
   async note(proof: Proof): Promise<{ readonly known: readonly KnownDrift[]; readonly superseded: number }> {
     const { findings, table } = this.#parts;
@@ -206,7 +186,7 @@ class Run {
       const noted = await findings.record(
         table.id,
         jobId,
-        part.map((drift) => this.finding(drift)),
+        part.map((drift) => findingOf(table, drift, this.#parts.nowUs())),
       );
       for (const [i, drift] of part.entries()) {
         const entry = noted[i];

@@ -1,0 +1,29 @@
+import type { BoundTable } from '../../target/bound-table.ts';
+import type { NewFinding } from '../../target/finding-store.ts';
+import { imageDocument } from '../../target/observation-document.ts';
+import type { Drift } from './prove-suspects.ts';
+import { digestOfRow } from './row-digest.ts';
+import { isPresent, shownBySource, shownByTarget } from './row-images.ts';
+
+/** A proven difference as it is noted: both images, and digests of what both sides show at a moment. Pure. */
+export function findingOf(
+  table: BoundTable,
+  { key, classification, source, observed }: Drift,
+  nowUs: bigint,
+): NewFinding {
+  const columns = table.regular.map(({ column }) => column.name);
+  const { row } = observed;
+  return {
+    rowKey: key.text,
+    type: classification.type,
+    cause: classification.cause,
+    columns: classification.columns,
+    sourceImage: source === null ? null : imageDocument(table, source),
+    targetImage: row === null ? null : imageDocument(table, row.state, row.values),
+    sourceChecksum:
+      source === null ? null : digestOfRow(columns, shownBySource(table, key.values, source, nowUs)).toString('hex'),
+    targetChecksum: isPresent(row, nowUs)
+      ? digestOfRow(columns, shownByTarget(table, key.values, row, nowUs)).toString('hex')
+      : null,
+  };
+}
