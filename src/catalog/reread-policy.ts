@@ -2,6 +2,7 @@ import type { RereadPolicy } from '../change/hint.ts';
 import { holdsDuration, isMultiCell } from '../change/source-type.ts';
 import { bytesKnown } from '../change/value-order.ts';
 import { keyColumns, type Table } from './table.ts';
+import { undecidedTie } from './type-mapping.ts';
 
 /**
  * How the rows of a table are read again (DESIGN §4); null where there is no connection to its source, or where its key
@@ -19,5 +20,6 @@ export function rereadPolicy(table: Table): RereadPolicy | null {
     lossy: table.regular.map((column) => holdsDuration(column.type)),
     everyWrite: rereads.mode === 'reread' || onlyKeys,
     existence: rereads.existenceChecks && table.clustering.length > 0,
+    undecided: table.regular.map((column) => (isMultiCell(column.type) ? null : undecidedTie(column))),
   };
 }

@@ -74,6 +74,8 @@ export interface TargetChoice {
   readonly tieBytes: (column: ColumnContext) => tie.TieExpression | null;
   /** The same bytes of a canonical text, where `serialise` of src/change does not know them. */
   readonly serialise: ((text: string) => Uint8Array) | null;
+  /** Of a pair that keeps the bytes: the values (as stored) that may have been others in the source. Null: none. */
+  readonly losesBytes: ((stored: string) => boolean) | null;
   /** What `column::text` shows for a canonical text: the order where bytes are lost. Null: `toTarget`. */
   readonly shown: ((text: string, mapping: ValueMapping) => string) | null;
 }
@@ -94,6 +96,7 @@ function choice(
     clustering: 'same-order',
     needs: null,
     serialise: null,
+    losesBytes: null,
     shown: null,
     compile,
     tieBytes: () => bytes,
@@ -201,6 +204,12 @@ const UUID_CHOICES: readonly TargetChoice[] = [
   ...asText(tie.UUID_BYTES),
 ];
 
+/** A NaN's payload and sign are gone. */
+const isNaNText = (text: string): boolean => text === 'NaN';
+
+/** `5E+3` became `5000`, and `0E+3` became `0`. */
+const mayHaveHadExponent = (text: string): boolean => text.endsWith('0') && !text.includes('.');
+
 const SCALARS: Readonly<Record<ScalarName, readonly TargetChoice[]>> = {
   ascii: TEXT_CHOICES,
   text: TEXT_CHOICES,
@@ -227,16 +236,20 @@ const SCALARS: Readonly<Record<ScalarName, readonly TargetChoice[]>> = {
       // numeric(p,s) gives every value the same scale: the source's is lost.
       tieBytes: (column) => (column.target.modifiers.length === 0 ? tie.DECIMAL_BYTES : null),
       shown: (text, mapping) => mapping.asStored(text),
+      losesBytes: mayHaveHadExponent,
     }),
     ...decimalAsText,
   ],
   // PostgreSQL takes −0 and 0 for equal, Cassandra never does.
   float: [
-    choice('real', realMapping, tie.FLOAT_BYTES, NO_KEY),
-    choice('double precision', floatAsDoubleMapping, tie.FLOAT_BYTES, NO_KEY),
-    ...asText(tie.FLOAT_BYTES),
+    choice('real', realMapping, tie.FLOAT_BYTES, { ...NO_KEY, losesBytes: isNaNText }),
+    choice('double precision', floatAsDoubleMapping, tie.FLOAT_BYTES, { ...NO_KEY, losesBytes: isNaNText }),
+    ...asText(tie.FLOAT_BYTES, { losesBytes: isNaNText }),
   ],
-  double: [choice('double precision', doubleMapping, tie.DOUBLE_BYTES, NO_KEY), ...asText(tie.DOUBLE_BYTES)],
+  double: [
+    choice('double precision', doubleMapping, tie.DOUBLE_BYTES, { ...NO_KEY, losesBytes: isNaNText }),
+    ...asText(tie.DOUBLE_BYTES, { losesBytes: isNaNText }),
+  ],
   boolean: [
     choice('boolean', booleanMapping, tie.BOOLEAN_BYTES),
     ...asText(tie.BOOLEAN_BYTES, { clustering: 'same-order' }),
@@ -287,6 +300,7 @@ const VECTOR_CHOICES: readonly TargetChoice[] = [
     ...NO_KEY,
     array: true,
     serialise: realsBytes,
+    losesBytes: (text) => text.includes('NaN'),
   }),
 ];
 

@@ -1,5 +1,6 @@
 import type { ValueOrder } from '../change/row-state.ts';
 import type { CqlType } from '../change/source-type.ts';
+import type { UndecidedTie } from '../change/tie.ts';
 import { compareSerialised } from '../change/value-order.ts';
 import { assert } from '../shared/assert.ts';
 import { compareUtf8 } from './json-text.ts';
@@ -196,6 +197,22 @@ export function tieOrder(column: Column): ValueOrder {
   }
   const shown = (text: string): string => choice.shown?.(text, mapping) ?? mapping.toTarget(text);
   return (left, right) => (left === right ? 0 : compareUtf8(shown(left), shown(right)));
+}
+
+/**
+ * Which conflicts at equal write times nobody can decide any more from what the target keeps; null where its bytes always
+ * tell. What shows the same is no conflict.
+ */
+export function undecidedTie(column: Column): UndecidedTie | null {
+  const { choice, context } = compiled(column);
+  const { asStored } = choice.compile(context);
+  const knowsBytes = choice.serialise !== null || choice.tieBytes(context) !== null;
+  const { losesBytes } = choice;
+  if (knowsBytes && losesBytes === null) return null;
+  return (left, right) => {
+    const [one, two] = [asStored(left), asStored(right)];
+    return one !== two && (!knowsBytes || losesBytes?.(one) === true || losesBytes?.(two) === true);
+  };
 }
 
 /**

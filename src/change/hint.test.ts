@@ -22,6 +22,7 @@ const policy: RereadPolicy = {
   lossy: [false, false, true],
   everyWrite: false,
   existence: true,
+  undecided: [(left, right) => left !== right, null, (left, right) => left !== right],
 };
 const context: ReadContext = { names, policy, coveredBefore: NEVER };
 const orders = names.map(() => (left: string, right: string) => (left < right ? -1 : Number(left > right)));
@@ -85,7 +86,7 @@ describe('what of a change is applied, and what becomes a hint', () => {
   it('puts the triggers of one row together, each column at its newest time', () => {
     const first = triggerOf({ columns: [1], marker: false }, 10n, names);
     const second = triggerOf({ columns: [1, 2], marker: true }, 7n, names);
-    const joined = { columns: { s: 10n, d: 7n }, marker: 7n, foreign: false };
+    const joined = { columns: { s: 10n, d: 7n }, marker: 7n, settles: {}, foreign: false };
     expect(joinTriggers(first, second)).toEqual(joined);
     expect(joinTriggers(second, first)).toEqual(joined);
   });

@@ -13,7 +13,8 @@ import {
   type RowWrite,
 } from './change-event.ts';
 import { isUnknown, UNKNOWN_MARKER, type RowState } from './row-state.ts';
-import { INT64_MAX, NEVER, type WriteTime } from './write-time.ts';
+import { isContested, type UndecidedTie } from './tie.ts';
+import { INT64_MAX, NEVER, TTL_SLACK_US, type WriteTime } from './write-time.ts';
 
 /** How the rows of one table are read again. A table without a policy has no source: its ambiguous changes are refused. */
 export interface RereadPolicy {
@@ -25,6 +26,8 @@ export interface RereadPolicy {
   readonly everyWrite: boolean;
   /** A row delete may have swallowed an insert of its batch, so that the row's existence is read after it. */
   readonly existence: boolean;
+  /** By position: which equal-time conflicts only the source can settle; null where the bytes always tell. */
+  readonly undecided: readonly (UndecidedTie | null)[];
 }
 
 /** What a queued read is for, folded over all changes of the row that it serves. */
@@ -33,6 +36,11 @@ export interface RowTrigger {
   readonly columns: Readonly<Record<string, WriteTime>>;
   /** Newest time at which a marker was written whose expiry is unknown. */
   readonly marker: WriteTime | null;
+  /**
+   * Column name → write time at which two values met whose order nobody knows here. The target held one of them when this
+   * was queued, so that whatever came later has an entry of its own: of two values of that time the read's stays.
+   */
+  readonly settles: Readonly<Record<string, WriteTime>>;
   /** Queued through another shard than the row's own (a range delete): the merge takes the exclusive gate. */
   readonly foreign: boolean;
 }
@@ -40,26 +48,35 @@ export interface RowTrigger {
 /** What the source said of one row: null where there is none. Cells stand at their own write times. */
 export type SourceRow = { readonly cells: Cells } | null;
 
-export const EMPTY_TRIGGER: RowTrigger = { columns: {}, marker: null, foreign: false };
+export const EMPTY_TRIGGER: RowTrigger = { columns: {}, marker: null, settles: {}, foreign: false };
 
 function later(left: WriteTime | null, right: WriteTime | null): WriteTime | null {
   if (left === null || right === null) return left ?? right;
   return left > right ? left : right;
 }
 
+function laterByName(left: RowTrigger['columns'], right: RowTrigger['columns']): RowTrigger['columns'] {
+  const joined: Record<string, WriteTime> = { ...left };
+  for (const [name, time] of Object.entries(right)) joined[name] = later(joined[name] ?? null, time) ?? time;
+  return joined;
+}
+
 /** Reads of one row coalesce: one trigger that says what all of them said. */
 export function joinTriggers(left: RowTrigger, right: RowTrigger): RowTrigger {
-  const columns: Record<string, WriteTime> = { ...left.columns };
-  for (const [name, time] of Object.entries(right.columns)) columns[name] = later(columns[name] ?? null, time) ?? time;
-  return { columns, marker: later(left.marker, right.marker), foreign: left.foreign || right.foreign };
+  return {
+    columns: laterByName(left.columns, right.columns),
+    marker: later(left.marker, right.marker),
+    settles: laterByName(left.settles, right.settles),
+    foreign: left.foreign || right.foreign,
+  };
 }
 
 /** The trigger of one hinted write. */
 export function triggerOf(hint: Hint, writeTime: WriteTime, names: readonly string[]): RowTrigger {
   return {
+    ...EMPTY_TRIGGER,
     columns: Object.fromEntries(hint.columns.map((position) => [names[position] ?? '', writeTime])),
     marker: hint.marker ? writeTime : null,
-    foreign: false,
   };
 }
 
@@ -174,9 +191,6 @@ export function survivingMultiCells(row: RowState, policy: RereadPolicy): readon
   return policy.multiCell.flatMap((multiCell, i) => (multiCell && (row.cells[i] ?? null) !== null ? [i] : []));
 }
 
-/** Seconds by which an expiry computed from a remaining TTL may differ from the event's; a TTL has whole seconds. */
-const TTL_SLACK_US = 2_000_000n;
-
 function isSameWrite(read: Cell, stored: Cell): boolean {
   if (read.writeTime !== stored.writeTime || read.expiry === null || stored.expiry === null) return false;
   const apart = read.expiry - stored.expiry;
@@ -196,6 +210,30 @@ export function withoutKnownExpiring(read: RowState, stored: RowState): RowState
       return cell !== null && known !== null && isSameWrite(cell, known) ? null : cell;
     }),
   };
+}
+
+/** A read for conflicts of these columns and times: both values were written, so a null is a tombstone there. */
+export function settlingTrigger(times: Readonly<Record<string, WriteTime>>): RowTrigger {
+  return { ...EMPTY_TRIGGER, columns: times, settles: times };
+}
+
+/**
+ * The stored row without the values that lose against the read in the conflicts which this read settles ⚠: the order of
+ * their bytes is not known here, and another order would keep the wrong one for ever.
+ */
+export function withoutSettled(
+  stored: RowState,
+  read: RowState,
+  { settles }: RowTrigger,
+  { names, policy }: Pick<ReadContext, 'names' | 'policy'>,
+): RowState {
+  const loses = stored.cells.map((cell, i) => {
+    const found = read.cells[i] ?? null;
+    if (cell === null || found === null || settles[names[i] ?? ''] !== cell.writeTime) return false;
+    return isContested(cell, found, policy.undecided[i] ?? null);
+  });
+  if (!loses.includes(true)) return stored;
+  return { ...stored, cells: stored.cells.map((cell, i) => (loses[i] === true ? null : cell)) };
 }
 
 /** When a part of a multi-cell column expires: nothing tells of it, so the row is read again then. */

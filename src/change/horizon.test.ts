@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Cell } from './change-event.ts';
-import { reachesPurged, showsPurged } from './horizon.ts';
+import { belowHorizon, reachesPurged, showsPurged } from './horizon.ts';
 import { cover, emptyRow, isAlive, mergeRows, sweep, type RowState, type ValueOrder } from './row-state.ts';
 import { NEVER } from './write-time.ts';
 
@@ -60,6 +60,21 @@ describe('below the purged horizon', () => {
         const incoming = live(change);
         fc.pre(!reachesPurged(incoming, 4n));
         expect(showsPurged(before, incoming, mergeRows(before, incoming, orders), 4n, NOW)).toBe(false);
+      }),
+    );
+  });
+
+  it('what is kept back for the source leaves nothing that shows, and takes nothing that removes', () => {
+    fc.assert(
+      fc.property(state, state, (known, change) => {
+        const incoming = live(change);
+        const { rest, columns, marker } = belowHorizon(incoming, 5n, NOW);
+        expect(showsPurged(known, rest, mergeRows(known, rest, orders), 5n, NOW)).toBe(false);
+        for (const [i, cell] of incoming.cells.entries()) {
+          expect(columns.get(i)).toBe(rest.cells[i] === cell ? undefined : cell?.writeTime);
+          if (cell?.value === null) expect(rest.cells[i]).toBe(cell);
+        }
+        expect(marker).toBe(rest.marker === incoming.marker ? null : incoming.marker?.writeTime);
       }),
     );
   });

@@ -1,5 +1,10 @@
+import type { Marker } from './change-event.ts';
 import { isAlive, isVisible, type RowState } from './row-state.ts';
 import type { WriteTime } from './write-time.ts';
+
+function isMarkerAlive(marker: Marker | null, nowUs: bigint): marker is Marker {
+  return marker !== null && (marker.expiry === null || marker.expiry > nowUs);
+}
 
 /** Whether a row's changes reach back to where tombstones were purged (`purgedUntil` itself included). */
 export function reachesPurged(row: RowState, purgedUntil: WriteTime): boolean {
@@ -25,7 +30,7 @@ export function showsPurged(
   if (!isAlive(after, nowUs)) return false;
   const { marker } = incoming;
   if (
-    marker !== null &&
+    isMarkerAlive(marker, nowUs) &&
     marker.writeTime <= purgedUntil &&
     after.marker?.writeTime === marker.writeTime &&
     before.marker?.writeTime !== marker.writeTime
@@ -39,4 +44,32 @@ export function showsPurged(
     const stood = before.cells[i] ?? null;
     return stood?.writeTime !== cell.writeTime || stood.value !== shown.value;
   });
+}
+
+/** What of a row's changes is below the purged horizon and would show, and the changes without it. */
+export interface BelowHorizon {
+  readonly rest: RowState;
+  /** By position, with the time at which the column was written. */
+  readonly columns: ReadonlyMap<number, WriteTime>;
+  readonly marker: WriteTime | null;
+}
+
+/**
+ * Takes out of a row's changes what only the source can still judge: values and marker at or below the purged horizon that
+ * would be visible now. Tombstones and what has expired stay: they show nothing.
+ */
+export function belowHorizon(incoming: RowState, purgedUntil: WriteTime, nowUs: bigint): BelowHorizon {
+  const columns = new Map<number, WriteTime>();
+  const cells = incoming.cells.map((cell, i) => {
+    if (cell === null || cell.writeTime > purgedUntil || !isVisible(cell, nowUs)) return cell;
+    columns.set(i, cell.writeTime);
+    return null;
+  });
+  const { marker } = incoming;
+  const isOld = isMarkerAlive(marker, nowUs) && marker.writeTime <= purgedUntil;
+  return {
+    rest: { ...incoming, marker: isOld ? null : marker, cells },
+    columns,
+    marker: isOld ? marker.writeTime : null,
+  };
 }

@@ -4,6 +4,9 @@
  */
 export type WriteTime = bigint;
 
+/** Seconds by which an expiry computed from a remaining TTL may differ from the event's; a TTL has whole seconds. */
+export const TTL_SLACK_US = 2_000_000n;
+
 export const INT64_MIN = -(2n ** 63n);
 export const INT64_MAX = 2n ** 63n - 1n;
 

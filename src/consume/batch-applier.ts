@@ -174,7 +174,11 @@ export class BatchApplier {
     const result = await door.apply(prepared.batch, alone ? { alone } : {});
     if (result.kind === 'fenced') return { kind: 'fenced' };
     deadLetters.forget(prepared.letters);
-    for (const item of prepared.applied) recent.add(item.fingerprint);
+    const { asked } = result.stats;
+    for (const item of prepared.applied) {
+      // Of what the source is asked for each copy counts ⚠: a replica may tell before a read at quorum can see it.
+      if (!asked.has(rowKeyOf(item.change))) recent.add(item.fingerprint);
+    }
     this.#guilty.add(prepared.batch.changes.length, 0);
     for (const letter of prepared.letters) this.#failures.delete(letter.record.offset);
     this.#counts = counted(this.#counts, size, breaker);

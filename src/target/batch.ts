@@ -70,6 +70,8 @@ export interface ApplyStats {
   readonly rows: number;
   /** Rows of the fold that changed nothing in the target, because everything there was newer or equal. */
   readonly superseded: number;
+  /** Keys of the rows that the merge left to the source: of their changes each copy counts ⚠ (`EMPTY` most of the time). */
+  readonly asked: ReadonlySet<string>;
 }
 
 export type ApplyResult =

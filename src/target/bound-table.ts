@@ -4,6 +4,7 @@ import { compareClustering, orderBytes, serialise } from '../change/value-order.
 import { serialisePartitionKey, murmur3Token } from '../change/token.ts';
 import type { ClusteringOrder } from '../change/range-tombstone.ts';
 import type { RereadPolicy } from '../change/hint.ts';
+import type { Undecided } from '../change/fold.ts';
 import type { ValueOrder } from '../change/row-state.ts';
 import { sameOrder, tieBytesSql, tieOrder, valueMapping, type ValueMapping } from '../catalog/type-mapping.ts';
 import { rereadPolicy } from '../catalog/reread-policy.ts';
@@ -42,6 +43,8 @@ export interface BoundTable {
   readonly slots: number;
   /** How its rows are read again; null where there is no source. */
   readonly policy: RereadPolicy | null;
+  /** Which conflicts of one write time are left to the source; null where none are. */
+  readonly undecided: Undecided;
   /** Slots that hold read sequences and no write times. */
   readonly readSlots: readonly number[];
   readonly valueOrders: readonly ValueOrder[];
@@ -100,6 +103,7 @@ function compile(
     clearing: regular.filter(({ column }) => registered.clearing.includes(column.name)),
     slots: Math.max(MARKER_ORDINAL, ...regular.flatMap((column) => [column.ordinal, column.readOrdinal])),
     policy,
+    undecided: policy?.undecided.some((each) => each !== null) === true ? policy.undecided : null,
     readSlots: Object.values(readOrdinals),
     valueOrders: table.regular.map(tieOrder),
     clusteringOrder: table.clustering.map((column) => (left: string, right: string) => {

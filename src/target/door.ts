@@ -79,7 +79,7 @@ export class PostgresDoor implements Door {
       });
     }
     const certain = certainOf(batch, table.bound);
-    const folded = fold(certain, table.bound.valueOrders);
+    const folded = fold(certain, table.bound.valueOrders, table.bound.undecided);
     try {
       const isWide = folded.wide.length > 0 && manner.trial !== true;
       const recordedOn = !isWide
@@ -148,13 +148,15 @@ export class PostgresDoor implements Door {
     else this.#growing.delete(batch.table);
     if (growing === 't' && mode === 'shared') return 'growing';
     const read = await readProbes(client, table, rows, probes, answers, nowUs);
-    const known =
+    const { rows: known, owed } =
       purgedUntil === null
-        ? read
+        ? { rows: read, owed: [] }
         : await withinHorizon(client, table, read, { purgedUntil: BigInt(purgedUntil), nowUs });
     const plan = planRows(table.bound, known, nowUs);
-    const superseded = await this.#write(client, batch, table, plan, manner);
-    return { kind: 'committed', stats: { rows: rows.length, superseded: superseded + plan.superseded } };
+    const rereads = [...plan.rereads, ...owed];
+    const superseded = await this.#write(client, batch, table, { ...plan, rereads }, manner);
+    const asked = new Set(rereads.map(({ key }) => key.text));
+    return { kind: 'committed', stats: { rows: rows.length, superseded: superseded + plan.superseded, asked } };
   }
 
   /** The second round trip. Returns how many upserted rows changed nothing. */

@@ -1,5 +1,5 @@
 import type { Pool, PoolClient } from 'pg';
-import { rowKey } from '../change/change-event.ts';
+import { rowKey, type RowKey } from '../change/change-event.ts';
 import { emptyRow } from '../change/row-state.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { ShardId } from './batch.ts';
@@ -8,6 +8,7 @@ import type { ControlStatements } from './control-statements.ts';
 import { rowWrites, type TableDoor } from './row-writes.ts';
 import { imageFrom, keyParameters } from './row-codec.ts';
 import { readGraves } from './probes.ts';
+import { asForeign } from './owed-reads.ts';
 import type { RereadQueue } from './reread-queue.ts';
 import { planRows, type KnownRow } from './row-plan.ts';
 import { checkCommitted, gateStatement, pipeline, rollback, type GateMode, type Statement } from './transaction.ts';
@@ -19,7 +20,7 @@ export const SWEEP_ROWS = 500;
  * Takes what has expired out of sight: values whose expiry has passed lose their bytes and keep their write time; rows
  * whose last living cell went move to the graveyard. Done by the shard's owner under the shard row's lock, so that no
  * batch of the same shard looks into the graveyard between the removal and its memory. While the topic grows, and for
- * work that was queued before that ended, another shard may carry the row: then the gate is exclusive.
+ * work that was queued before that ended or beside the stream, another shard may carry the row: then the gate is exclusive.
  *
  * @returns how many queue entries were worked off; equal to SWEEP_ROWS where more may be due.
  */
@@ -62,8 +63,7 @@ async function sweepUnder(
       healthy = await rollback(client);
       return null;
     }
-    const texts = [...new Set(taken.map(([text]) => text ?? '[]'))];
-    const writes = texts.length === 0 ? [] : await sweepRows(client, control, queue, table, shard, texts, nowUs);
+    const writes = taken.length === 0 ? [] : await sweepRows(client, control, queue, table, shard, taken, nowUs);
     checkCommitted((await pipeline(client, [...writes, { text: 'COMMIT' }])).at(-1));
     return taken.length;
   } catch (error) {
@@ -76,9 +76,18 @@ async function sweepUnder(
 
 type Line = readonly (string | null)[];
 
+/** Queued beside the stream: whose shard the row is, nobody knows. */
+function isOfUnknownShard([, queuedAt]: Line): boolean {
+  return Number(queuedAt) === 0;
+}
+
+/**
+ * Whether the rows may be another shard's ⚠: its batch may be about to write a row that a sweep removes, and would miss
+ * what the sweep leaves in the graveyard.
+ */
 function needsExclusive(position: Line | undefined, taken: readonly Line[]): boolean {
   const [, growing, grownUntil = null] = position ?? [];
-  if (growing === 't') return true;
+  if (growing === 't' || taken.some(isOfUnknownShard)) return true;
   if (grownUntil === null) return false;
   return taken.some(([, queuedAt]) => Number(queuedAt) <= Number(grownUntil));
 }
@@ -89,10 +98,13 @@ async function sweepRows(
   queue: RereadQueue,
   table: TableDoor,
   shard: ShardId,
-  texts: readonly string[],
+  taken: readonly Line[],
   nowUs: bigint,
 ): Promise<readonly Statement[]> {
   const { bound } = table;
+  const texts = [...new Set(taken.map(([text]) => text ?? '[]'))];
+  const foreign = new Set(taken.filter(isOfUnknownShard).map(([text]) => text ?? '[]'));
+  const isForeign = ({ key }: { readonly key: RowKey }): boolean => foreign.has(key.text);
   const keys = texts.map((text) => rowKey(JSON.parse(text) as string[]));
   const [graveAnswer, images] = await pipeline(client, [
     control.graves(bound.id, texts),
@@ -108,8 +120,18 @@ async function sweepRows(
   const plan = planRows(bound, known, nowUs);
   return [
     ...rowWrites(table, control, plan),
-    ...control.expiryEntries(shard, bound.id, plan.expiring),
+    ...control.expiryEntries(
+      shard,
+      bound.id,
+      plan.expiring.filter((entry) => !isForeign(entry)),
+    ),
+    ...control.expiryEntries(shard, bound.id, plan.expiring.filter(isForeign), 'unknown shard'),
     // The last living cell of a row with an unknown marker went: only the source knows whether the row is still there.
-    ...queue.add(shard, bound.id, plan.rereads, nowUs),
+    ...queue.add(
+      shard,
+      bound.id,
+      plan.rereads.map((owed) => (isForeign(owed) ? asForeign(owed) : owed)),
+      nowUs,
+    ),
   ];
 }

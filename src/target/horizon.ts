@@ -1,10 +1,12 @@
 import type { PoolClient } from 'pg';
-import { reachesPurged, showsPurged } from '../change/horizon.ts';
-import { emptyRow, mergeRows } from '../change/row-state.ts';
-import type { WriteTime } from '../change/write-time.ts';
+import { belowHorizon, reachesPurged, showsPurged } from '../change/horizon.ts';
+import { EMPTY_TRIGGER } from '../change/hint.ts';
+import { emptyRow, isEmpty, mergeRows } from '../change/row-state.ts';
+import { NEVER, type WriteTime } from '../change/write-time.ts';
 import { LockstepError } from '../shared/errors.ts';
+import type { BoundTable } from './bound-table.ts';
 import { withImages } from './probes.ts';
-import { covered, withMemory, type KnownRow } from './row-plan.ts';
+import { covered, withMemory, type KnownRow, type OwedRead } from './row-plan.ts';
 import type { TableDoor } from './row-writes.ts';
 
 /** How far memory was purged, and now. */
@@ -14,35 +16,52 @@ export interface Horizon {
   readonly nowUs: bigint;
 }
 
+/** The rows of a batch as far as they can be merged, and what the source must be asked for. */
+export interface WithinHorizon {
+  readonly rows: readonly KnownRow[];
+  readonly owed: readonly OwedRead[];
+}
+
 /**
- * Refuses what only a purged tombstone could have judged: a change at or below the purged horizon that would make
- * something visible. Rows that reach back so far get their images, which is rare; all others pass untouched.
+ * Keeps back what only a purged tombstone could have judged: changes at or below the purged horizon that would make
+ * something visible. Where there is a source the row is read again instead; without one they are refused. Rows that reach
+ * back so far get their images, which is rare; all others pass untouched.
  *
- * @returns the rows, with the images that were read.
- * @throws LockstepError `row` with code TOO_OLD; the batch is halved until the guilty change stands alone.
+ * @returns the rows with the images that were read, without what is kept back.
+ * @throws LockstepError `row` with code TOO_OLD, where there is no source; the batch is halved until the guilty change stands alone.
  */
 export async function withinHorizon(
   client: PoolClient,
   table: TableDoor,
   rows: readonly KnownRow[],
   { purgedUntil, nowUs }: Horizon,
-): Promise<readonly KnownRow[]> {
+): Promise<WithinHorizon> {
   const { bound } = table;
   const old = rows.filter((row) => reachesPurged(row.incoming, purgedUntil));
-  if (old.length === 0) return rows;
+  if (old.length === 0) return { rows, owed: [] };
   const unread = old.filter((row) => row.image === 'unread');
   const read = unread.length === 0 ? [] : await withImages(client, table, unread);
   const images = new Map(read.map((row) => [row.key.text, row]));
-  const known = rows.map((row) => images.get(row.key.text) ?? row);
-  for (const row of known) {
-    if (!reachesPurged(row.incoming, purgedUntil)) continue;
+  const known: KnownRow[] = [];
+  const owed: OwedRead[] = [];
+  for (const row of rows.map((each) => images.get(each.key.text) ?? each)) {
+    if (!reachesPurged(row.incoming, purgedUntil)) {
+      known.push(row);
+      continue;
+    }
     const { key } = row;
     const nothing = emptyRow(bound.regular.length);
     const stored = row.image === 'unread' || row.image === null ? nothing : row.image;
     const memory = withMemory(bound, { ...row, incoming: nothing });
     const before = mergeRows(stored, memory, bound.valueOrders);
     const after = covered(bound, row, mergeRows(before, row.incoming, bound.valueOrders));
-    if (showsPurged(before, row.incoming, after, purgedUntil, nowUs)) {
+    if (!showsPurged(before, row.incoming, after, purgedUntil, nowUs)) {
+      known.push(row);
+    } else if (bound.policy !== null) {
+      const { rest, read } = askedOf(bound, row, { purgedUntil, nowUs });
+      owed.push(read);
+      if (rest !== null) known.push(rest);
+    } else {
       throw new LockstepError(
         `row ${key.text} of ${bound.table.name} would show what was written at or before ${purgedUntil}, and tombstones of that time were purged`,
         {
@@ -54,5 +73,19 @@ export async function withinHorizon(
       );
     }
   }
-  return known;
+  return { rows: known, owed };
+}
+
+/** The row without what is too old, if anything is left of it, and the read for that. */
+function askedOf(
+  bound: BoundTable,
+  row: KnownRow,
+  { purgedUntil, nowUs }: Horizon,
+): { readonly rest: KnownRow | null; readonly read: OwedRead } {
+  const { rest, columns, marker } = belowHorizon(row.incoming, purgedUntil, nowUs);
+  const names = [...columns].map(([i, time]) => [bound.regular[i]?.column.name ?? '', time] as const);
+  return {
+    rest: rest.deletedAt === NEVER && isEmpty(rest) ? null : { ...row, incoming: rest },
+    read: { key: row.key, trigger: { ...EMPTY_TRIGGER, columns: Object.fromEntries(names), marker } },
+  };
 }

@@ -8,10 +8,12 @@
  */
 import type { Pool, PoolClient } from 'pg';
 import { fold } from '../change/fold.ts';
-import { emptyRow, mergeRows, stateOf, type RowState } from '../change/row-state.ts';
+import type { ChangeEvent } from '../change/change-event.ts';
+import { emptyRow, isAlive, mergeRows, stateOf, type RowState } from '../change/row-state.ts';
+import { isContested } from '../change/tie.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { BatchChange, ShardId } from './batch.ts';
-import { checkGeneration } from './bound-table.ts';
+import { checkGeneration, type BoundTable } from './bound-table.ts';
 import { ControlStatements } from './control-statements.ts';
 import { beginExclusively, gateBusy } from './gate-busy.ts';
 import { withinHorizon } from './horizon.ts';
@@ -19,7 +21,7 @@ import { asForeign, certainOf, owedReads } from './owed-reads.ts';
 import { classifyPostgresError } from './postgres-errors.ts';
 import { probesOf, readProbes, withImages } from './probes.ts';
 import { RereadQueue } from './reread-queue.ts';
-import { covered, planRows, withMemory, type KnownRow } from './row-plan.ts';
+import { covered, isIncomplete, planRows, withMemory, type KnownRow } from './row-plan.ts';
 import { rowWrites, type TableDoor } from './row-writes.ts';
 import { sameRow } from './same-row.ts';
 import { checkCommitted, pipeline, rollback, type Statement } from './transaction.ts';
@@ -111,7 +113,7 @@ export class OutsideDoor {
     const { bound } = table;
     const nowUs = BigInt(this.#options.clock.nowMs()) * 1000n;
     await pipeline(client, beginExclusively(bound.id));
-    const rows = [...fold(certainOf(batch, bound), bound.valueOrders).rows.values()];
+    const rows = [...fold(certainOf(batch, bound), bound.valueOrders, bound.undecided).rows.values()];
     const probes = probesOf(this.#control, table, rows, nowUs);
     const [position, ...answers] = await pipeline(client, [
       this.#control.lockPosition(batch.shard, bound.id),
@@ -127,19 +129,21 @@ export class OutsideDoor {
     const read = new Map(
       (unread.length === 0 ? [] : await withImages(client, table, unread)).map((row) => [row.key.text, row]),
     );
-    let known: readonly KnownRow[] = probed.map((row) => read.get(row.key.text) ?? row);
-    if (purgedUntil !== null) {
-      known = await withinHorizon(client, table, known, { purgedUntil: BigInt(purgedUntil), nowUs });
-    }
-    const { outcomes, changed } = outcomesOf(table, batch.changes, known);
+    const whole = probed.map((row) => read.get(row.key.text) ?? row);
+    const { rows: known, owed } =
+      purgedUntil === null
+        ? { rows: whole, owed: [] }
+        : await withinHorizon(client, table, whole, { purgedUntil: BigInt(purgedUntil), nowUs });
+    const asked = new Set(owed.map(({ key }) => key.text));
+    const { outcomes, changed } = outcomesOf(table, batch.changes, whole, asked, nowUs);
     const plan = planRows(
       bound,
-      known.filter((row) => changed.has(row.key.text)),
+      known.filter((row) => changed.has(row.key.text) || asked.has(row.key.text)),
       nowUs,
     );
     const statements: Statement[] = rowWrites(table, this.#control, plan);
     statements.push(...this.#control.expiryEntries(batch.shard, bound.id, plan.expiring, 'unknown shard'));
-    statements.push(...owedReads(this.#rereads, batch, bound, plan.rereads.map(asForeign), nowUs));
+    statements.push(...owedReads(this.#rereads, batch, bound, [...plan.rereads, ...owed].map(asForeign), nowUs));
     statements.push(this.#control.outsideSegment(batch, bound.id), ...batch.also(outcomes));
     if (batch.dryRun) {
       // Constraints speak when the rows are written, deferred ones at the end.
@@ -151,11 +155,25 @@ export class OutsideDoor {
   }
 }
 
-/** What becomes of each change, one after the other, and the rows in which anything changes. */
+/** A value of a change against another one of the same time: the source is asked which of them it has. */
+function meetsConflict({ policy }: BoundTable, state: RowState, change: ChangeEvent): boolean {
+  if (policy === null || change.kind !== 'write') return false;
+  return change.cells.some((cell, i) => {
+    const stored = state.cells[i] ?? null;
+    return cell !== null && stored !== null && isContested(stored, cell, policy.undecided[i] ?? null);
+  });
+}
+
+/**
+ * What becomes of each change, one after the other, and the rows in which anything changes. Of the rows in `asked` the
+ * source says what they became.
+ */
 function outcomesOf(
   table: TableDoor,
   changes: readonly BatchChange[],
   known: readonly KnownRow[],
+  asked: ReadonlySet<string>,
+  nowUs: bigint,
 ): { readonly outcomes: readonly OutsideOutcome[]; readonly changed: ReadonlySet<string> } {
   const { bound } = table;
   const rows = new Map(known.map((row) => [row.key.text, { row, state: stateBefore(table, row) }]));
@@ -172,10 +190,19 @@ function outcomesOf(
       mergeRows(entry.state, stateOf(change, bound.regular.length), bound.valueOrders),
     );
     const isSame = sameRow(after, entry.state);
+    const isConflict = meetsConflict(bound, entry.state, change);
     entry.state = after;
-    if (!isSame) changed.add(change.key.text);
-    if (isQueued) return 'queued';
+    if (!isSame || isConflict) changed.add(change.key.text);
+    if (isQueued || isConflict || asked.has(change.key.text)) return 'queued';
     return isSame ? 'superseded' : 'applied';
   });
-  return { outcomes, changed };
+  if (bound.policy === null) return { outcomes, changed };
+  // A row that the target can't hold without the source's other values.
+  const left = new Set<string>();
+  for (const { row, state } of rows.values()) {
+    if (row.image === null && isAlive(state, nowUs) && isIncomplete(bound, state)) left.add(row.key.text);
+  }
+  const isLeft = (change: ChangeEvent | undefined): boolean =>
+    (change?.kind === 'write' || change?.kind === 'row-delete') && left.has(change.key.text);
+  return { outcomes: outcomes.map((outcome, i) => (isLeft(changes[i]?.change) ? 'queued' : outcome)), changed };
 }

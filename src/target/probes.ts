@@ -5,6 +5,8 @@ import type { RowState } from '../change/row-state.ts';
 import type { ControlStatements } from './control-statements.ts';
 import type { TableDoor } from './row-writes.ts';
 import { imageFrom, keyParameters, stateFrom } from './row-codec.ts';
+import { contestable } from './row-statements.ts';
+import { numberArray } from './sql-text.ts';
 import { needsImage, withMemory, type KnownRow } from './row-plan.ts';
 import { pipeline, type Statement } from './transaction.ts';
 import type { BoundTable } from './bound-table.ts';
@@ -20,6 +22,8 @@ export interface Probes {
   readonly statements: readonly Statement[];
   readonly hasRanges: boolean;
   readonly imageRows: readonly FoldedRow[];
+  /** Rows that may meet a value of the same time whose order only the source knows. */
+  readonly tieRows: readonly FoldedRow[];
 }
 
 /** Text of a row's partition key, as `PartitionDelete.partition.text` has it. */
@@ -45,7 +49,7 @@ export function probesOf(
   rows: readonly FoldedRow[],
   nowUs: bigint,
 ): Probes {
-  if (rows.length === 0) return { statements: [], hasRanges: false, imageRows: [] };
+  if (rows.length === 0) return { statements: [], hasRanges: false, imageRows: [], tieRows: [] };
   const { bound } = table;
   const statements: Statement[] = [
     control.graves(
@@ -59,7 +63,38 @@ export function probesOf(
     statements.push(control.ranges(bound.id, new Set(rows.map((row) => partitionText(bound, row.key.values)))));
   const imageRows = rows.filter((row) => needsImage(bound, row.state, row.state, nowUs));
   if (imageRows.length > 0) statements.push(imagesOf(table, imageRows));
-  return { statements, hasRanges, imageRows };
+  const asked = new Set(imageRows);
+  const tieRows = tiesOf(table, rows, asked, statements);
+  return { statements, hasRanges, imageRows, tieRows };
+}
+
+/** Asks which of the rows that the upsert would decide alone meet an undecided tie there. */
+function tiesOf(
+  { bound, statements: { ties } }: TableDoor,
+  rows: readonly FoldedRow[],
+  asked: ReadonlySet<FoldedRow>,
+  statements: Statement[],
+): readonly FoldedRow[] {
+  if (ties === null) return [];
+  const positions = contestable(bound).map((column) => bound.regular.indexOf(column));
+  const timeAt = (row: FoldedRow, i: number): bigint | null => {
+    const cell = row.state.cells[i] ?? null;
+    return cell === null || cell.value === null ? null : cell.writeTime;
+  };
+  const tieRows = rows.filter((row) => !asked.has(row) && positions.some((i) => timeAt(row, i) !== null));
+  if (tieRows.length === 0) return [];
+  statements.push({
+    name: `ties-${bound.tag}`,
+    text: ties,
+    values: [
+      ...keyParameters(
+        bound,
+        tieRows.map((row) => row.key),
+      ),
+      ...positions.map((i) => numberArray(tieRows.map((row) => timeAt(row, i)))),
+    ],
+  });
+  return tieRows;
 }
 
 function readImages(
@@ -117,7 +152,8 @@ function rangeFrom(bounds: string, writeTime: string): RangeTombstone {
 
 /**
  * Puts the answers together per row. Rows whose memory turns out to decide differently (a grave or a range left only a
- * cell tombstone of their changes) get their images by one more round trip; that is rare.
+ * cell tombstone of their changes), and rows that meet an undecided tie, get their images by one more round trip; that is
+ * rare.
  */
 export async function readProbes(
   client: PoolClient,
@@ -137,17 +173,21 @@ export async function readProbes(
     const answer = answers[probes.hasRanges ? 2 : 1];
     if (answer !== undefined) readImages(bound, probes.imageRows, answer, images);
   }
+  const tieAnswer = probes.tieRows.length === 0 ? undefined : answers[probes.statements.length - 1];
+  const tied = new Set((tieAnswer?.rows ?? []).map(([n]) => probes.tieRows[Number(n) - 1]?.key.text));
   const known = rows.map((row) => ({
     key: row.key,
     incoming: row.state,
+    contested: row.contested,
     grave: graves.get(row.key.text) ?? null,
     ranges: ranges.size === 0 ? [] : (ranges.get(partitionText(bound, row.key.values)) ?? []),
   }));
   const late = known.filter(
     (row) =>
       !images.has(row.key.text) &&
-      (row.grave !== null || row.ranges.length > 0) &&
-      needsImage(bound, row.incoming, withMemory(bound, row), nowUs),
+      (tied.has(row.key.text) ||
+        ((row.grave !== null || row.ranges.length > 0) &&
+          needsImage(bound, row.incoming, withMemory(bound, row), nowUs))),
   );
   if (late.length > 0) {
     const asked = late.map((row) => ({ key: row.key, state: row.incoming }));

@@ -6,6 +6,7 @@ import {
   stateOfRead,
   withdrawn,
   withoutKnownExpiring,
+  withoutSettled,
   type RereadPolicy,
   type RowTrigger,
   type SourceRow,
@@ -132,8 +133,9 @@ function writesOf(
   }
   const known = wanted.map(({ key, trigger, coveredBefore }, i): KnownRow => {
     const row = rows[i] ?? null;
-    const stored = images.get(key.text) ?? null;
     const read = stateOfRead(row, trigger, sequence, { names, policy, coveredBefore });
+    const image = images.get(key.text) ?? null;
+    const stored = image === null ? null : withoutSettled(image, read, trigger, { names, policy });
     const grave = graves.get(key.text) ?? null;
     return {
       key,
@@ -144,14 +146,27 @@ function writesOf(
     };
   });
   const plan = planRows(bound, known, nowUs);
-  const attempts = new Map(wanted.map((each) => [each.key.text, each.attempts]));
-  const again = plan.rereads.flatMap((owed) => {
-    const tried = attempts.get(owed.key.text) ?? 0;
+  const servedBy = new Map(wanted.map((each) => [each.key.text, each]));
+  const isForeign = (key: RowKey): boolean => servedBy.get(key.text)?.trigger.foreign === true;
+  const again = plan.rereads.flatMap(({ key, trigger }) => {
+    const tried = servedBy.get(key.text)?.attempts ?? 0;
+    // Another shard's row stays that: its next read needs the exclusive gate, too.
+    const owed = { key, trigger: { ...trigger, foreign: trigger.foreign || isForeign(key) } };
     return queue.add(shard, bound.id, [owed], nowUs + retryAfterUs(tried), { attempts: tried + 1 });
   });
   return [
     ...rowWrites(table, control, plan),
-    ...control.expiryEntries(shard, bound.id, plan.expiring),
+    ...control.expiryEntries(
+      shard,
+      bound.id,
+      plan.expiring.filter(({ key }) => !isForeign(key)),
+    ),
+    ...control.expiryEntries(
+      shard,
+      bound.id,
+      plan.expiring.filter(({ key }) => isForeign(key)),
+      'unknown shard',
+    ),
     ...again,
     ...wanted.flatMap((each, i) => laterReads(merge, each, rows[i] ?? null, known[i], nowUs)),
   ];
@@ -174,7 +189,7 @@ export function laterReads(
   if (row === null) return [];
   const { bound } = table;
   const later = (owed: RowTrigger, dueUs: bigint): Statement[] =>
-    queue.add(shard, bound.id, [{ key, trigger: owed }], dueUs, { later: true });
+    queue.add(shard, bound.id, [{ key, trigger: { ...owed, foreign: trigger.foreign } }], dueUs, { later: true });
   const statements: Statement[] = [];
   const parts = partExpiries(row, { names: bound.regular.map(({ column }) => column.name), policy });
   if (parts !== null) {

@@ -33,6 +33,7 @@ export interface QueueEntry {
 interface TriggerDocument {
   readonly columns?: Readonly<Record<string, string>>;
   readonly marker?: string;
+  readonly settles?: Readonly<Record<string, string>>;
   readonly foreign?: true;
   readonly attempts?: number;
   /** Due in the future because something expires then: not late before. */
@@ -50,10 +51,19 @@ export interface QueueOptions {
   readonly later?: boolean;
 }
 
+function textsOf(times: RowTrigger['columns']): Record<string, string> {
+  return Object.fromEntries(Object.entries(times).map(([name, time]) => [name, String(time)]));
+}
+
+function timesOf(texts: Readonly<Record<string, string>>): RowTrigger['columns'] {
+  return Object.fromEntries(Object.entries(texts).map(([name, time]) => [name, BigInt(time)]));
+}
+
 function documentOf(trigger: RowTrigger, { attempts = 0, later = false }: QueueOptions): TriggerDocument {
-  const columns = Object.entries(trigger.columns).map(([name, time]) => [name, String(time)] as const);
+  const [columns, settles] = [textsOf(trigger.columns), textsOf(trigger.settles)];
   return {
-    ...(columns.length === 0 ? {} : { columns: Object.fromEntries(columns) }),
+    ...(Object.keys(columns).length === 0 ? {} : { columns }),
+    ...(Object.keys(settles).length === 0 ? {} : { settles }),
     ...(trigger.marker === null ? {} : { marker: String(trigger.marker) }),
     ...(trigger.foreign ? { foreign: true as const } : {}),
     ...(attempts === 0 ? {} : { attempts }),
@@ -61,10 +71,11 @@ function documentOf(trigger: RowTrigger, { attempts = 0, later = false }: QueueO
   };
 }
 
-function triggerFrom({ columns = {}, marker, foreign }: TriggerDocument): RowTrigger {
+function triggerFrom({ columns = {}, marker, settles = {}, foreign }: TriggerDocument): RowTrigger {
   return {
-    columns: Object.fromEntries(Object.entries(columns).map(([name, time]) => [name, BigInt(time)])),
+    columns: timesOf(columns),
     marker: marker === undefined ? null : BigInt(marker),
+    settles: timesOf(settles),
     foreign: foreign === true,
   };
 }

@@ -4,6 +4,7 @@ import { newestCovering, type RangeTombstone } from '../change/range-tombstone.t
 import {
   EMPTY_TRIGGER,
   joinTriggers,
+  settlingTrigger,
   survivingMultiCells,
   type RereadPolicy,
   type RowTrigger,
@@ -18,6 +19,7 @@ import {
   sweep,
   type RowState,
 } from '../change/row-state.ts';
+import { isContested } from '../change/tie.ts';
 import { NEVER, type WriteTime } from '../change/write-time.ts';
 import { LockstepError } from '../shared/errors.ts';
 import type { BoundTable } from './bound-table.ts';
@@ -27,6 +29,8 @@ export interface KnownRow {
   readonly key: RowKey;
   /** The batch's own changes, folded. */
   readonly incoming: RowState;
+  /** By position: the time of two values of the batch whose order nobody knows here. */
+  readonly contested?: FoldedRow['contested'];
   /** Row tombstone and memory of a row that is gone, or null. */
   readonly grave: RowState | null;
   /** Partition and range tombstones of the row's partition. */
@@ -122,7 +126,9 @@ export function planRows(table: BoundTable, rows: readonly KnownRow[], nowUs: bi
     const memoryAndChanges = remembered(table, row);
     const rowDeletedAt = memoryAndChanges.deletedAt;
     const stored = image === 'unread' ? null : image;
-    const joined = stored === null ? memoryAndChanges : mergeRows(stored, memoryAndChanges, table.valueOrders);
+    const merge = stored === null ? memoryAndChanges : mergeRows(stored, memoryAndChanges, table.valueOrders);
+    const conflicts = policy === null ? null : conflictsOf(policy, row, stored, merge);
+    const joined = conflicts === null || stored === null ? merge : keeping(stored, merge, conflicts);
     // Ranges last: their tombstones are kept apart and must not be written into the row's own grave.
     const merged = sweep(covered(table, row, joined), nowUs);
     const tombstoneIsNew = row.incoming.deletedAt > (row.grave?.deletedAt ?? NEVER);
@@ -130,6 +136,7 @@ export function planRows(table: BoundTable, rows: readonly KnownRow[], nowUs: bi
     if (policy !== null) {
       const owed = owedRead(table, policy, row.incoming, stored, merged);
       if (owed !== null) plan.rereads.push({ key, trigger: owed });
+      if (conflicts !== null) plan.rereads.push({ key, trigger: settling(table, conflicts) });
     }
 
     if (alive) {
@@ -156,6 +163,56 @@ export function planRows(table: BoundTable, rows: readonly KnownRow[], nowUs: bi
     else if (stored === null) plan.superseded += 1;
   }
   return plan;
+}
+
+/** Conflicts of a row by position, with their time. */
+type Conflicts = ReadonlyMap<number, WriteTime>;
+
+/**
+ * Where two values of one time stand against one another and their order is not known here: in the batch itself, or
+ * between it and what stands in the row. Null where there is none that still matters.
+ */
+function conflictsOf(
+  { undecided }: RereadPolicy,
+  { incoming, contested }: KnownRow,
+  stored: RowState | null,
+  merge: RowState,
+): Conflicts | null {
+  let conflicts: Map<number, WriteTime> | null = null;
+  for (const [i, cell] of incoming.cells.entries()) {
+    const winner = merge.cells[i] ?? null;
+    if (cell === null || winner === null || winner.value === null || winner.writeTime !== cell.writeTime) continue;
+    const known = stored?.cells[i] ?? null;
+    const isOne =
+      contested?.get(i) === cell.writeTime || (known !== null && isContested(known, cell, undecided[i] ?? null));
+    if (isOne) (conflicts ??= new Map()).set(i, cell.writeTime);
+  }
+  return conflicts;
+}
+
+/** Whether the row's changes and what stands in it are a conflict that only the source can settle. */
+export function meetsConflict(table: BoundTable, row: KnownRow): boolean {
+  const { policy } = table;
+  if (policy === null || row.image === null || row.image === 'unread') return false;
+  const merge = mergeRows(row.image, remembered(table, row), table.valueOrders);
+  return conflictsOf(policy, row, row.image, merge) !== null;
+}
+
+/** What stands in the row stays until the source has spoken: a copy of the value that lost must not show it again. */
+function keeping(stored: RowState, merge: RowState, conflicts: Conflicts): RowState {
+  return {
+    ...merge,
+    cells: merge.cells.map((cell, i) => {
+      const known = stored.cells[i] ?? null;
+      return known !== null && conflicts.get(i) === known.writeTime ? known : cell;
+    }),
+  };
+}
+
+function settling(table: BoundTable, conflicts: Conflicts): RowTrigger {
+  return settlingTrigger(
+    Object.fromEntries([...conflicts].map(([i, time]) => [table.regular[i]?.column.name ?? '', time])),
+  );
 }
 
 /** A read that speaks about everything that the row's changes wrote. */

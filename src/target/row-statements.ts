@@ -13,6 +13,29 @@ export interface RowStatements {
   readonly lockImages: string;
   /** As `lockImages`, nothing locked. */
   readonly images: string;
+  /**
+   * Keys, then per column of `contestable` the time at which each row writes it, or null: positions (from 1) of the rows
+   * of which the target holds such a column at that very time. Null where no column has conflicts that only the source
+   * can settle.
+   */
+  readonly ties: string | null;
+}
+
+/** Columns of which two values of one time may be a conflict that only the source can settle. */
+export function contestable({ policy, regular }: BoundTable): readonly BoundColumn[] {
+  return policy === null ? [] : regular.filter((_, i) => (policy.undecided[i] ?? null) !== null);
+}
+
+function tiesStatement(table: BoundTable, keys: readonly string[], keyJoin: string): string | null {
+  const columns = contestable(table);
+  if (columns.length === 0) return null;
+  const times = columns.map((_, i) => `at_${i}`);
+  const input = [...table.keys.map((key) => arrayTypeOf(key.column.targetType)), ...times.map(() => 'bigint[]')]
+    .map((type, i) => `$${i + 1}::${type}`)
+    .join(', ');
+  const meets = columns.map(({ ordinal }, i) => `${versionOf('t', ordinal)} = r.at_${i}`).join(' OR ');
+  return `SELECT r.n FROM unnest(${input}) WITH ORDINALITY AS r(${[...keys, ...times, 'n'].join(', ')})
+      JOIN ${table.target} AS t ON ${keyJoin} WHERE ${meets}`;
 }
 
 /** "Never written" (`NEVER`); a missing entry must compare as −∞, not as NULL ⚠. */
@@ -179,5 +202,6 @@ export function rowStatements(table: BoundTable): RowStatements {
     remove: `DELETE FROM ${table.target} AS t USING ${keyRows} WHERE ${keyJoin}`,
     lockImages: `${readImages} FOR UPDATE OF t`,
     images: readImages,
+    ties: tiesStatement(table, keys, keyJoin),
   };
 }

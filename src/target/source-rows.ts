@@ -30,7 +30,15 @@ import { partitionText, readGraves, readRanges } from './probes.ts';
 import { laterReads, memoryOf } from './reread-merge.ts';
 import type { RereadQueue } from './reread-queue.ts';
 import { imageFrom, keyParameters } from './row-codec.ts';
-import { covered, isIncomplete, planRows, withMemory, type KnownRow, type OwedRead } from './row-plan.ts';
+import {
+  covered,
+  isIncomplete,
+  meetsConflict,
+  planRows,
+  withMemory,
+  type KnownRow,
+  type OwedRead,
+} from './row-plan.ts';
 import { rowWrites, type TableDoor } from './row-writes.ts';
 import { sameRow } from './same-row.ts';
 import { checkCommitted, gateStatement, pipeline, rollback, type Statement } from './transaction.ts';
@@ -186,7 +194,7 @@ export class SourceRows {
       const half = halfDeleted(bound, policy, known, memory);
       if (half !== null) owed.push({ key: row.key, trigger: half });
       const isOnlyMarker = row.cells.every((cell) => cell === null);
-      const trigger = isOnlyMarker ? ONLY_MARKER : EMPTY_TRIGGER;
+      const trigger = { ...(isOnlyMarker ? ONLY_MARKER : EMPTY_TRIGGER), foreign: true };
       later.push(
         ...laterReads({ queue, table, policy, shard: found.shard }, { key: row.key, trigger }, row, known, nowUs),
       );
@@ -261,7 +269,7 @@ function outcomeOf(bound: BoundTable, known: KnownRow): FoundOutcome {
   const nothing = { ...known, incoming: emptyRow(bound.regular.length) };
   const before = covered(bound, known, mergeRows(stored, withMemory(bound, nothing), bound.valueOrders));
   const after = covered(bound, known, mergeRows(before, known.incoming, bound.valueOrders));
-  if (sameRow(before, after)) return 'unchanged';
+  if (sameRow(before, after) && !meetsConflict(bound, known)) return 'unchanged';
   return image === null && isIncomplete(bound, after) ? 'incomplete' : 'written';
 }
 

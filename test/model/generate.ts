@@ -41,7 +41,7 @@ function moodOf(random: Random, schema: ModelSchema): Mood {
   const few = random.pick([1, 2, 0]);
   return {
     rows: Array.from({ length: few }, () => values(random, keys)),
-    writes: random.pick([0.65, 0.65, 0.85, 0.95]),
+    writes: random.pick([0.4, 0.65, 0.65, 0.85, 0.95]),
     inserts: random.pick([0.2, 0.45, 0.45, 0.7]),
     expires: schema.usesTtl ? random.pick([0.2, 0.4, 0.7]) : 0,
     ttlSeconds: random.pick([[1, 2, 5, 3_600], [1], [1, 2]]),

@@ -11,6 +11,8 @@ export interface FaultPlan {
   /** See `Scheduler.slowness`. */
   readonly slowness: number;
   readonly statementFault: () => StatementFault;
+  /** Whether the database fails over within a moment of a commit: what was half done then is what a failover breaks. */
+  readonly failsOver: () => boolean;
   readonly dlqFails: () => boolean;
   readonly events: (endMs: number) => readonly { readonly ms: number; readonly kind: FaultEvent }[];
 }
@@ -26,8 +28,8 @@ const EVENTS: Readonly<Record<FaultEvent, readonly [chance: number, most: number
   failover: [0.3, 6],
   restore: [0.1, 1],
   sweep: [1, 6],
-  replay: [0.4, 4],
-  grow: [0.25, 1],
+  replay: [0.5, 12],
+  grow: [0.35, 1],
 };
 
 export function faultPlan(random: Random, schema: ModelSchema): FaultPlan {
@@ -35,6 +37,8 @@ export function faultPlan(random: Random, schema: ModelSchema): FaultPlan {
   const cuts = rate([0, 0, 0.01, 0.03]);
   const errors = rate([0, 0, 0.01, 0.03]);
   const dlq = rate([0, 0.3]);
+  const failovers = rate([0, 0, 0.05, 0.2]);
+  let failoversLeft = random.between(1, 5);
   const column = random.below(schema.regular.length);
   const forbidden = random.chance(0.25) ? { column, value: random.pick(schema.regular[column]!.domain) } : null;
   return {
@@ -44,6 +48,11 @@ export function faultPlan(random: Random, schema: ModelSchema): FaultPlan {
       const dice = random.next();
       if (dice < cuts) return { kind: 'cut' };
       return dice < cuts + errors ? { kind: 'error', state: random.pick(STATES) } : null;
+    },
+    failsOver: () => {
+      if (failoversLeft === 0 || !random.chance(failovers)) return false;
+      failoversLeft -= 1;
+      return true;
     },
     dlqFails: () => random.chance(dlq),
     events: (endMs) =>

@@ -23,6 +23,8 @@ const START_MS = 1_800_000_000_000;
 /** More steps than any run needs that still gets on. */
 const MAX_STEPS = 60_000;
 const FOLLOW_GROWTH_MS = 150;
+/** A failover soon after a commit: within the steps of the transaction that follows it. */
+const SOON_MS = 40;
 const MAX_STATEMENTS = 18;
 
 export interface RunCounts {
@@ -97,6 +99,11 @@ class Run {
       afterCommit: (tx) => {
         this.#audit.afterCommit(tx);
         if (this.#kafka.isGrowthUnnoted) this.#noteGrowth();
+        if (!this.#isHealed && this.#plan.failsOver()) {
+          this.#scheduler.after(this.#random.below(SOON_MS), () => {
+            if (!this.#isHealed) this.#happen('failover');
+          });
+        }
       },
       trace: trace === null ? null : (line) => this.#tell(line),
       onBug: (error) => this.#refute({ invariant: 'simulation', what: error.message }),
@@ -264,8 +271,8 @@ class Run {
     this.#kafka.growthNoted(row === undefined ? this.#scheduler.nowMs : row.grownAt * 1000);
     this.#keptCommits = this.#postgres.storage.commits;
     // Now a key's records are in two shards: writers beside the stream meet the other one's.
-    for (let left = this.#random.below(6); left > 0; left -= 1) {
-      this.#scheduler.after(this.#random.below(1_500), () => {
+    for (let left = this.#random.below(16); left > 0; left -= 1) {
+      this.#scheduler.after(this.#random.below(4_000), () => {
         if (!this.#isHealed) this.#replay();
       });
     }
@@ -284,7 +291,9 @@ class Run {
     this.#postgres.lose(Math.min(commits, this.#postgres.storage.commits - this.#keptCommits));
     this.#audit.rebuild();
     this.#postgres.isDown = true;
-    this.#scheduler.after(this.#random.below(1_000), () => (this.#postgres.isDown = false));
+    // A standby that was waiting takes over at once; then nobody notices but by what is gone.
+    const downMs = this.#random.below(this.#random.pick([1, 20, 1_000]));
+    this.#scheduler.after(downMs, () => (this.#postgres.isDown = false));
   }
 
   #sweep(): void {

@@ -58,7 +58,8 @@ export class MemoryTarget implements Door, ShardStore {
     const { topic, partition } = batch.shard;
     const shelf = this.shelf(topic, partition);
     if (shelf.position.next !== batch.from) return { kind: 'fenced', storedNext: shelf.position.next };
-    if (manner.trial === true) return { kind: 'committed', stats: { rows: 0, superseded: 0 } };
+    if (manner.trial === true)
+      return { kind: 'committed', stats: { rows: 0, superseded: 0, asked: new Set<string>() } };
     shelf.position = {
       ...shelf.position,
       next: batch.next,
@@ -75,7 +76,7 @@ export class MemoryTarget implements Door, ShardStore {
       this.applied.set(key, offsets);
     }
     await this.after(batch);
-    return { kind: 'committed', stats: { rows: batch.changes.length, superseded: 0 } };
+    return { kind: 'committed', stats: { rows: batch.changes.length, superseded: 0, asked: new Set<string>() } };
   }
 
   ensure(topic: string, logStarts: readonly bigint[]): Promise<readonly ShardPosition[]> {
