@@ -39,6 +39,20 @@ describe('duplicates', () => {
     expect(rig.counts.duplicates).toBe(0);
   });
 
+  it('takes each copy of a change of which the merge asked the source: a tie, a row that is incomplete or too old', async () => {
+    rig = new ConsumerRig();
+    rig.kafka.append(TOPIC, 0, 'a', 'a', 'a');
+    sameChange();
+    await rig.assign();
+    rig.target.asked = new Set(['["same"]']);
+    await rig.poll(1n);
+    rig.target.asked = new Set();
+    await rig.poll(1n);
+    expect(rig.counts.duplicates).toBe(0);
+    await rig.poll(1n);
+    expect(rig.counts.duplicates).toBe(1);
+  });
+
   it('recognises copies of a later batch only once the first has committed', async () => {
     rig = new ConsumerRig();
     rig.kafka.append(TOPIC, 0, 'a', 'a');

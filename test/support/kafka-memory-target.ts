@@ -20,6 +20,8 @@ export class MemoryTarget implements Door, ShardStore {
   readonly applied = new Map<string, bigint[]>();
   changes = 0;
   duplicates = 0;
+  /** Rows of which the merge says that the source is asked. */
+  asked: ReadonlySet<string> = new Set();
   keepBatches = true;
   /** Called before the position is compared; throws to refuse the batch. */
   before: (batch: ApplyBatch, manner: ApplyManner) => Promise<void> | void = () => undefined;
@@ -59,7 +61,7 @@ export class MemoryTarget implements Door, ShardStore {
     const shelf = this.shelf(topic, partition);
     if (shelf.position.next !== batch.from) return { kind: 'fenced', storedNext: shelf.position.next };
     if (manner.trial === true)
-      return { kind: 'committed', stats: { rows: 0, superseded: 0, asked: new Set<string>() } };
+      return { kind: 'committed', stats: { rows: 0, superseded: 0, asked: this.asked } };
     shelf.position = {
       ...shelf.position,
       next: batch.next,
@@ -76,7 +78,7 @@ export class MemoryTarget implements Door, ShardStore {
       this.applied.set(key, offsets);
     }
     await this.after(batch);
-    return { kind: 'committed', stats: { rows: batch.changes.length, superseded: 0, asked: new Set<string>() } };
+    return { kind: 'committed', stats: { rows: batch.changes.length, superseded: 0, asked: this.asked } };
   }
 
   ensure(topic: string, logStarts: readonly bigint[]): Promise<readonly ShardPosition[]> {
