@@ -12,7 +12,7 @@ import { LockstepError, messageOf } from '../shared/errors.ts';
 import type { ApplyStats, Door, ShardId } from '../target/batch.ts';
 import { changesIn, partsOf, prepareBatch, type PreparedBatch } from './apply-batch-of.ts';
 import { stopFor, type ApplyOutcome } from './apply-outcome.ts';
-import type { ChangeItem } from './item.ts';
+import { rowKeyOf, type ChangeItem } from './item.ts';
 import { GuiltyShare } from './guilty-share.ts';
 import { applyAll, type Attempt } from './isolation.ts';
 import { breakerOpens, counted, noCounts } from './breaker.ts';

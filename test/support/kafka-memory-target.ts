@@ -60,8 +60,7 @@ export class MemoryTarget implements Door, ShardStore {
     const { topic, partition } = batch.shard;
     const shelf = this.shelf(topic, partition);
     if (shelf.position.next !== batch.from) return { kind: 'fenced', storedNext: shelf.position.next };
-    if (manner.trial === true)
-      return { kind: 'committed', stats: { rows: 0, superseded: 0, asked: this.asked } };
+    if (manner.trial === true) return { kind: 'committed', stats: { rows: 0, superseded: 0, asked: this.asked } };
     shelf.position = {
       ...shelf.position,
       next: batch.next,
