@@ -205,12 +205,12 @@ export function tieOrder(column: Column): ValueOrder {
  */
 export function undecidedTie(column: Column): UndecidedTie | null {
   const { choice, context } = compiled(column);
-  const { asStored } = choice.compile(context);
+  const mapping = choice.compile(context);
   const knowsBytes = choice.serialise !== null || choice.tieBytes(context) !== null;
   const { losesBytes } = choice;
   if (knowsBytes && losesBytes === null) return null;
   return (left, right) => {
-    const [one, two] = [asStored(left), asStored(right)];
+    const [one, two] = [mapping.asStored(left), mapping.asStored(right)];
     return one !== two && (!knowsBytes || losesBytes?.(one) === true || losesBytes?.(two) === true);
   };
 }

@@ -79,7 +79,7 @@ function tiesOf(
   const positions = contestable(bound).map((column) => bound.regular.indexOf(column));
   const timeAt = (row: FoldedRow, i: number): bigint | null => {
     const cell = row.state.cells[i] ?? null;
-    return cell === null || cell.value === null ? null : cell.writeTime;
+    return cell?.value == null ? null : cell.writeTime;
   };
   const tieRows = rows.filter((row) => !asked.has(row) && positions.some((i) => timeAt(row, i) !== null));
   if (tieRows.length === 0) return [];

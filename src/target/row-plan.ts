@@ -181,7 +181,7 @@ function conflictsOf(
   let conflicts: Map<number, WriteTime> | null = null;
   for (const [i, cell] of incoming.cells.entries()) {
     const winner = merge.cells[i] ?? null;
-    if (cell === null || winner === null || winner.value === null || winner.writeTime !== cell.writeTime) continue;
+    if (cell === null || winner?.value == null || winner.writeTime !== cell.writeTime) continue;
     const known = stored?.cells[i] ?? null;
     const isOne =
       contested?.get(i) === cell.writeTime || (known !== null && isContested(known, cell, undecided[i] ?? null));
