@@ -307,8 +307,8 @@ export const MUTATIONS: readonly SourceMutation[] = [
   {
     name: 'expiry: the next one is not queued after a sweep',
     file: `${target}/expiry-sweep.ts`,
-    find: '    ...control.expiryEntries(shard, bound.id, plan.expiring),\n',
-    replace: '',
+    find: 'plan.expiring.filter((entry) => !isForeign(entry)),',
+    replace: '[],',
   },
   // Change IDs
   {

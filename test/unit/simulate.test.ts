@@ -5,7 +5,8 @@ import { MUTATIONS } from '../simulate/mutation-list.ts';
 import { runSeed } from '../simulate/run-seed.ts';
 import { runSeeds } from '../simulate/run-seeds.ts';
 
-const SEEDS = 1_000;
+/** As many of each kind as a busy machine does in its time; most deliberate faults need fewer. */
+const SEEDS = 400;
 
 describe('simulated runs', () => {
   it('end with the target equal to the source, and keep every invariant on the way', async () => {
@@ -17,7 +18,7 @@ describe('simulated runs', () => {
       // What is not there can't fail.
       expect(Math.min(totals.faults, totals.commits, totals.deadLetters)).toBeGreaterThan(SEEDS / 4);
     }
-  }, 60_000);
+  }, 120_000);
 
   it('are made again step by step by their seed', async () => {
     for (const seed of [3, 33, 333]) {
