@@ -1,5 +1,6 @@
 /** Findings of comparisons in `_cdc_findings`: one open entry for a row and a type, however often it is seen. */
 import type { Pool } from 'pg';
+import { staticsName } from '../catalog/static-table.ts';
 import { LockstepError } from '../shared/errors.ts';
 import type { BoundTable } from './bound-table.ts';
 import { classifyPostgresError } from './postgres-errors.ts';
@@ -38,6 +39,7 @@ export interface Finding extends NewFinding {
 }
 
 export interface FindingFilter {
+  /** A source table; findings of its static columns are its own. */
   readonly table?: string;
   readonly type?: string;
   readonly status?: string;
@@ -240,7 +242,10 @@ function conditions(
     values.push(value);
     parts.push(`${column} = $${values.length}`);
   };
-  add('t.source', filter.table);
+  if (filter.table !== undefined) {
+    values.push(filter.table, staticsName(filter.table));
+    parts.push(`t.source IN ($${values.length - 1}, $${values.length})`);
+  }
   add('f.type', filter.type);
   add('f.status', filter.status);
   if (filter.jobId !== undefined) {

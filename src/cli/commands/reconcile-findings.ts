@@ -1,6 +1,7 @@
 import { userInfo } from 'node:os';
 import CliTable from 'cli-table3';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { sourceTableName } from '../../catalog/static-table.ts';
 import { DEFAULT_CONFIGURATION_FILE, loadConfiguration } from '../../config/index.ts';
 import { withControlTables } from '../../operate/command-pool.ts';
 import { findingDocument } from '../../operate/end-state/report-document.ts';
@@ -94,10 +95,11 @@ async function undo(id: bigint, options: UndoOptions): Promise<void> {
   const { undoRepair } = await import('../../reconcile/end-state/undo-repair.ts');
   const { table } = await withControlTables(configuration, (pool, schema) => new FindingStore(pool, schema).load(id));
   const told = { onProgress: () => undefined, onLeft: () => undefined };
-  const open = await openEndState(configuration, table, told, createLogger({ level: 'warn' }));
+  const open = await openEndState(configuration, sourceTableName(table), told, createLogger({ level: 'warn' }));
   try {
+    const { parts } = table === sourceTableName(table) ? open : (open.statics ?? open);
     const outcome = await patiently(() =>
-      undoRepair({ ...open.parts, by: userInfo().username, reason: options.reason }, id),
+      undoRepair({ ...parts, by: userInfo().username, reason: options.reason }, id),
     );
     if (options.json === true)
       process.stdout.write(`${JSON.stringify({ mismatch_id: Number(id), outcome: outcome.kind })}\n`);

@@ -3,7 +3,8 @@ import { Command, Option } from 'commander';
 import { DEFAULT_CONFIGURATION_FILE, loadConfiguration } from '../../config/index.ts';
 import { createLogger } from '../../operate/logger.ts';
 import { STRATEGIES, type Strategy } from '../../reconcile/end-state/comparison-plan.ts';
-import type { ReconcileParts, ReconcileReport } from '../../reconcile/end-state/reconcile-table.ts';
+import type { ReconcileParts } from '../../reconcile/end-state/reconcile-table.ts';
+import type { TableReport } from '../../reconcile/end-state/reconcile-with-statics.ts';
 import { LockstepError } from '../../shared/errors.ts';
 import { EXIT } from '../exit-code.ts';
 import { countArgument, timeArgument } from './arguments.ts';
@@ -53,16 +54,19 @@ function progressPrinter(): ReconcileParts['onProgress'] {
 
 const percent = (share: number): string => `${(share * 100).toPrecision(3)} %`;
 
-function reportText(report: ReconcileReport, options: RunOptions): string {
-  const { repaired, sample } = report;
+function reportText(report: TableReport, options: RunOptions): string {
+  const { repaired, sample, statics } = report;
   const lines = [
     `${options.table} ${options.strategy}: ${report.verdict}`,
     `source ${report.sourceRows} rows, target ${report.targetRows}; ${report.compared} compared in ${report.rangesScanned} of ${report.rangesDue} ranges`,
+    ...(statics === null
+      ? []
+      : [`static columns: source ${statics.sourceRows} partitions, target ${statics.targetRows}`]),
     ...report.reasons,
     ...report.drift
       .slice(0, LISTED)
-      .map(({ key, classification: { type, cause, columns } }) =>
-        `  ${type} ${cause} ${key.text} ${columns.join(', ')}`.trimEnd(),
+      .map(({ table, key, classification: { type, cause, columns } }) =>
+        `  ${type} ${cause} ${table === options.table ? '' : 'static '}${key.text} ${columns.join(', ')}`.trimEnd(),
       ),
   ];
   if (report.drift.length > LISTED) lines.push('  … lockstep reconcile findings lists them all');

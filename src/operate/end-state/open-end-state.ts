@@ -1,12 +1,14 @@
 /** What a comparison of a table needs, opened from the configuration: for a command, which has no service around it. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { staticTable } from '../../catalog/static-table.ts';
+import type { Table } from '../../catalog/table.ts';
 import type { Configuration } from '../../config/index.ts';
 import type { ReconcileParts } from '../../reconcile/end-state/reconcile-table.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { RowReader } from '../../source/row-reader.ts';
 import { scanRows } from '../../source/row-scan.ts';
 import { scanSession } from '../../source/scan-session.ts';
-import { auditEntry } from '../../target/audit-log.ts';
+import { auditEntry, type AuditEntry } from '../../target/audit-log.ts';
 import { FindingStore } from '../../target/finding-store.ts';
 import { createPool } from '../../target/index.ts';
 import { JobStore } from '../../target/job-store.ts';
@@ -31,6 +33,8 @@ export interface OpenEndState {
   readonly jobs: JobStore;
   /** For the plan: rows of the target, roughly. */
   estimatedRows(): Promise<number>;
+  /** The same for the table of its static columns; null where it has none. */
+  readonly statics: Pick<OpenEndState, 'parts' | 'estimatedRows'> | null;
   close(): Promise<void>;
 }
 
@@ -56,10 +60,8 @@ export async function openEndState(
     const [{ cassandra, target, tables }] = await Promise.all([prepareOne(one, pool, logger), connected]);
     const [table] = tables;
     if (cassandra === null || table === undefined) throw new Error('both are there: it was looked at before');
-    const bound = target.boundOf(table.name);
     const reader = new RowReader(cassandra, systemClock);
     const session = scanSession(cassandra);
-    const scan = new TokenScan(pool, bound);
     const wait = {
       logRanges: async (topic: string) =>
         (await admin.fetchTopicOffsets(topic)).map(({ partition, low, high }) => ({
@@ -74,12 +76,27 @@ export async function openEndState(
     };
     const heartbeats = heartbeatParts(one, cassandra, pool, systemClock);
     const [shard] = await shardsOf(target, table.topic);
-    const parts: ReconcileParts = {
+    const common = {
       ...told,
-      table: bound,
-      target: scan,
+      nowUs: () => BigInt(systemClock.nowMs()) * 1000n,
+      repairs: target.repairs,
+      findings: new FindingStore(pool, controlSchema),
+      audit: (entry: AuditEntry) => auditEntry(controlSchema, entry),
+      shard,
+      quorumReads: QUORUMS.has(consistency ?? ''),
+      pacing: processPacing,
+    };
+    const captured = async (signal: AbortSignal): Promise<string | null> => {
+      if (heartbeats !== null) return captureBarrier(heartbeats, BARRIER_LIMIT_MS, signal);
+      if (captureDelay === null) return 'no heartbeats are written, so what the capture still holds is unknown';
+      await delay(captureDelay, undefined, { signal });
+      return null;
+    };
+    const sidesOf = (which: Table): Omit<ReconcileParts, 'captured' | keyof typeof common> => ({
+      table: target.boundOf(which.name),
+      target: new TokenScan(pool, target.boundOf(which.name)),
       scanSource: async function* (range, signal) {
-        const pages = scanRows(session, table, {
+        const pages = scanRows(session, which, {
           ...SCAN_PATIENCE,
           range,
           from: null,
@@ -90,26 +107,25 @@ export async function openEndState(
           yield { rows, unreadable, upTo: position.token, whole: position.key === null };
         }
       },
-      readSource: (keys, signal) => reader.read(table, keys, signal),
-      nowUs: () => BigInt(systemClock.nowMs()) * 1000n,
-      barrier: (signal) => waitForBarrier(wait, { table: table.name, topic: table.topic }, signal),
-      captured: async (signal) => {
-        if (heartbeats !== null) return captureBarrier(heartbeats, BARRIER_LIMIT_MS, signal);
-        if (captureDelay === null) return 'no heartbeats are written, so what the capture still holds is unknown';
-        await delay(captureDelay, undefined, { signal });
-        return null;
-      },
-      repairs: target.repairs,
-      findings: new FindingStore(pool, controlSchema),
-      audit: (entry) => auditEntry(controlSchema, entry),
-      shard,
-      quorumReads: QUORUMS.has(consistency ?? ''),
-      pacing: processPacing,
-    };
+      readSource: (keys, signal) => reader.read(which, keys, signal),
+      // What is owed of static columns stands in the queues of their table's shards.
+      barrier: (signal) => waitForBarrier(wait, { table: which.name, topic: table.topic }, signal),
+    });
+    const estimateOf = (which: Table) => async (): Promise<number> =>
+      (await new TokenScan(pool, target.boundOf(which.name)).estimatedRows()) ?? 0;
+    const statics = staticTable(table);
     return {
-      parts,
+      parts: { ...common, ...sidesOf(table), captured },
       jobs: new JobStore(pool, controlSchema),
-      estimatedRows: async () => (await scan.estimatedRows()) ?? 0,
+      estimatedRows: estimateOf(table),
+      statics:
+        statics === null
+          ? null
+          : {
+              // No event tells of static columns, so the capture never holds one.
+              parts: { ...common, ...sidesOf(statics), captured: () => Promise.resolve(null) },
+              estimatedRows: estimateOf(statics),
+            },
       close: () =>
         closeAll(
           [

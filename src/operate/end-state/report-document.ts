@@ -1,4 +1,4 @@
-import type { ReconcileReport } from '../../reconcile/end-state/reconcile-table.ts';
+import type { TableReport } from '../../reconcile/end-state/reconcile-with-statics.ts';
 import type { Strategy } from '../../reconcile/end-state/comparison-plan.ts';
 import type { Finding } from '../../target/finding-store.ts';
 
@@ -12,17 +12,17 @@ export interface JobHead {
 }
 
 /** Drift in percent of the rows that were compared. */
-export function driftPercentage(report: ReconcileReport): number {
+export function driftPercentage(report: Pick<TableReport, 'compared' | 'drift'>): number {
   return report.compared === 0 ? 0 : (report.drift.length / report.compared) * 100;
 }
 
 /** A comparison as JSON: what is printed, stored with its job and served. */
-export function reportDocument(head: JobHead, report: ReconcileReport): Record<string, unknown> {
+export function reportDocument(head: JobHead, report: TableReport): Record<string, unknown> {
   const byType: Record<string, number> = {};
   for (const { classification } of report.drift) {
     byType[classification.type] = (byType[classification.type] ?? 0) + 1;
   }
-  const { sample } = report;
+  const { sample, statics } = report;
   return {
     job_id: head.jobId,
     table_name: head.table,
@@ -60,6 +60,18 @@ export function reportDocument(head: JobHead, report: ReconcileReport): Record<s
             wilson: sample.wilson,
             clopper_pearson: sample.clopperPearson,
             smallest_seen: sample.smallestSeen,
+          },
+    statics:
+      statics === null
+        ? null
+        : {
+            verdict: statics.verdict,
+            cassandra_row_count: statics.sourceRows,
+            postgres_row_count: statics.targetRows,
+            compared: statics.compared,
+            mismatch_count: statics.drift.length,
+            cassandra_digest: statics.sourceDigest,
+            postgres_digest: statics.targetDigest,
           },
   };
 }

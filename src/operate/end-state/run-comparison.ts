@@ -1,11 +1,8 @@
 /** One comparison as a job: its row in `_cdc_jobs`, the run, and what became of it. */
 import { randomUUID } from 'node:crypto';
 import type { PlanRequest } from '../../reconcile/end-state/comparison-plan.ts';
-import {
-  reconcileTable,
-  type ReconcileReport,
-  type ReconcileRequest,
-} from '../../reconcile/end-state/reconcile-table.ts';
+import type { ReconcileRequest } from '../../reconcile/end-state/reconcile-table.ts';
+import { reconcileWithStatics, type TableReport } from '../../reconcile/end-state/reconcile-with-statics.ts';
 import { messageOf } from '../../shared/errors.ts';
 import type { OpenEndState } from './open-end-state.ts';
 import { reportDocument } from './report-document.ts';
@@ -19,12 +16,12 @@ export interface ComparisonRequest extends Omit<ReconcileRequest, 'jobId' | 'pla
   readonly plan: Omit<PlanRequest, 'estimatedRows' | 'random'>;
 }
 
-/** Rejects as `reconcileTable` does; the job's row then says FAILED and why. */
+/** Rejects as `reconcileWithStatics` does; the job's row then says FAILED and why. */
 export async function runComparison(
-  open: Pick<OpenEndState, 'parts' | 'jobs' | 'estimatedRows'>,
+  open: Pick<OpenEndState, 'parts' | 'jobs' | 'estimatedRows' | 'statics'>,
   request: ComparisonRequest,
   signal: AbortSignal,
-): Promise<{ readonly document: Record<string, unknown>; readonly report: ReconcileReport }> {
+): Promise<{ readonly document: Record<string, unknown>; readonly report: TableReport }> {
   const { parts, jobs } = open;
   const { strategy, writtenUs, sampleRows } = request.plan;
   const table = parts.table.table.name;
@@ -46,7 +43,9 @@ export async function runComparison(
   const beat = setInterval(() => void jobs.heartbeat(job.id).catch(() => false), HEARTBEAT_MS);
   try {
     const plan = { ...request.plan, estimatedRows: await open.estimatedRows(), random: Math.random };
-    const report = await reconcileTable(parts, { ...request, plan, jobId: job.id }, signal);
+    const statics =
+      open.statics === null ? null : { parts: open.statics.parts, estimatedRows: await open.statics.estimatedRows() };
+    const report = await reconcileWithStatics(parts, statics, { ...request, plan, jobId: job.id }, signal);
     const head = {
       jobId: job.id,
       table,

@@ -52,6 +52,19 @@ function judged(left: SourceImage, right: TargetImage, coveredAt = NEVER): Class
   return difference === null ? null : classify(bound, difference, left, right, coveredAt, NOW_US);
 }
 
+it('of static columns nothing is missed, because no event tells of them; what was written by hand stays that', async () => {
+  const statics = await boundWithoutServer({ ...table, ofStatics: true });
+  const causeOf = (left: SourceImage, right: TargetImage): string | undefined => {
+    const difference = compareRows(statics, left, right, NOW_US);
+    return difference === null ? undefined : classify(statics, difference, left, right, NEVER, NOW_US).cause;
+  };
+  expect(causeOf(source(live('x', 5n)), null)).toBe('uncaptured');
+  expect(causeOf(null, target(lasting, [live('x', 5n)]))).toBe('uncaptured');
+  expect(causeOf(source(live('y', 6n)), target(lasting, [live('x', 5n)]))).toBe('uncaptured');
+  expect(causeOf(source(live('x', 5n)), target(lasting, [live('x', 5n)], ['z', null, null]))).toBe('rogue-update');
+  expect(causeOf(source(live('x', 5n)), target(lasting, [live('y', 5n)]))).toBe('rogue-update');
+});
+
 describe('what counts as equal', () => {
   it.each<[string, SourceImage, TargetImage]>([
     ['an equal value with a higher target version', source(live('x', 5n)), target(lasting, [live('x', 900n)])],

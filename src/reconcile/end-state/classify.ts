@@ -23,6 +23,7 @@ export type FindingType = (typeof FINDING_TYPES)[number];
  * | target-ahead | the target's write time is newer than anything the source shows |
  * | expiry | the same write with another expiry |
  * | corrupt | what the target holds is no value of the column's type |
+ * | uncaptured | a static column, of which no event tells: the target is as old as the last scan that repaired it |
  * | not-representable | the target can't hold the source's value exactly; its change is a dead letter |
  */
 export type Cause =
@@ -36,6 +37,7 @@ export type Cause =
   | 'target-ahead'
   | 'expiry'
   | 'corrupt'
+  | 'uncaptured'
   | 'not-representable';
 
 export interface Classification {
@@ -46,10 +48,10 @@ export interface Classification {
 }
 
 /** Causes from which a change that the capture still holds would look the same: their proof needs the capture, too. */
-const LEANS_ON_CAPTURE: ReadonlySet<Cause> = new Set(['missed-insert', 'missed-delete', 'missed-update', 'expiry']);
+const MISSED: ReadonlySet<Cause> = new Set(['missed-insert', 'missed-delete', 'missed-update', 'expiry']);
 
 export function leansOnCapture(cause: Cause): boolean {
-  return LEANS_ON_CAPTURE.has(cause);
+  return MISSED.has(cause);
 }
 
 /** Where columns differ for several reasons, the row's is the first of these. */
@@ -88,9 +90,23 @@ function columnCause(
 }
 
 /**
+ * Of static columns nothing is missed: no event tells of them.
+ *
  * @param coveredAt Newest tombstone over the row in the target, or NEVER.
  */
 export function classify(
+  table: BoundTable,
+  difference: Difference,
+  source: SourceImage,
+  target: TargetImage,
+  coveredAt: WriteTime,
+  nowUs: bigint,
+): Classification {
+  const found = byWriteTimes(table, difference, source, target, coveredAt, nowUs);
+  return table.table.ofStatics === true && MISSED.has(found.cause) ? { ...found, cause: 'uncaptured' } : found;
+}
+
+function byWriteTimes(
   table: BoundTable,
   difference: Difference,
   source: SourceImage,

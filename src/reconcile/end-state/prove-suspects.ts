@@ -39,6 +39,8 @@ export interface ProofParts {
 
 /** A proven difference with what a repair needs. */
 export interface Drift {
+  /** Name of the table, as it is registered. */
+  readonly table: string;
   readonly key: RowKey;
   readonly classification: Classification;
   readonly source: SourceImage;
@@ -141,6 +143,7 @@ class Prover {
     const { observed, source, sequence, difference } = look;
     const columns = difference?.kind === 'differs' ? difference.columns : [];
     this.drift.push({
+      table: this.#parts.table.table.name,
       key,
       classification,
       source: source === 'unreadable' ? null : source,
