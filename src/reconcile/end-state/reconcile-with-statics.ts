@@ -3,7 +3,7 @@
  * tells of static columns, so their table is as the last backfill or repairing comparison left it.
  */
 import { reconcileTable, type ReconcileParts, type ReconcileReport, type ReconcileRequest } from './reconcile-table.ts';
-import type { RepairCounts } from './repair-drift.ts';
+import { NO_REPAIRS } from './repair-drift.ts';
 import type { Verdict } from './verdict.ts';
 
 /** Row counts, digests and sample are those of the rows alone; everything else is of both. */
@@ -20,12 +20,9 @@ export interface StaticsRequest {
 
 const WORST_FIRST: readonly Verdict[] = ['DRIFT', 'INCONCLUSIVE', 'PASS'];
 
-function sums<K extends string>(
-  left: Readonly<Record<K, number>>,
-  right: Readonly<Record<K, number>>,
-): Record<K, number> {
-  const total: Record<K, number> = { ...left };
-  for (const [name, n] of Object.entries(right) as [K, number][]) total[name] = (total[name] ?? 0) + n;
+function sums(left: Readonly<Record<string, number>>, right: Readonly<Record<string, number>>): Record<string, number> {
+  const total: Record<string, number> = { ...left };
+  for (const [name, n] of Object.entries(right)) total[name] = (total[name] ?? 0) + n;
   return total;
 }
 
@@ -48,7 +45,7 @@ export function together(rows: ReconcileReport, statics: ReconcileReport | null)
     inFlight: rows.inFlight + statics.inFlight,
     unproven: rows.unproven + statics.unproven,
     superseded: rows.superseded + statics.superseded,
-    repaired: sums<keyof RepairCounts>(rows.repaired, statics.repaired),
+    repaired: { ...NO_REPAIRS, ...sums(rows.repaired, statics.repaired) },
     repairedByType: sums(rows.repairedByType, statics.repairedByType),
     repairRefused: refused.length === 0 ? null : refused.join('; '),
     statics,
