@@ -2,6 +2,7 @@
 import Table from 'cli-table3';
 import { mismatchesOf } from './proof/compare-tables.ts';
 import type { ProofResult, Verdict } from './proof/prove.ts';
+import type { LossOutcome } from './losses/find-losses.ts';
 import type { InjectedFaults } from './faults/fault-plan.ts';
 import type { BoardEvent } from './screen/board.ts';
 import { clock, count, secondsOf, wrap } from './screen/format.ts';
@@ -20,6 +21,8 @@ export interface DemoOutcome {
   readonly inconclusive: string | null;
   readonly written: number;
   readonly injected: InjectedFaults;
+  /** What the connector was made to lose, and what was done by hand; empty without faults. */
+  readonly losses: readonly LossOutcome[];
   readonly restarts: number;
   readonly staleness: StalenessSummary;
   readonly stalenessUndisturbed: StalenessSummary;
@@ -69,6 +72,7 @@ export function outcomeDocument(outcome: DemoOutcome): Record<string, unknown> {
     dead_letters: proof?.deadLetters.indexed ?? 0,
     staleness_ms: { ...outcome.staleness, undisturbed: outcome.stalenessUndisturbed },
     injected: outcome.injected,
+    losses: outcome.losses,
     checks: [...(proof?.checks ?? []), ...outcome.checks],
     events: outcome.events.map(({ atMs, kind, text }) => ({ at_ms: Math.round(atMs), kind, text })),
     took_ms: Math.round(outcome.tookMs),
@@ -103,6 +107,20 @@ function tablesText(proof: ProofResult, paint: Paint): string[] {
     .toString()
     .split('\n')
     .map((line) => ` ${line}`);
+}
+
+/** What was lost, found and repaired, one line each. */
+function lossesText(losses: readonly LossOutcome[], paint: Paint): string[] {
+  if (losses.length === 0) return [];
+  const width = Math.max(...losses.map(({ what }) => what.length));
+  const lines = losses.map(({ what, rows, type, cause, lost, found, repaired }) => {
+    const ok = !lost || (found === rows && repaired === rows);
+    const became = lost
+      ? `${found} of ${rows} found, ${repaired} repaired ${paint.faint(`${type} ${cause}`)}`
+      : 'was captured after all';
+    return ` ${ok ? paint.good('✔') : paint.bad('✖')} ${what.padEnd(width)}  ${became}`;
+  });
+  return [` ${paint.strong('lost')}`, ...lines, ''];
 }
 
 const VERDICT_TEXTS: Readonly<Record<Verdict, string>> = {
@@ -151,7 +169,7 @@ export function outcomeText(outcome: DemoOutcome, columns: number, paint: Paint)
   const width = columns - 1;
   const lines = [''];
   if (proof !== null) {
-    lines.push(...tablesText(proof, paint), '');
+    lines.push(...lossesText(outcome.losses, paint), ...tablesText(proof, paint), '');
     lines.push(...checksText([...proof.checks, ...outcome.checks], width, paint));
     for (const [name, { examples }] of Object.entries(proof.tables)) {
       for (const example of examples.slice(0, MAX_EXAMPLES)) lines.push(`   ${paint.bad(name)} ${example}`);

@@ -1,13 +1,16 @@
 /**
- * The demo from end to end: stage, live workload with faults, drain, proof.
+ * The demo from end to end: stage, live workload with faults, losses of the connector, drain, repair, proof.
  *
  * Whatever happens, nothing is left running: a clean end waits for service and stack, and both die with this process if
  * it is killed (their guardians see to it).
  */
+import { join } from 'node:path';
 import { Closing } from './closing.ts';
 import type { DemoOptions } from './demo-options.ts';
 import { drain, type DrainResult } from './drain.ts';
 import { runFaultPlan, type InjectedFaults } from './faults/fault-plan.ts';
+import { findLosses, type LossesResult } from './losses/find-losses.ts';
+import { provokeLosses, type ProvokedLosses } from './losses/provoke.ts';
 import { monitor } from './monitor.ts';
 import type { Check } from './proof/check-ledger.ts';
 import { prove, type ProofResult } from './proof/prove.ts';
@@ -30,6 +33,7 @@ const PROBE_LIMIT_MS = 30_000;
 /** Seeds of what must not shift the choices of the workload. */
 const FAULT_SEED = 0x5eed_0001;
 const PROBE_SEED = 0x5eed_0002;
+const LOSS_SEED = 0x5eed_0003;
 
 /** Runs tasks until `main` is done or any of them fails; then `stop` is called and all are waited for. */
 async function together(main: Promise<void>, others: readonly Promise<void>[], stop: () => void): Promise<void> {
@@ -89,11 +93,12 @@ async function liveWorkload({ options, board, stage, probes, injected, signal }:
   );
 }
 
+/** @param written Changes that the ledger should hold: acknowledged, and not lost on purpose. */
 function demoChecks(proof: ProofResult, written: number, injected: InjectedFaults): Check[] {
   const captured = proof.ledger.changes;
   return [
     {
-      name: 'the ledger holds every change that Cassandra acknowledged, and no other',
+      name: 'the ledger holds every change that Cassandra acknowledged and nobody lost, and no other',
       ok: captured === written,
       found: `${written} and ${captured}`,
     },
@@ -154,8 +159,21 @@ export async function runDemo(options: DemoOptions, board: Board, signal: AbortS
     background.catch(() => undefined);
     let drained: DrainResult;
     let proof: ProofResult | null = null;
+    let provoked: ProvokedLosses | null = null;
+    let losses: LossesResult | null = null;
     try {
       await liveWorkload({ options, board, stage, probes, injected, signal });
+      if (options.faults) {
+        board.enter('losses', 'provoking what the connector loses');
+        provoked = await provokeLosses({
+          ...stage,
+          random: seededRandom(options.seed ^ LOSS_SEED),
+          signal,
+          tell: (text) => {
+            board.tell('loss', text);
+          },
+        });
+      }
       board.enter('drain', 'waiting for what is on its way');
       drained = await drain({
         writer,
@@ -170,6 +188,22 @@ export async function runDemo(options: DemoOptions, board: Board, signal: AbortS
         assertServing: () => service.assertAlive(),
       });
       await waitFor(() => probes.settled, { limitMs: drained === null ? PROBE_LIMIT_MS : 0, everyMs: 50, signal });
+      if (drained === null && provoked !== null) {
+        board.enter('repair');
+        losses = await findLosses({
+          provoked,
+          postgres,
+          configurationFile: stage.configurationFile,
+          logFile: join(stage.stack.dir, 'reconcile.log'),
+          signal,
+          progress: (text) => {
+            board.progress(text);
+          },
+          tell: (kind, text) => {
+            board.tell(kind, text);
+          },
+        });
+      }
       if (drained === null) {
         board.enter('proof');
         proof = await proveStage(stage, board, signal);
@@ -179,7 +213,7 @@ export async function runDemo(options: DemoOptions, board: Board, signal: AbortS
       await Promise.allSettled([background]);
     }
     board.enter('done');
-    const written = writer.counts.changes;
+    const written = writer.counts.changes + (losses?.captured ?? 0);
     outcome = {
       seed: options.seed,
       seconds: options.seconds,
@@ -193,7 +227,11 @@ export async function runDemo(options: DemoOptions, board: Board, signal: AbortS
       stalenessUndisturbed: probes.undisturbed,
       events: board.events,
       // What an earlier demo wrote is in the ledger too, and nobody counted it.
-      checks: proof === null || !stage.fresh ? [] : demoChecks(proof, written, injected),
+      losses: losses?.outcomes ?? [],
+      checks: [
+        ...(losses?.checks ?? []),
+        ...(proof === null || !stage.fresh ? [] : demoChecks(proof, written, injected)),
+      ],
       dir: stage.stack.dir,
       tookMs: board.elapsedMs,
     };

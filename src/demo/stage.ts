@@ -32,6 +32,7 @@ export interface Stage {
   readonly postgres: pg.Pool;
   readonly service: LockstepService;
   readonly topics: readonly string[];
+  readonly configurationFile: string;
 }
 
 /** The demo reads PostgreSQL in a few places at once. */
@@ -173,5 +174,6 @@ export async function setStage(
     postgres,
     service,
     topics,
+    configurationFile,
   };
 }

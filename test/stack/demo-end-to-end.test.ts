@@ -30,6 +30,12 @@ interface DemoDocument {
   readonly restarts: number;
   readonly dead_letters: number;
   readonly staleness_ms: { readonly p50: number; readonly p99: number };
+  readonly losses: readonly {
+    readonly lost: boolean;
+    readonly rows: number;
+    readonly found: number;
+    readonly repaired: number;
+  }[];
   readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly found: string }[];
 }
 
@@ -77,7 +83,7 @@ async function awaitNoProcess(limitMs: number): Promise<string[]> {
 
 describe('lockstep demo', () => {
   it(
-    'proves the end state after two crashes, records delivered again and a poison record',
+    'proves the end state after two crashes, records delivered again, a poison record, and losses that it finds and repairs',
     async () => {
       const { child, said } = startDemo(['--seconds', '15', '--keep', '--json']);
       const [code] = (await once(child, 'close')) as [number | null];
@@ -88,6 +94,10 @@ describe('lockstep demo', () => {
       expect(document, err).toMatchObject({ verdict: 'PASS', restarts: 2, dead_letters: 1 });
       expect(code).toBe(0);
       expect(document.duplicates).toBeGreaterThan(0);
+      expect(document.losses).toHaveLength(6);
+      for (const { lost, rows, found, repaired } of document.losses) {
+        expect({ lost, found, repaired }).toEqual({ lost: true, found: rows, repaired: rows });
+      }
       expect(document.changes).toBe(document.changes_written);
       expect(document.staleness_ms.p99).toBeGreaterThanOrEqual(document.staleness_ms.p50);
       expect(Object.keys(document.tables)).toEqual(SHOP_TABLES.map((table) => `${KEYSPACE}.${table}`));

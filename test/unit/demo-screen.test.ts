@@ -35,7 +35,7 @@ function busyBoard(): Board {
 describe('the screen', () => {
   it.each([80, 100, 120, 200])('keeps within %i columns', (columns) => {
     const board = busyBoard();
-    for (const phase of ['stack', 'shop', 'workload', 'drain', 'proof', 'done'] as const) {
+    for (const phase of ['stack', 'shop', 'workload', 'losses', 'drain', 'repair', 'proof', 'done'] as const) {
       board.phase = phase;
       const widths = drawBoard(board, { columns, rows: 40 }, noPaint)
         .split('\n')

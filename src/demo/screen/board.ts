@@ -1,7 +1,7 @@
 /** What a person sees, as plain data: the demo writes to it, the screen draws it. */
 
 /** Stages of a demo, in order. */
-export type Phase = 'stack' | 'shop' | 'workload' | 'drain' | 'proof' | 'done';
+export type Phase = 'stack' | 'shop' | 'workload' | 'losses' | 'drain' | 'repair' | 'proof' | 'done';
 
 /** A step of the preparation. */
 export interface Step {
@@ -14,7 +14,7 @@ export interface Step {
 /** An entry of the list of events. */
 export interface BoardEvent {
   readonly atMs: number;
-  readonly kind: 'kill' | 'restart' | 'redelivery' | 'poison' | 'note';
+  readonly kind: 'kill' | 'restart' | 'redelivery' | 'poison' | 'loss' | 'found' | 'repair' | 'note';
   readonly text: string;
 }
 

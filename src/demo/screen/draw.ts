@@ -159,11 +159,23 @@ const SIGNS: Readonly<Record<BoardEvent['kind'], string>> = {
   restart: '↻',
   redelivery: '⇄',
   poison: '☠',
+  loss: '∅',
+  found: '⌕',
+  repair: '✚',
   note: '·',
 };
 
 function eventList(board: Board, most: number, width: number, paint: Paint): string[] {
-  const style = { kill: paint.bad, restart: paint.good, redelivery: paint.warn, poison: paint.warn, note: paint.faint };
+  const style: Readonly<Record<BoardEvent['kind'], (text: string) => string>> = {
+    kill: paint.bad,
+    restart: paint.good,
+    redelivery: paint.warn,
+    poison: paint.warn,
+    loss: paint.bad,
+    found: paint.warn,
+    repair: paint.good,
+    note: paint.faint,
+  };
   return board.events
     .slice(-most)
     .map((event) =>

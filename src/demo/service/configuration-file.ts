@@ -20,6 +20,9 @@ export interface ServiceSettings {
  */
 const SESSION_TIMEOUT = '6s';
 
+/** Comparisons run while nothing is written, so the agent, which reads every 100 ms, holds nothing for long. */
+const CAPTURE_DELAY = '3s';
+
 /** Topic that dead letters go to. */
 export const DLQ_TOPIC = 'lockstep.dlq';
 
@@ -32,7 +35,7 @@ export function serviceConfiguration(settings: ServiceSettings): Record<string, 
         contactPoints: settings.contactPoints,
         localDataCenter: settings.localDataCenter,
         keyspace: KEYSPACE,
-        consistency: 'LOCAL_ONE',
+        consistency: 'LOCAL_QUORUM',
         agents: [{ url: settings.agentHealthUrl }],
       },
     },
@@ -45,6 +48,7 @@ export function serviceConfiguration(settings: ServiceSettings): Record<string, 
       ...(table === 'sessions' ? { usesTtl: true } : {}),
     })),
     deadLetter: { topic: DLQ_TOPIC },
+    reconciliation: { captureDelay: CAPTURE_DELAY, repair: { mode: 'auto' } },
     api: { host: '127.0.0.1', port: settings.apiPort },
   };
 }

@@ -9,6 +9,8 @@
  * | customers | no clustering columns: updates that null cells, rows made by UPDATE alone, deletes; a set and a map whose elements are written one by one, which events tell only a part of |
  */
 
+import { ballastDdl } from '../losses/commit-log.ts';
+
 /** Keyspace of the shop. */
 export const KEYSPACE = 'shop';
 
@@ -61,4 +63,6 @@ export const SHOP_DDL: readonly string[] = [
      email text, name text, phone text, city text, points bigint, newsletter boolean, credit decimal,
      last_seen timestamp, referrer uuid, born date, interests set<text>, labels map<text, int>
    ) WITH cdc = true`,
+
+  ballastDdl(KEYSPACE),
 ];
