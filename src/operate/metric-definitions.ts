@@ -78,6 +78,18 @@ export const STREAM_METRICS = {
     help: '1 for the state that a shard is in at this member, 0 for states it was in: released, loading, verifying, running, or the code that stopped it.',
     labels: ['topic', 'partition', 'state'],
   },
+  breakerState: {
+    type: 'gauge',
+    name: 'cdc_dead_letter_breaker_state',
+    help: '1 for the state of the dead-letter breaker of a shard of this member, 0 for the others: closed, open, half-open.',
+    labels: ['topic', 'partition', 'state'],
+  },
+  breakerShare: {
+    type: 'gauge',
+    name: 'cdc_dead_letter_breaker_share',
+    help: 'Share of the recent records of a shard that could not be applied, 0 to 1; deadLetter.breaker.maxRatio opens the breaker.',
+    labels: ['topic', 'partition'],
+  },
   deadLetters: {
     type: 'counter',
     name: 'cdc_dead_letters_total',
