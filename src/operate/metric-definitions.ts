@@ -108,6 +108,42 @@ export const STREAM_METRICS = {
     help: 'Records that another row may mend and that are tried again by themselves; no dead letters yet.',
     labels: ['table'],
   },
+  dlqLetters: {
+    type: 'gauge',
+    name: 'cdc_dlq_open_letters',
+    help: 'Open dead letters by what has become of their record in the DLQ topic: kept, leaving (less than a quarter of its time is left), gone. Shown by one member.',
+    labels: ['record'],
+  },
+  dlqOldestOpen: {
+    type: 'gauge',
+    name: 'cdc_dlq_oldest_open_seconds',
+    help: 'Age of the oldest open dead letter, 0 where none is open.',
+    labels: [],
+  },
+  dlqRetention: {
+    type: 'gauge',
+    name: 'cdc_dlq_retention_seconds',
+    help: 'retention.ms of the DLQ topic; +Inf = for ever.',
+    labels: [],
+  },
+  dlqRecords: {
+    type: 'gauge',
+    name: 'cdc_dlq_records',
+    help: 'Records in the DLQ topic, those of settled letters included.',
+    labels: [],
+  },
+  dlqBytes: {
+    type: 'gauge',
+    name: 'cdc_dlq_bytes',
+    help: 'Size of the records in the DLQ topic, estimated from the index, uncompressed.',
+    labels: [],
+  },
+  dlqNearlyFull: {
+    type: 'gauge',
+    name: 'cdc_dlq_nearly_full',
+    help: '1 where the DLQ topic fills more than three quarters of its retention.bytes, so that records go before their time.',
+    labels: [],
+  },
   duplicates: {
     type: 'counter',
     name: 'cdc_duplicates_total',
