@@ -5,8 +5,11 @@
  * - A page dates its rows: it is asked of the node whose clock was asked just before, and is read again where a second
  *   began in between, so that expiry = second of the read + remaining TTL is exact ⚠ (else one read in a hundred is a
  *   second off, and the same write would look like two).
- * - A page that fails is asked for again, smaller; where one row is too much, the range of tokens is halved, so that
- *   tombstones cost time and not the scan.
+ * - A page that fails is asked for again, smaller; where one row is too much, the range of tokens is halved, and a
+ *   partition by its clustering columns, so that tombstones cost time and not the scan. What can't be halved any more is
+ *   told of, where somebody takes that, and the scan goes on behind it.
+ * - A paging state that the source does not take any more (its schema changed meanwhile) is dropped: the scan goes on
+ *   behind the last row.
  */
 import { backOff } from 'exponential-backoff';
 import { rowKey, type Cells, type RowKey } from '../change/change-event.ts';
@@ -19,13 +22,18 @@ import type { RawRow } from './raw-rows.ts';
 import { cellOf, hasTtl, valueOf } from './read-cells.ts';
 import {
   behindRow,
+  cutInTwo,
   partition,
   partitionsAt,
+  restOfSlice,
   scanQuery,
+  tokenBehind,
   tokensBetween,
   type ScanQuery,
   type Stretch,
 } from './scan-queries.ts';
+import { orAborted } from './or-aborted.ts';
+import { unreadPart, type UnreadPart } from './unread-part.ts';
 import type { ScanSession } from './scan-session.ts';
 
 /** Everything up to and including this was read. Order is by token, then as the source orders partitions and rows. */
@@ -51,10 +59,16 @@ export interface UnreadableRow {
 }
 
 export interface ScanPage {
-  /** A scan `from` here goes on behind this page. */
+  /** A scan `from` here goes on behind this page; it may read some of its rows again. */
   readonly position: ScanPosition;
+  /** The scan has come to this token. */
+  readonly upTo: bigint;
+  /** Every partition of that token was read, or told of as unread. */
+  readonly whole: boolean;
   readonly rows: readonly ScannedRow[];
   readonly unreadable: readonly UnreadableRow[];
+  /** Parts that were passed over. */
+  readonly unread: readonly UnreadPart[];
 }
 
 export interface ScanOptions {
@@ -70,6 +84,11 @@ export interface ScanOptions {
   readonly giveUpMs: number;
   /** Told of every failed page; `pageRows` is what is asked for next. */
   readonly onRetry?: (error: LockstepError, pageRows: number) => void;
+  /**
+   * What can't be read for its tombstones, however it is cut, comes as `unread` and the scan goes on; left out: it ends
+   * the scan with its error.
+   */
+  readonly passesOver?: boolean;
 }
 
 /** Readings of one page in a row that a new second spoils, after which smaller pages are tried. */
@@ -110,30 +129,39 @@ export async function* scanRows(session: ScanSession, table: Table, options: Sca
   let todo = await scan.stretchesBehind(position, options.range.upTo);
   for (let stretch = todo.shift(); stretch !== undefined; stretch = todo.shift()) {
     let pageState: string | null = null;
+    let last: RawRow | undefined;
     do {
       options.signal.throwIfAborted();
-      const page: DatedPage | null = await scan.page(stretch, pageState);
-      if (page === null) {
-        const rest = await scan.stretchesBehind(position, stretch.tokens?.upTo ?? position.token);
-        todo = [...rest.flatMap((each) => halved(table, each)), ...todo];
+      const page: DatedPage | Failed = await scan.page(stretch, pageState);
+      if ('failed' in page) {
+        const smaller = await scan.smaller(page, stretch, last, position);
+        if (smaller !== null) {
+          todo = [...smaller, ...todo];
+          break;
+        }
+        if (options.passesOver !== true || page.failed !== 'too much') throw page.error;
+        // Behind a token that is passed over, the scan goes on with the next.
+        if (stretch.tokens !== null) position = { token: stretch.tokens.upTo, key: null };
+        const unread = [unreadPart(table, stretch, page.error)];
+        yield { position, upTo: position.token, whole: position.key === null, rows: [], unreadable: [], unread };
         break;
       }
       ({ pageState } = page);
-      const isWhole = pageState === null && stretch.tokens !== null;
-      position = isWhole
-        ? { token: stretch.tokens?.upTo ?? position.token, key: null }
-        : (scan.positionAt(page.rows.at(-1)) ?? position);
-      yield { position, ...scan.decoded(page) };
+      const rows = scan.wanted(stretch, page.rows);
+      last = rows.at(-1) ?? last;
+      const end = pageState === null ? stretch.tokens : null;
+      const reached = end === null ? (scan.positionAt(rows.at(-1)) ?? position) : { token: end.upTo, key: null };
+      // Slices of a token mix its partitions: nobody goes on between two of them.
+      if (stretch.slice?.ofToken !== true) position = reached;
+      yield {
+        position,
+        upTo: reached.token,
+        whole: reached.key === null,
+        ...scan.decoded({ ...page, rows }),
+        unread: [],
+      };
     } while (pageState !== null);
   }
-}
-
-function halved(table: Table, stretch: Stretch): readonly Stretch[] {
-  if (stretch.tokens === null) return [stretch];
-  const { after, upTo } = stretch.tokens;
-  if (upTo - after <= 1n) return [stretch];
-  const middle = after + (upTo - after) / 2n;
-  return [tokensBetween(table, after, middle), tokensBetween(table, middle, upTo)];
 }
 
 function bytesOf(rows: readonly RawRow[]): number {
@@ -142,17 +170,10 @@ function bytesOf(rows: readonly RawRow[]): number {
   return bytes;
 }
 
-/** Rejects when the signal aborts, so that a stop does not wait for the end of a back-off. */
-function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const stop = (): void => {
-      reject(signal.reason as Error);
-    };
-    signal.addEventListener('abort', stop, { once: true });
-    work.then(resolve, reject).finally(() => {
-      signal.removeEventListener('abort', stop);
-    });
-  });
+/** A stretch that has to be read in another way; `page state`: from the last row on. */
+interface Failed {
+  readonly failed: 'too much' | 'page state';
+  readonly error: LockstepError;
 }
 
 class Scan {
@@ -161,6 +182,8 @@ class Scan {
   readonly #options: ScanOptions;
   readonly #query: ScanQuery;
   readonly #size = new PageSize();
+  /** Since when every page of one row was too slow. */
+  #tooSlowSinceMs: number | null = null;
 
   constructor(session: ScanSession, table: Table, options: ScanOptions) {
     this.#session = session;
@@ -176,11 +199,21 @@ class Scan {
     const width = this.#table.partitionKey.length;
     const own = serialisePartitionKey(key.slice(0, width));
     // Two partitions of one token are rare, and a row must not be missed for that.
-    const others = (await this.#partitionsAt(token))
-      .filter((other) => Buffer.compare(serialisePartitionKey(other), own) > 0)
-      .map((other) => partition(this.#table, other));
+    const others = await this.#othersAt(token, own);
     const rest = key.length === width ? [] : behindRow(this.#table, key);
     return [...rest, ...others, ...range];
+  }
+
+  async #othersAt(token: bigint, own: Uint8Array): Promise<readonly Stretch[]> {
+    try {
+      return (await this.#partitionsAt(token))
+        .filter((other) => Buffer.compare(serialisePartitionKey(other), own) > 0)
+        .map((other) => partition(this.#table, other));
+    } catch (error) {
+      const behind = isTombstones(error) ? tokenBehind(this.#table, token, own) : null;
+      if (behind === null) throw error;
+      return [behind];
+    }
   }
 
   async #partitionsAt(token: bigint): Promise<readonly Buffer[][]> {
@@ -200,16 +233,68 @@ class Scan {
     return partitions;
   }
 
-  /** One page, however often it has to be asked for; null where the stretch is to be cut into smaller ones. */
-  async page(stretch: Stretch, pageState: string | null): Promise<DatedPage | null> {
-    const { tokens } = stretch;
-    const isDivisible = tokens !== null && tokens.upTo - tokens.after > 1n;
-    try {
-      return await this.#patiently(() => this.#dated(stretch, pageState), isDivisible);
-    } catch (error) {
-      if (isDivisible && this.#size.rows === 1 && isTooMuch(error)) return null;
-      throw error;
+  /**
+   * What is left of a stretch that failed, in parts that may be read; null where it is what failed, and can't be cut.
+   *
+   * @param last The last row that was read of it.
+   */
+  async smaller(
+    { failed }: Failed,
+    stretch: Stretch,
+    last: RawRow | undefined,
+    position: ScanPosition,
+  ): Promise<readonly Stretch[] | null> {
+    if (last === undefined) return failed === 'too much' ? cutInTwo(this.#table, stretch) : null;
+    const rest =
+      stretch.slice === null
+        ? await this.stretchesBehind(position, stretch.tokens?.upTo ?? position.token)
+        : restOfSlice(this.#table, stretch.slice, this.#keyBytes(last));
+    const [only] = rest;
+    return rest.length !== 1 || only === undefined || failed !== 'too much'
+      ? rest
+      : (cutInTwo(this.#table, only) ?? rest);
+  }
+
+  /** Rows without those of partitions that were read already. */
+  wanted({ slice }: Stretch, rows: readonly RawRow[]): readonly RawRow[] {
+    if (slice === null || (slice.without.length === 0 && slice.behindPartition === null)) return rows;
+    const { without, behindPartition } = slice;
+    return rows.filter((row) => {
+      const own = serialisePartitionKey(this.#keyBytes(row).slice(0, this.#table.partitionKey.length));
+      if (behindPartition !== null && Buffer.compare(own, behindPartition) <= 0) return false;
+      return !without.some((other) => Buffer.compare(other, own) === 0);
+    });
+  }
+
+  /** One page, however often it has to be asked for. */
+  async page(stretch: Stretch, pageState: string | null): Promise<DatedPage | Failed> {
+    for (;;) {
+      try {
+        const page = await this.#patiently(
+          () => this.#dated(stretch, pageState),
+          () => cutInTwo(this.#table, stretch) !== null,
+        );
+        this.#tooSlowSinceMs = null;
+        return page;
+      } catch (error) {
+        if (!(error instanceof LockstepError)) throw error;
+        if (error.code === 'SOURCE_QUERY' && pageState !== null) return { failed: 'page state', error };
+        if (isTombstones(error)) {
+          this.#tooSlowSinceMs = null;
+          this.#options.onRetry?.(error, 1);
+          // Of fewer rows a page may be without the tombstones; what they cost is known, so no pause is owed.
+          if (this.#size.least()) continue;
+        } else if (!isTooMuch(error) || this.#gaveUpAt(stretch)) throw error;
+        return { failed: 'too much', error };
+      }
     }
+  }
+
+  /** Cutting does not help where nothing at all is answered any more, or nothing can be cut. */
+  #gaveUpAt(stretch: Stretch): boolean {
+    const nowMs = this.#options.elapsedMs();
+    this.#tooSlowSinceMs ??= nowMs;
+    return nowMs - this.#tooSlowSinceMs >= this.#options.giveUpMs || cutInTwo(this.#table, stretch) === null;
   }
 
   /** Where a row stands; null for none. */
@@ -259,7 +344,7 @@ class Scan {
   }
 
   /** Repeats what fails for a while: smaller where it was too much, later in any case. */
-  async #patiently<T>(attempt: () => Promise<T>, isDivisible = false): Promise<T> {
+  async #patiently<T>(attempt: () => Promise<T>, isDivisible = (): boolean => false): Promise<T> {
     const { signal, elapsedMs, giveUpMs, backoff, onRetry } = this.#options;
     const startedMs = elapsedMs();
     return orAborted(
@@ -269,15 +354,16 @@ class Scan {
         numOfAttempts: Number.MAX_SAFE_INTEGER,
         retry: (error: unknown) => {
           if (!(error instanceof LockstepError) || error.kind !== 'transient' || signal.aborted) return false;
+          if (isTombstones(error)) return false;
           const isSmaller = isTooMuch(error) && this.#size.shrink();
-          if (isTooMuch(error) && !isSmaller && isDivisible) return false;
+          if (isTooMuch(error) && !isSmaller && isDivisible()) return false;
           onRetry?.(error, this.#size.rows);
           return elapsedMs() - startedMs < giveUpMs;
         },
       }),
       signal,
     ).catch((error: unknown) => {
-      if (!(error instanceof LockstepError) || error.kind !== 'transient' || isDivisible) throw error;
+      if (!(error instanceof LockstepError) || error.kind !== 'transient' || isTombstones(error)) throw error;
       throw this.#gaveUp(error);
     });
   }
@@ -315,6 +401,10 @@ class Scan {
     this.#size.read({ rows: page.rows.length, bytes: bytesOf(page.rows), elapsedMs: elapsedMs() - startedMs });
     return { ...page, nowSeconds: nowMs / MS_PER_SECOND };
   }
+}
+
+function isTombstones(error: unknown): boolean {
+  return error instanceof LockstepError && error.code === 'SOURCE_TOMBSTONES';
 }
 
 function isTooMuch(error: unknown): boolean {

@@ -35,6 +35,7 @@ export function reportDocument(head: JobHead, report: TableReport): Record<strin
     coverage: report.coverage,
     ranges_due: report.rangesDue,
     ranges_scanned: report.rangesScanned,
+    not_checked: report.notChecked,
     cassandra_row_count: report.sourceRows,
     postgres_row_count: report.targetRows,
     compared: report.compared,

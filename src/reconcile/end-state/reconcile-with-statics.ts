@@ -39,6 +39,10 @@ export function together(rows: ReconcileReport, statics: ReconcileReport | null)
     rangesDue,
     rangesScanned,
     coverage: rangesDue === 0 ? 0 : rangesScanned / rangesDue,
+    notChecked: [
+      ...rows.notChecked,
+      ...statics.notChecked.map((part) => ({ ...part, where: `static columns: ${part.where}` })),
+    ],
     compared: rows.compared + statics.compared,
     drift: [...rows.drift, ...statics.drift],
     ignored: rows.ignored + statics.ignored,
