@@ -113,8 +113,16 @@ const TEXT = sequences(
       'utf8',
     ),
 );
-const ASCII = sequences(128n, (bytes) => [...bytes], Buffer.from);
-const BLOB = sequences(256n, (bytes) => [...bytes], Buffer.from);
+const ASCII = sequences(
+  128n,
+  (bytes) => [...bytes],
+  (digits) => Buffer.from(digits),
+);
+const BLOB = sequences(
+  256n,
+  (bytes) => [...bytes],
+  (digits) => Buffer.from(digits),
+);
 
 const SCALES: Partial<Record<ScalarName, Scale>> = {
   tinyint: integers(1, true),

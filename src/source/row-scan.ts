@@ -11,15 +11,13 @@
  * - A paging state that the source does not take any more (its schema changed meanwhile) is dropped: the scan goes on
  *   behind the last row.
  */
-import { backOff } from 'exponential-backoff';
 import { rowKey, type Cells, type RowKey } from '../change/change-event.ts';
 import { splitRing, type TokenRange } from '../change/token-range.ts';
 import { serialisePartitionKey } from '../change/token.ts';
 import type { Table } from '../catalog/table.ts';
-import { LockstepError, messageOf } from '../shared/errors.ts';
-import { PageSize } from './page-size.ts';
+import { LockstepError } from '../shared/errors.ts';
 import type { RawRow } from './raw-rows.ts';
-import { cellOf, hasTtl, valueOf } from './read-cells.ts';
+import { cellOf, valueOf } from './read-cells.ts';
 import {
   behindRow,
   cutInTwo,
@@ -32,7 +30,7 @@ import {
   type ScanQuery,
   type Stretch,
 } from './scan-queries.ts';
-import { orAborted } from './or-aborted.ts';
+import { isTombstones, ScanPages, type DatedPage, type Failed, type ScanPatience } from './scan-pages.ts';
 import { unreadPart, type UnreadPart } from './unread-part.ts';
 import type { ScanSession } from './scan-session.ts';
 
@@ -71,29 +69,16 @@ export interface ScanPage {
   readonly unread: readonly UnreadPart[];
 }
 
-export interface ScanOptions {
+export interface ScanOptions extends ScanPatience {
   readonly range: TokenRange;
   /** Where an earlier scan of the same range ended; null = at its beginning. */
   readonly from: ScanPosition | null;
-  /** Ends the scan between two pages, or while it waits: the iteration rejects with its reason. */
-  readonly signal: AbortSignal;
-  readonly elapsedMs: () => number;
-  /** First and longest pause after a failure, ms. */
-  readonly backoff: { readonly startingDelay: number; readonly maxDelay: number };
-  /** A page that keeps failing for this long ends the scan with its error, ms. */
-  readonly giveUpMs: number;
-  /** Told of every failed page; `pageRows` is what is asked for next. */
-  readonly onRetry?: (error: LockstepError, pageRows: number) => void;
   /**
    * What can't be read for its tombstones, however it is cut, comes as `unread` and the scan goes on; left out: it ends
    * the scan with its error.
    */
   readonly passesOver?: boolean;
 }
-
-/** Readings of one page in a row that a new second spoils, after which smaller pages are tried. */
-const UNDATED_AT_MOST = 3;
-const MS_PER_SECOND = 1000n;
 
 /** One query is answered from so much of the ring at most: a coordinator walks over all nodes of what it is asked for. */
 const RING_PARTS = 64;
@@ -105,13 +90,6 @@ function partsBetween(after: bigint, upTo: bigint): readonly TokenRange[] {
       upTo: part.upTo < upTo ? part.upTo : upTo,
     }))
     .filter((part) => part.after < part.upTo);
-}
-
-/** A page with the second in which it was read. */
-interface DatedPage {
-  readonly rows: readonly RawRow[];
-  readonly pageState: string | null;
-  readonly nowSeconds: bigint;
 }
 
 /**
@@ -132,7 +110,7 @@ export async function* scanRows(session: ScanSession, table: Table, options: Sca
     let last: RawRow | undefined;
     do {
       options.signal.throwIfAborted();
-      const page: DatedPage | Failed = await scan.page(stretch, pageState);
+      const page: DatedPage | Failed = await scan.pages.page(stretch, pageState);
       if ('failed' in page) {
         const smaller = await scan.smaller(page, stretch, last, position);
         if (smaller !== null) {
@@ -164,32 +142,15 @@ export async function* scanRows(session: ScanSession, table: Table, options: Sca
   }
 }
 
-function bytesOf(rows: readonly RawRow[]): number {
-  let bytes = 0;
-  for (const row of rows) for (const value of row) bytes += value?.length ?? 0;
-  return bytes;
-}
-
-/** A stretch that has to be read in another way; `page state`: from the last row on. */
-interface Failed {
-  readonly failed: 'too much' | 'page state';
-  readonly error: LockstepError;
-}
-
 class Scan {
-  readonly #session: ScanSession;
   readonly #table: Table;
-  readonly #options: ScanOptions;
   readonly #query: ScanQuery;
-  readonly #size = new PageSize();
-  /** Since when every page of one row was too slow. */
-  #tooSlowSinceMs: number | null = null;
+  readonly pages: ScanPages;
 
   constructor(session: ScanSession, table: Table, options: ScanOptions) {
-    this.#session = session;
     this.#table = table;
-    this.#options = options;
     this.#query = scanQuery(table);
+    this.pages = new ScanPages(session, table, this.#query, options);
   }
 
   /** What is left behind a position: of its partition, of other partitions of its token, of the range. */
@@ -222,9 +183,7 @@ class Scan {
     let pageState: string | null = null;
     do {
       const state: string | null = pageState;
-      const page: DatedPage = await this.#patiently(() =>
-        this.#read(`${this.#query.partitions} ${stretch.where}`, stretch, state),
-      );
+      const page: DatedPage = await this.pages.ofKeys(stretch, state);
       for (const row of page.rows) {
         partitions.push(row.slice(0, this.#table.partitionKey.length).map((bytes) => bytes ?? Buffer.alloc(0)));
       }
@@ -264,37 +223,6 @@ class Scan {
       if (behindPartition !== null && Buffer.compare(own, behindPartition) <= 0) return false;
       return !without.some((other) => Buffer.compare(other, own) === 0);
     });
-  }
-
-  /** One page, however often it has to be asked for. */
-  async page(stretch: Stretch, pageState: string | null): Promise<DatedPage | Failed> {
-    for (;;) {
-      try {
-        const page = await this.#patiently(
-          () => this.#dated(stretch, pageState),
-          () => cutInTwo(this.#table, stretch) !== null,
-        );
-        this.#tooSlowSinceMs = null;
-        return page;
-      } catch (error) {
-        if (!(error instanceof LockstepError)) throw error;
-        if (error.code === 'SOURCE_QUERY' && pageState !== null) return { failed: 'page state', error };
-        if (isTombstones(error)) {
-          this.#tooSlowSinceMs = null;
-          this.#options.onRetry?.(error, 1);
-          // Of fewer rows a page may be without the tombstones; what they cost is known, so no pause is owed.
-          if (this.#size.least()) continue;
-        } else if (!isTooMuch(error) || this.#gaveUpAt(stretch)) throw error;
-        return { failed: 'too much', error };
-      }
-    }
-  }
-
-  /** Cutting does not help where nothing at all is answered any more, or nothing can be cut. */
-  #gaveUpAt(stretch: Stretch): boolean {
-    const nowMs = this.#options.elapsedMs();
-    this.#tooSlowSinceMs ??= nowMs;
-    return nowMs - this.#tooSlowSinceMs >= this.#options.giveUpMs || cutInTwo(this.#table, stretch) === null;
   }
 
   /** Where a row stands; null for none. */
@@ -342,71 +270,4 @@ class Scan {
       remedy: 'tables are scanned by token of the Murmur3Partitioner; clusters with another one can not be scanned',
     });
   }
-
-  /** Repeats what fails for a while: smaller where it was too much, later in any case. */
-  async #patiently<T>(attempt: () => Promise<T>, isDivisible = (): boolean => false): Promise<T> {
-    const { signal, elapsedMs, giveUpMs, backoff, onRetry } = this.#options;
-    const startedMs = elapsedMs();
-    return orAborted(
-      backOff(attempt, {
-        ...backoff,
-        jitter: 'full',
-        numOfAttempts: Number.MAX_SAFE_INTEGER,
-        retry: (error: unknown) => {
-          if (!(error instanceof LockstepError) || error.kind !== 'transient' || signal.aborted) return false;
-          if (isTombstones(error)) return false;
-          const isSmaller = isTooMuch(error) && this.#size.shrink();
-          if (isTooMuch(error) && !isSmaller && isDivisible()) return false;
-          onRetry?.(error, this.#size.rows);
-          return elapsedMs() - startedMs < giveUpMs;
-        },
-      }),
-      signal,
-    ).catch((error: unknown) => {
-      if (!(error instanceof LockstepError) || error.kind !== 'transient' || isTombstones(error)) throw error;
-      throw this.#gaveUp(error);
-    });
-  }
-
-  #gaveUp(error: LockstepError): LockstepError {
-    return new LockstepError(`${this.#table.name} can not be read: ${messageOf(error)}`, {
-      code: error.code,
-      kind: 'transient',
-      ...(error.remedy === undefined ? {} : { remedy: error.remedy }),
-      cause: error,
-    });
-  }
-
-  /** A page of which the second is known: that of the clock before it, where its rows were read in the same one. */
-  async #dated(stretch: Stretch, pageState: string | null): Promise<DatedPage> {
-    for (let undated = 0; undated < UNDATED_AT_MOST; undated++) {
-      const page = await this.#read(`${this.#query.select} ${stretch.where}`, stretch, pageState);
-      const clock = page.rows[0]?.[this.#query.clockAt];
-      const isDated = clock == null || clock.readBigInt64BE(0) / MS_PER_SECOND === page.nowSeconds;
-      if (isDated || !page.rows.some((row) => hasTtl(this.#query.columns, row))) return page;
-    }
-    throw new LockstepError(`reading ${this.#table.name}: no page is read within a second, so expiries are not known`, {
-      code: 'SOURCE_READ_FAILED',
-      kind: 'transient',
-      remedy: 'the page is asked for again, smaller; if that does not help: the source is overloaded',
-    });
-  }
-
-  async #read(query: string, { params }: Stretch, pageState: string | null): Promise<DatedPage> {
-    const { elapsedMs, signal } = this.#options;
-    signal.throwIfAborted();
-    const { coordinator, nowMs } = await this.#session.clock();
-    const startedMs = elapsedMs();
-    const page = await this.#session.page({ query, params, pageRows: this.#size.rows, pageState, coordinator });
-    this.#size.read({ rows: page.rows.length, bytes: bytesOf(page.rows), elapsedMs: elapsedMs() - startedMs });
-    return { ...page, nowSeconds: nowMs / MS_PER_SECOND };
-  }
-}
-
-function isTombstones(error: unknown): boolean {
-  return error instanceof LockstepError && error.code === 'SOURCE_TOMBSTONES';
-}
-
-function isTooMuch(error: unknown): boolean {
-  return error instanceof LockstepError && error.code === 'SOURCE_READ_FAILED';
 }

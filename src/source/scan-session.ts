@@ -36,6 +36,7 @@ const PAGE_TIMEOUT_MS = 15_000;
 const CLOCK = 'SELECT toUnixTimestamp(now()) AS clock FROM system.local';
 
 const { responseErrorCodes: codes } = cassandra.types;
+const READ_FAILURE: number = codes.readFailure;
 const TOO_MUCH = new Set<number>([codes.readTimeout, codes.readFailure]);
 const WAITING_HELPS = new Set<number>([codes.unavailableException, codes.overloaded, codes.isBootstrapping]);
 
@@ -60,7 +61,7 @@ export function scanError(thrown: unknown): LockstepError {
   const error = innermost(thrown);
   if (error instanceof LockstepError) return error;
   const message = `reading the source: ${messageOf(error)}`;
-  if (error instanceof cassandra.errors.ResponseError && error.code === codes.readFailure && mayBeTombstones(error)) {
+  if (error instanceof cassandra.errors.ResponseError && error.code === READ_FAILURE && mayBeTombstones(error)) {
     return new LockstepError(message, {
       code: 'SOURCE_TOMBSTONES',
       kind: 'transient',
