@@ -43,6 +43,7 @@ export function reportDocument(head: JobHead, report: TableReport): Record<strin
     mismatches_by_type: byType,
     drift_percentage: driftPercentage(report),
     ignored: report.ignored,
+    following: report.following,
     in_flight: report.inFlight,
     unproven: report.unproven,
     superseded: report.superseded,

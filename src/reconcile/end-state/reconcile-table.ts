@@ -73,6 +73,8 @@ export interface ReconcileReport extends Judgement {
   readonly drift: readonly Drift[];
   /** Rows that differ and that somebody has accepted. */
   readonly ignored: number;
+  /** Rows that never rested, and were in step with the source at a moment. */
+  readonly following: number;
   readonly inFlight: number;
   readonly unproven: number;
   /** Findings of earlier runs whose rows are equal now. */
@@ -155,6 +157,7 @@ class Run {
     const total = {
       drift: [] as Drift[],
       equal: [] as RowKey[],
+      following: [] as RowKey[],
       inFlight: [] as RowKey[],
       unproven: [] as Proof['unproven'][number][],
     };
@@ -163,6 +166,7 @@ class Run {
       const proof = await this.#proofOf(session, part);
       total.drift.push(...proof.drift);
       total.equal.push(...proof.equal);
+      total.following.push(...proof.following);
       total.inFlight.push(...proof.inFlight);
       total.unproven.push(...proof.unproven);
     }
@@ -176,7 +180,7 @@ class Run {
     } catch (error) {
       this.#signal.throwIfAborted();
       const reason = reasonOf(error);
-      return { drift: [], equal: [], inFlight: [], unproven: keys.map((key) => ({ key, reason })) };
+      return { drift: [], equal: [], following: [], inFlight: [], unproven: keys.map((key) => ({ key, reason })) };
     }
   }
 
@@ -201,7 +205,7 @@ class Run {
     const superseded = await findings.supersede(
       table.id,
       jobId,
-      proof.equal.map(({ text }) => text),
+      [...proof.equal, ...proof.following].map(({ text }) => text),
     );
     return { known, superseded };
   }
@@ -274,6 +278,7 @@ export async function reconcileTable(
       targetDigest: digest('targetDigest'),
       drift: known.map(({ drift }) => drift),
       ignored: proof.drift.length - known.length,
+      following: proof.following.length,
       inFlight: proof.inFlight.length,
       unproven: proof.unproven.length,
       superseded,
