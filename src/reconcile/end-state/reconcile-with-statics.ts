@@ -46,6 +46,7 @@ export function together(rows: ReconcileReport, statics: ReconcileReport | null)
     compared: rows.compared + statics.compared,
     drift: [...rows.drift, ...statics.drift],
     ignored: rows.ignored + statics.ignored,
+    following: rows.following + statics.following,
     inFlight: rows.inFlight + statics.inFlight,
     unproven: rows.unproven + statics.unproven,
     superseded: rows.superseded + statics.superseded,
