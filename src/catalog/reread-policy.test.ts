@@ -4,7 +4,8 @@ import type { CqlType } from '../change/source-type.ts';
 import { rereadPolicy } from './reread-policy.ts';
 
 const int: CqlType = { kind: 'scalar', name: 'int' };
-const tuple: CqlType = { kind: 'tuple', elements: [int, int] };
+const tuple: CqlType = { kind: 'tuple', elements: [int, { kind: 'list', element: int, frozen: true }] };
+const unknown: CqlType = { kind: 'tuple', elements: [int, { kind: 'custom', name: 'org.example.Point' }] };
 const rereads = { mode: 'apply', existenceChecks: true } as const;
 
 function keyed(type: CqlType, more: object) {
@@ -25,7 +26,11 @@ describe('whether rows are read again', () => {
     expect(rereadPolicy(keyed(int, { rereads }))).toMatchObject({ existence: true, everyWrite: false });
   });
 
+  it('is where a key column holds a tuple or a frozen collection', () => {
+    expect(rereadPolicy(keyed(tuple, { rereads }))).not.toBeNull();
+  });
+
   it('is not where one can not: such reads would wait for ever', () => {
-    expect(rereadPolicy(keyed(tuple, { rereads }))).toBeNull();
+    expect(rereadPolicy(keyed(unknown, { rereads }))).toBeNull();
   });
 });

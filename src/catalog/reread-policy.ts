@@ -1,6 +1,6 @@
 import type { RereadPolicy } from '../change/hint.ts';
 import { holdsDuration, isMultiCell } from '../change/source-type.ts';
-import { bytesKnown } from '../change/value-order.ts';
+import { keyBytesKnown } from '../change/value-order.ts';
 import { keyColumns, type Table } from './table.ts';
 import { undecidedTie } from './type-mapping.ts';
 
@@ -13,7 +13,7 @@ import { undecidedTie } from './type-mapping.ts';
  */
 export function rereadPolicy(table: Table): RereadPolicy | null {
   const { rereads } = table;
-  if (rereads === undefined || !keyColumns(table).every(({ type }) => bytesKnown(type))) return null;
+  if (rereads === undefined || !keyColumns(table).every(({ type }) => keyBytesKnown(type))) return null;
   const onlyKeys = table.regular.length + table.statics.length + (table.excluded?.length ?? 0) === 0;
   return {
     multiCell: table.regular.map((column) => isMultiCell(column.type)),

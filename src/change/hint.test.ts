@@ -24,7 +24,7 @@ const policy: RereadPolicy = {
   existence: true,
   undecided: [(left, right) => left !== right, null, (left, right) => left !== right],
 };
-const context: ReadContext = { names, policy, coveredBefore: NEVER };
+const context: ReadContext = { names, policy, coveredBefore: NEVER, goneBefore: NEVER };
 const orders = names.map(() => (left: string, right: string) => (left < right ? -1 : Number(left > right)));
 const live = (writeTime: bigint, value: string): Cell => ({ writeTime, value, expiry: null });
 const KEY = rowKey(['1']);
@@ -86,9 +86,17 @@ describe('what of a change is applied, and what becomes a hint', () => {
   it('puts the triggers of one row together, each column at its newest time', () => {
     const first = triggerOf({ columns: [1], marker: false }, 10n, names);
     const second = triggerOf({ columns: [1, 2], marker: true }, 7n, names);
-    const joined = { columns: { s: 10n, d: 7n }, marker: 7n, settles: {}, foreign: false };
+    const joined = { columns: { s: 10n, d: 7n }, marker: 7n, since: null, settles: {}, foreign: false };
     expect(joinTriggers(first, second)).toEqual(joined);
     expect(joinTriggers(second, first)).toEqual(joined);
+  });
+
+  it('begins anew to look at a row whose marker was written again', () => {
+    const old = { ...EMPTY_TRIGGER, marker: 7n, since: 100n };
+    const written = triggerOf({ columns: [], marker: true }, 8n, names);
+    expect(joinTriggers(old, written)).toMatchObject({ marker: 8n, since: null });
+    expect(joinTriggers(old, triggerOf({ columns: [1], marker: false }, 9n, names))).toMatchObject({ since: 100n });
+    expect(joinTriggers({ ...old, since: 90n }, old)).toMatchObject({ since: 100n });
   });
 });
 
@@ -169,6 +177,35 @@ describe('what a read says', () => {
     const row = emptyRow(3);
     expect(withdrawn({ ...row, marker: { writeTime: 1n, expiry: UNKNOWN_MARKER } }).marker).toBeNull();
     expect(withdrawn({ ...row, marker: { writeTime: 1n, expiry: null } }).marker).not.toBeNull();
+  });
+
+  it('takes the marker that its trigger wrote for gone where no row was found, and every older one with it', () => {
+    const gone = stateOfRead(null, { ...EMPTY_TRIGGER, marker: 10n }, 4n, context);
+    for (const older of [
+      { writeTime: 5n, expiry: null },
+      { writeTime: 10n, expiry: null },
+      { writeTime: 5n, expiry: INT64_MAX },
+    ]) {
+      for (const merged of [mergeMarkers(gone.marker, older), mergeMarkers(older, gone.marker)]) {
+        expect(isAlive({ ...emptyRow(3), marker: merged }, 0n)).toBe(false);
+      }
+    }
+    // An expiry that an event told of is more than "gone", and so is whatever was written later.
+    for (const known of [
+      { writeTime: 10n, expiry: 99n },
+      { writeTime: 11n, expiry: null },
+    ]) {
+      expect(mergeMarkers(gone.marker, known)).toEqual(known);
+      expect(mergeMarkers(known, gone.marker)).toEqual(known);
+    }
+    expect(stateOfRead(null, EMPTY_TRIGGER, 4n, context).marker).toBeNull();
+  });
+
+  it('shows a row again that an earlier read had found gone: its marker was written again at the same time', () => {
+    const trigger = { ...EMPTY_TRIGGER, marker: 10n };
+    const gone = stateOfRead(null, trigger, 4n, context);
+    const found = stateOfRead({ cells: [null, null, null] }, trigger, 5n, { ...context, goneBefore: 10n });
+    expect(isAlive(mergeRows(gone, found, orders), 0n)).toBe(true);
   });
 
   it('takes a remaining TTL for the write that is known already, also after it was swept', () => {

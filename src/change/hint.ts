@@ -12,7 +12,7 @@ import {
   type ReadSequence,
   type RowWrite,
 } from './change-event.ts';
-import { isUnknown, UNKNOWN_MARKER, type RowState } from './row-state.ts';
+import { GONE_MARKER, isUnknown, UNKNOWN_MARKER, type RowState } from './row-state.ts';
 import { isContested, type UndecidedTie } from './tie.ts';
 import { INT64_MAX, NEVER, TTL_SLACK_US, type WriteTime } from './write-time.ts';
 
@@ -36,6 +36,8 @@ export interface RowTrigger {
   readonly columns: Readonly<Record<string, WriteTime>>;
   /** Newest time at which a marker was written whose expiry is unknown. */
   readonly marker: WriteTime | null;
+  /** µs since the epoch: since when the row is looked at again because only such a marker keeps it; null: not yet. */
+  readonly since: bigint | null;
   /**
    * Column name → write time at which two values met whose order nobody knows here. The target held one of them when this
    * was queued, so that whatever came later has an entry of its own: of two values of that time the read's stays.
@@ -48,7 +50,7 @@ export interface RowTrigger {
 /** What the source said of one row: null where there is none. Cells stand at their own write times. */
 export type SourceRow = { readonly cells: Cells } | null;
 
-export const EMPTY_TRIGGER: RowTrigger = { columns: {}, marker: null, settles: {}, foreign: false };
+export const EMPTY_TRIGGER: RowTrigger = { columns: {}, marker: null, since: null, settles: {}, foreign: false };
 
 function later(left: WriteTime | null, right: WriteTime | null): WriteTime | null {
   if (left === null || right === null) return left ?? right;
@@ -66,9 +68,14 @@ export function joinTriggers(left: RowTrigger, right: RowTrigger): RowTrigger {
   return {
     columns: laterByName(left.columns, right.columns),
     marker: later(left.marker, right.marker),
+    since: isNewMarker(left) || isNewMarker(right) ? null : later(left.since, right.since),
     settles: laterByName(left.settles, right.settles),
     foreign: left.foreign || right.foreign,
   };
+}
+
+function isNewMarker({ marker, since }: RowTrigger): boolean {
+  return marker !== null && since === null;
 }
 
 /** The trigger of one hinted write. */
@@ -143,6 +150,8 @@ export interface ReadContext {
   readonly policy: RereadPolicy;
   /** Newest tombstone over the row that the target knew before the read began, or NEVER. */
   readonly coveredBefore: WriteTime;
+  /** Write time of the marker that an earlier read found gone, or NEVER. */
+  readonly goneBefore: WriteTime;
 }
 
 /**
@@ -153,12 +162,13 @@ export interface ReadContext {
  *   nothing ⚠: an invented tombstone would refuse a slower clock's write for ever.
  * - A row that is there has at least an unknown marker, just above the tombstone that was known before the read: one
  *   that arrived since still removes it.
+ * - A row that is not there any more, though the trigger wrote its marker: that marker is gone, and so are older ones.
  */
 export function stateOfRead(
   row: SourceRow,
   trigger: RowTrigger,
   sequence: ReadSequence,
-  { names, policy, coveredBefore }: ReadContext,
+  { names, policy, coveredBefore, goneBefore }: ReadContext,
 ): RowState {
   const cells = names.map((name, i): Cell | null => {
     const wroteAt = trigger.columns[name] ?? null;
@@ -172,12 +182,17 @@ export function stateOfRead(
     const tombstone = { writeTime: wroteAt, value: null, expiry: null };
     return multiCell ? { ...tombstone, sequence } : tombstone;
   });
-  return { deletedAt: NEVER, marker: row === null ? null : foundMarker(trigger, coveredBefore), cells };
+  const below = coveredBefore > goneBefore ? coveredBefore : goneBefore;
+  return { deletedAt: NEVER, marker: row === null ? goneMarker(trigger) : foundMarker(trigger, below), cells };
 }
 
-function foundMarker(trigger: RowTrigger, coveredBefore: WriteTime): Marker {
+function goneMarker({ marker }: RowTrigger): Marker | null {
+  return marker === null ? null : { writeTime: marker, expiry: GONE_MARKER };
+}
+
+function foundMarker(trigger: RowTrigger, below: WriteTime): Marker {
   // Above the last of all times nothing can live.
-  const above = coveredBefore === INT64_MAX ? INT64_MAX : coveredBefore + 1n;
+  const above = below === INT64_MAX ? INT64_MAX : below + 1n;
   return { writeTime: later(above, trigger.marker) ?? above, expiry: UNKNOWN_MARKER };
 }
 

@@ -71,6 +71,17 @@ export function mergeCells(left: Cell, right: Cell, order: ValueOrder): Cell {
  */
 export const UNKNOWN_MARKER: bigint = NEVER;
 
+/**
+ * Expiry of a row marker that has passed though nobody was told when: a read for a marker of unknown expiry found no row.
+ * It beats a lasting marker of its time, as anything that expires does, loses against every expiry that an event told of,
+ * and keeps older markers from coming back ⚠ (forgotten, a late insert below it would keep the row for ever).
+ */
+export const GONE_MARKER: bigint = NEVER + 2n;
+
+export function isGone(marker: Marker | null): boolean {
+  return marker !== null && marker.expiry === GONE_MARKER;
+}
+
 export function isUnknown(marker: Marker | null): boolean {
   return marker !== null && marker.expiry === UNKNOWN_MARKER;
 }

@@ -135,7 +135,7 @@ function fields(bytes: Buffer, types: readonly CqlType[]): PartTexts | null {
 }
 
 /** Bytes per element of a vector, which has no lengths where they are all the same. */
-const FIXED_LENGTHS: Readonly<Partial<Record<ScalarName, number>>> = {
+export const FIXED_LENGTHS: Readonly<Partial<Record<ScalarName, number>>> = {
   float: 4,
   double: 8,
   int: 4,

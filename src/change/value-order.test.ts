@@ -9,6 +9,8 @@ import {
   canonicalClustering,
   compareClustering,
   compareSerialised,
+  keyBytes,
+  keyBytesKnown,
   orderBytes,
   serialise,
   supportsClustering,
@@ -37,6 +39,15 @@ describe.each(golden)('$type as Cassandra has it', ({ type: cql, values }) => {
     for (const { text, bytes } of values) {
       expect([text, hex(serialise(type, text))]).toEqual([text, bytesKnown(type) ? bytes : null]);
     }
+  });
+
+  test('serialises to its bytes as a key, collections too', () => {
+    expect(keyBytesKnown(type)).toBe(true);
+    // A tuple may also be stored without the nulls at its end; what CQL writes has them.
+    const written = new Map(
+      values.toSorted((a, b) => a.bytes.length - b.bytes.length).map((each) => [each.text, each]),
+    );
+    for (const { text, bytes } of written.values()) expect([text, hex(keyBytes(type, text))]).toEqual([text, bytes]);
   });
 
   test('bytes read back to the canonical text', () => {
@@ -116,6 +127,46 @@ describe('tie rule', () => {
 
   test('text that is no value of the type does not throw', () => {
     expect(compareSerialised(scalar('timestamp'), 'infinity', '1970-01-01T00:00:00.000Z')).not.toBe(0);
+  });
+});
+
+describe('bytes of keys', () => {
+  const place: CqlType = {
+    kind: 'udt',
+    name: 'place',
+    frozen: true,
+    fields: [
+      { name: 'street', type: scalar('text') },
+      { name: 'number', type: scalar('int') },
+    ],
+  };
+
+  test.each<[string, CqlType, string, string]>([
+    ['a user-defined type in the order of its fields', place, '{"number":1,"street":null}', 'ffffffff0000000400000001'],
+    ['a vector without lengths', parseCqlType('vector<float, 2>'), '[1,-2]', '3f800000c0000000'],
+    [
+      'a set in the order of the source',
+      parseCqlType('frozen<set<int>>'),
+      '[1,-1]',
+      '0000000200000004ffffffff0000000400000001',
+    ],
+  ])('of %s', (_, type, text, bytes) => {
+    expect(hex(keyBytes(type, text))).toBe(bytes);
+    expect(canonicalText(type, deserialise(type, Buffer.from(bytes, 'hex')) ?? '')).toBe(canonicalText(type, text));
+  });
+
+  test.each(['frozen<list<duration>>', 'vector<text, 2>', "frozen<list<'org.example.Point'>>"])(
+    'of %s are not known',
+    (cql) => {
+      expect(keyBytesKnown(parseCqlType(cql))).toBe(false);
+      expect(keyBytes(parseCqlType(cql), '[]')).toBeNull();
+    },
+  );
+
+  test('text that is no collection of the type is refused', () => {
+    expect(() => keyBytes(parseCqlType('frozen<list<int>>'), '{"a":1}')).toThrow(/no value of type list/);
+    expect(() => keyBytes(parseCqlType('vector<float, 3>'), '[1]')).toThrow(/no value of type vector/);
+    expect(keyBytes(parseCqlType('frozen<list<int>>'), '["x"]')).toBeNull();
   });
 });
 

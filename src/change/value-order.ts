@@ -4,5 +4,6 @@
  */
 export { canonicalClustering } from './value-canonical.ts';
 export { compareClustering, supportsClustering } from './value-clustering.ts';
+export { keyBytes, keyBytesKnown } from './value-key-bytes.ts';
 export { orderBytes } from './value-order-bytes.ts';
 export { bytesKnown, compareSerialised, serialise } from './value-serialised.ts';

@@ -11,7 +11,7 @@ export function refusalOfAmbiguity(change: ChangeEvent): Refusal | null {
     code: `AMBIGUOUS_${change.ambiguity.toUpperCase().replaceAll('-', '_')}`,
     message:
       `the event does not say what the row of ${change.table} became (${change.ambiguity}): ` +
-      'its row must be read again from the source, and there is no source to ask (source.cassandra), or its key holds a type that can not be asked for',
+      'its row must be read again from the source, and there is no source to ask (source.cassandra), or its key holds a type whose bytes are not known',
     path: '',
   };
 }

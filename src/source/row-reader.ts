@@ -1,5 +1,5 @@
 import type { Client } from 'cassandra-driver';
-import { serialise } from '../change/value-order.ts';
+import { keyBytes as bytesOf } from '../change/value-order.ts';
 import type { Cell, RowKey } from '../change/change-event.ts';
 import { keyColumns, type Table } from '../catalog/table.ts';
 import type { Clock } from '../shared/clock.ts';
@@ -35,7 +35,7 @@ function isThere(table: Table, cells: readonly (Cell | null)[]): boolean {
 
 function keyBytes(table: Table, key: RowKey): Buffer[] {
   return keyColumns(table).map((column, i) => {
-    const bytes = serialise(column.type, key.values[i] ?? '');
+    const bytes = bytesOf(column.type, key.values[i] ?? '');
     if (bytes !== null) return Buffer.from(bytes);
     throw new LockstepError(`row ${key.text} of ${table.name}: the bytes of key column ${column.name} are not known`, {
       code: 'SOURCE_KEY',

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import type { Pool } from 'pg';
-import { compareClustering, orderBytes, serialise } from '../change/value-order.ts';
+import { compareClustering, keyBytes, orderBytes } from '../change/value-order.ts';
 import { serialisePartitionKey, murmur3Token } from '../change/token.ts';
 import type { ClusteringOrder } from '../change/range-tombstone.ts';
 import type { RereadPolicy } from '../change/hint.ts';
@@ -115,7 +115,7 @@ function compile(
     tokenOf(keyValues) {
       const components: Uint8Array[] = [];
       for (const [i, type] of partitionTypes.entries()) {
-        const bytes = serialise(type, keyValues[i] ?? '');
+        const bytes = keyBytes(type, keyValues[i] ?? '');
         if (bytes === null) return null;
         components.push(bytes);
       }

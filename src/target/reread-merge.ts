@@ -1,5 +1,5 @@
 import type { PoolClient, QueryArrayResult } from 'pg';
-import type { ReadSequence, RowKey } from '../change/change-event.ts';
+import type { Marker, ReadSequence, RowKey } from '../change/change-event.ts';
 import {
   EMPTY_TRIGGER,
   partExpiries,
@@ -11,8 +11,8 @@ import {
   type RowTrigger,
   type SourceRow,
 } from '../change/hint.ts';
-import { emptyRow, isUnknown, type RowState } from '../change/row-state.ts';
-import type { WriteTime } from '../change/write-time.ts';
+import { emptyRow, isGone, isUnknown, mergeMarkers, type RowState } from '../change/row-state.ts';
+import { NEVER, type WriteTime } from '../change/write-time.ts';
 import type { RangeTombstone } from '../change/range-tombstone.ts';
 import type { Table } from '../catalog/table.ts';
 import type { Clock } from '../shared/clock.ts';
@@ -32,7 +32,7 @@ export type ReadRows = (table: Table, keys: readonly RowKey[], signal: AbortSign
 /** A row that the target can't hold yet (a NOT NULL column is still empty) is read again after this long, doubling. */
 const FIRST_RETRY_US = 1_000_000n;
 const MAX_RETRY_US = 60_000_000n;
-/** A marker of unknown expiry is looked at again when its age has doubled, at least this often. */
+/** A row that only a marker of unknown expiry keeps is looked at again when that has lasted twice as long, at least this often. */
 const MAX_RECHECK_US = 3_600_000_000n;
 
 /** A row to be read with all that it serves. */
@@ -133,10 +133,11 @@ function writesOf(
   }
   const known = wanted.map(({ key, trigger, coveredBefore }, i): KnownRow => {
     const row = rows[i] ?? null;
-    const read = stateOfRead(row, trigger, sequence, { names, policy, coveredBefore });
     const image = images.get(key.text) ?? null;
-    const stored = image === null ? null : withoutSettled(image, read, trigger, { names, policy });
     const grave = graves.get(key.text) ?? null;
+    const goneBefore = newestGone(image, grave);
+    const read = stateOfRead(row, trigger, sequence, { names, policy, coveredBefore, goneBefore });
+    const stored = image === null ? null : withoutSettled(image, read, trigger, { names, policy });
     return {
       key,
       incoming: withoutKnownExpiring(read, stored ?? grave ?? emptyRow(names.length)),
@@ -172,6 +173,14 @@ function writesOf(
   ];
 }
 
+/** Write time of the marker that an earlier read found gone, or NEVER. */
+export function newestGone(...states: readonly (RowState | null)[]): WriteTime {
+  return states.reduce<WriteTime>((newest, state) => {
+    const marker = state?.marker ?? null;
+    return marker !== null && isGone(marker) && marker.writeTime > newest ? marker.writeTime : newest;
+  }, NEVER);
+}
+
 /** How long a row that the target can't hold is put off. */
 export function retryAfterUs(attempts: number): bigint {
   const doubled = FIRST_RETRY_US << BigInt(Math.min(attempts, 6));
@@ -199,12 +208,21 @@ export function laterReads(
     const first = due.reduce((least, each) => (each < least ? each : least));
     statements.push(...later(parts, (first > nowUs ? first : nowUs) + FIRST_RETRY_US));
   }
-  // Nothing but a marker keeps the row, and its TTL is unknown.
+  // Nothing but a marker keeps the row, and its TTL is unknown. Write times do not tell how old it is: they may be anything.
   const onlyMarker = row.cells.every((cell) => cell?.value == null);
-  if (bound.table.usesTtl && trigger.marker !== null && onlyMarker && isUnknown(known?.incoming.marker ?? null)) {
-    const age = nowUs > trigger.marker ? nowUs - trigger.marker : 0n;
+  if (bound.table.usesTtl && onlyMarker && isUnknown(markerOf(known))) {
+    const since = trigger.since ?? nowUs;
+    const age = nowUs - since;
     const wait = age < FIRST_RETRY_US ? FIRST_RETRY_US : age < MAX_RECHECK_US ? age : MAX_RECHECK_US;
-    statements.push(...later({ ...EMPTY_TRIGGER, marker: trigger.marker }, nowUs + wait));
+    statements.push(...later({ ...EMPTY_TRIGGER, marker: trigger.marker, since }, nowUs + wait));
   }
   return statements;
+}
+
+/** The row's marker after the merge; tombstones aside, under which there would be nothing to look at. */
+function markerOf(known: KnownRow | undefined): Marker | null {
+  if (known === undefined) return null;
+  const { image, grave, incoming } = known;
+  const stored = image === null || image === 'unread' ? null : image.marker;
+  return mergeMarkers(mergeMarkers(stored, grave?.marker ?? null), incoming.marker);
 }

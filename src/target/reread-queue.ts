@@ -33,6 +33,7 @@ export interface QueueEntry {
 interface TriggerDocument {
   readonly columns?: Readonly<Record<string, string>>;
   readonly marker?: string;
+  readonly since?: string;
   readonly settles?: Readonly<Record<string, string>>;
   readonly foreign?: true;
   readonly attempts?: number;
@@ -65,16 +66,18 @@ function documentOf(trigger: RowTrigger, { attempts = 0, later = false }: QueueO
     ...(Object.keys(columns).length === 0 ? {} : { columns }),
     ...(Object.keys(settles).length === 0 ? {} : { settles }),
     ...(trigger.marker === null ? {} : { marker: String(trigger.marker) }),
+    ...(trigger.since === null ? {} : { since: String(trigger.since) }),
     ...(trigger.foreign ? { foreign: true as const } : {}),
     ...(attempts === 0 ? {} : { attempts }),
     ...(later ? { later: true as const } : {}),
   };
 }
 
-function triggerFrom({ columns = {}, marker, settles = {}, foreign }: TriggerDocument): RowTrigger {
+function triggerFrom({ columns = {}, marker, since, settles = {}, foreign }: TriggerDocument): RowTrigger {
   return {
     columns: timesOf(columns),
     marker: marker === undefined ? null : BigInt(marker),
+    since: since === undefined ? null : BigInt(since),
     settles: timesOf(settles),
     foreign: foreign === true,
   };

@@ -1,4 +1,4 @@
-import type { RowKey } from '../change/change-event.ts';
+import type { Marker, RowKey } from '../change/change-event.ts';
 import type { FoldedRow } from '../change/fold.ts';
 import { newestCovering, type RangeTombstone } from '../change/range-tombstone.ts';
 import {
@@ -246,8 +246,15 @@ function owedRead(
     }
   }
   const had = stored?.cells.some((cell) => cell?.value != null) === true;
-  if (had && isUnknown(merged.marker) && !merged.cells.some((cell) => cell?.value != null)) owed ??= EMPTY_TRIGGER;
+  if (had && isUnknown(merged.marker) && !merged.cells.some((cell) => cell?.value != null)) {
+    owed = joinTriggers(owed ?? EMPTY_TRIGGER, { ...EMPTY_TRIGGER, marker: writtenAt(merged.marker) });
+  }
   return owed;
+}
+
+/** Null for the marker of a row that was found beside no tombstone: it stands below everything that was ever written. */
+function writtenAt(marker: Marker | null): WriteTime | null {
+  return marker === null || marker.writeTime === NEVER + 1n ? null : marker.writeTime;
 }
 
 function incompleteRow(table: BoundTable, key: RowKey, state: RowState): LockstepError {

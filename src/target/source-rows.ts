@@ -27,7 +27,7 @@ import { gateBusy } from './gate-busy.ts';
 import { asForeign } from './owed-reads.ts';
 import { classifyPostgresError } from './postgres-errors.ts';
 import { partitionText, readGraves, readRanges } from './probes.ts';
-import { laterReads, memoryOf } from './reread-merge.ts';
+import { laterReads, memoryOf, newestGone } from './reread-merge.ts';
 import type { RereadQueue } from './reread-queue.ts';
 import { imageFrom, keyParameters } from './row-codec.ts';
 import {
@@ -100,8 +100,8 @@ export interface SourceRowsSession {
   close(): void;
 }
 
-/** A row that is known to be there by its marker alone: below every tombstone, and looked at again now and then. */
-const ONLY_MARKER: RowTrigger = { ...EMPTY_TRIGGER, marker: NEVER + 1n };
+/** A row that is known to be there by its marker alone may be old: it is looked at again now and then. */
+const FOUND: RowTrigger = { ...EMPTY_TRIGGER, since: 0n, foreign: true };
 
 /** PostgreSQL's clock, ms. */
 const CLOCK: Statement = { name: 'clock-ms', text: 'SELECT extract(epoch FROM clock_timestamp()) * 1000' };
@@ -193,10 +193,14 @@ export class SourceRows {
       changed.push(known);
       const half = halfDeleted(bound, policy, known, memory);
       if (half !== null) owed.push({ key: row.key, trigger: half });
-      const isOnlyMarker = row.cells.every((cell) => cell === null);
-      const trigger = { ...(isOnlyMarker ? ONLY_MARKER : EMPTY_TRIGGER), foreign: true };
       later.push(
-        ...laterReads({ queue, table, policy, shard: found.shard }, { key: row.key, trigger }, row, known, nowUs),
+        ...laterReads(
+          { queue, table, policy, shard: found.shard },
+          { key: row.key, trigger: FOUND },
+          row,
+          known,
+          nowUs,
+        ),
       );
     }
     const plan = planRows(bound, changed, nowUs);
@@ -252,7 +256,8 @@ function knownRow(
   // As re-reads have it: only a table with clustering columns hides inserts in its deletes.
   const coveredBefore =
     bound.table.clustering.length === 0 ? NEVER : coveringOf(bound, key, memory.gravesBefore, memory.rangesBefore);
-  const read = stateOfRead({ cells }, EMPTY_TRIGGER, sequence, { names, policy, coveredBefore });
+  const goneBefore = newestGone(memory.gravesBefore.get(key.text) ?? null);
+  const read = stateOfRead({ cells }, EMPTY_TRIGGER, sequence, { names, policy, coveredBefore, goneBefore });
   const grave = memory.graves.get(key.text) ?? null;
   return {
     key,
@@ -302,6 +307,6 @@ function noPolicy(bound: BoundTable): LockstepError {
     code: 'SOURCE_KEY',
     kind: 'config',
     remedy:
-      'a key with tuples, collections or user-defined types can not be read again, so that what is read once could not be kept right',
+      'a key that holds a type whose bytes are not known can not be read again, so that what is read once could not be kept right',
   });
 }

@@ -178,7 +178,9 @@ describe('a row that a read found', () => {
     await apply(plain, write(plain, one, 20n, [null, undefined]));
     await serve(plain, { cells: [null, null] });
     expect(await rows(plain)).toEqual([{ k: '1', a: null, s: null }]);
-    expect(await queued()).toBe(0);
+    // The table uses TTLs: the row is looked at again, but not at once.
+    expect(await serve(plain, null)).toMatchObject({ rows: 0, more: false });
+    expect(await queued()).toBe(1);
   });
 
   it('is not brought back by a read that began before its delete', async () => {
@@ -226,6 +228,72 @@ describe('a row that a read found', () => {
     expect(await serve(plain, null)).toMatchObject({ rows: 1 });
     expect(await rows(plain)).toEqual([]);
     expect(await queued()).toBe(0);
+  });
+
+  const touch = (at: bigint): ChangeEvent =>
+    hint(plain, {
+      kind: 'write',
+      table: plain.name,
+      key: one,
+      writeTime: at,
+      ambiguity: 'marker-expiry-unknown',
+      marker: { writeTime: at, expiry: null },
+      cells: [null, null],
+    });
+  const later = (seconds: number): void => {
+    rig.clock.set(START_MS + seconds * 1000);
+  };
+
+  it.each([
+    ['the far past', 862n],
+    ['the far future', 9_000_000_000_000_000_000n],
+  ])('is looked at again as its marker ages, though that was written in %s', async (_, at) => {
+    await apply(plain, touch(at));
+    const looks: number[] = [];
+    for (let seconds = 0; seconds <= 64; seconds += 1) {
+      later(seconds);
+      const { rows: read } = await serve(plain, { cells: [null, null] });
+      if (read > 0) looks.push(seconds);
+    }
+    expect(looks).toEqual([0, 1, 2, 4, 8, 16, 32, 64]);
+  });
+
+  it('goes when its marker expires, though a cell kept it when it was read', async () => {
+    await apply(plain, touch(10n), write(plain, one, 5n, ['x', undefined]));
+    await serve(plain, { cells: [live(5n, 'x'), null] });
+    await apply(plain, write(plain, one, 20n, [null, undefined]));
+    await serve(plain, { cells: [null, null] });
+    expect(await rows(plain)).toHaveLength(1);
+    later(5);
+    expect(await serve(plain, null)).toMatchObject({ rows: 1 });
+    expect(await rows(plain)).toEqual([]);
+    expect(await queued()).toBe(0);
+  });
+
+  it.each(['before', 'after'])(
+    'is not kept by an older insert that came %s its marker was found gone',
+    async (when) => {
+      const older = write(plain, one, 5n, ['x', undefined], true);
+      if (when === 'before') await apply(plain, older);
+      await apply(plain, touch(10n), write(plain, one, 7n, [null, undefined]));
+      await serve(plain, when === 'before' ? null : { cells: [null, null] });
+      later(5);
+      await serve(plain, null);
+      if (when === 'after') await apply(plain, older);
+      expect(await rows(plain)).toEqual([]);
+    },
+  );
+
+  it('comes back when its marker was written again at the very same time', async () => {
+    await apply(plain, touch(10n));
+    await serve(plain, null);
+    expect(await rows(plain)).toEqual([]);
+    later(5);
+    await apply(plain, touch(10n));
+    await serve(plain, { cells: [null, null] });
+    expect(await rows(plain)).toHaveLength(1);
+    await apply(plain, write(plain, one, 10n, ['x', undefined]));
+    expect(await rows(plain)).toEqual([{ k: '1', a: 'x', s: null }]);
   });
 });
 

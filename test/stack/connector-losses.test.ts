@@ -85,6 +85,8 @@ const write = (pk: number, ck: number, columns: readonly string[], insert = true
   row: row(pk, ck),
   insert,
   columns,
+  live: columns,
+  ttlSeconds: 0,
 });
 
 interface Part {

@@ -43,6 +43,7 @@ function judged(
   return judge({
     columns,
     multiCell: new Set(),
+    usesTtl: false,
     row: { key: '["1","2"]', source: image(source), target: image(target) },
     statements: [],
     events,
@@ -79,6 +80,17 @@ describe('a row that differs', () => {
     const multiCell = new Set(['v']);
     expect(judged(events, 'whole', 'part', { multiCell })).toBe('lockstep');
     expect(judged(events, 'whole', 'part', { multiCell, missing: [statement] })).toBe('connector');
+  });
+
+  it('may be gone where its newest marker may have expired, and is there for sure where that lasts', () => {
+    const insert = event('i', 10n, { v: live('x') });
+    const gone10 = event('u', 11n, { v: gone });
+    const keyOnly = event('i', 12n, {});
+    const usesTtl = true;
+    const row = { key: '["1","2"]', source: null, target: ['1', '2', null] };
+    expect(judged([insert, gone10, keyOnly], null, null, { row, usesTtl })).toBe('lockstep');
+    expect(judged([insert, gone10], null, null, { row, usesTtl })).toBe('unexplained');
+    expect(judged([insert, gone10, keyOnly], null, null, { row })).toBe('unexplained');
   });
 
   it('is judged by a delete’s own time, not by the newest of its batch', () => {

@@ -1,9 +1,9 @@
 /** The prover's histories: reproducible, and within what is claimed. */
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../src/demo/workload/random.ts';
-import { History } from '../prove/generate/history.ts';
-import type { Repertoire } from '../prove/generate/semantics.ts';
-import type { Statement } from '../prove/generate/statement.ts';
+import { hidesMarkerTtl, History } from '../prove/generate/history.ts';
+import { CLAIMED, type Repertoire } from '../prove/generate/semantics.ts';
+import type { Effect, Statement } from '../prove/generate/statement.ts';
 import { randomTable, tableDdl, withRanks, type GeneratedTable } from '../prove/generate/table.ts';
 import { WriteTimes } from '../prove/generate/write-times.ts';
 
@@ -57,6 +57,85 @@ describe('histories', () => {
         expect(new Set(ranges).size, cql).toBe(ranges.length);
       }
     }
+  });
+
+  it('hide no marker’s TTL behind cells that all show another, though one batch may have several', () => {
+    const all: Repertoire = { semantics: new Set(CLAIMED), hazards: new Set() };
+    let mixed = 0;
+    for (const seed of SEEDS) {
+      if (!tableOf(seed, all).usesTtl) continue;
+      for (const { effects, cql } of statements(seed, all)) {
+        expect(hidesMarkerTtl(effects), cql).toBe(false);
+        if (new Set(effects.flatMap((each) => (each.kind === 'write' ? [each.ttlSeconds] : []))).size > 1) mixed += 1;
+      }
+    }
+    expect(mixed).toBeGreaterThan(0);
+  });
+
+  it.each<[string, boolean, readonly (readonly [boolean, readonly string[], number])[]]>([
+    ['an insert alone', false, [[true, ['a'], 5]]],
+    [
+      'an update without an insert',
+      false,
+      [
+        [false, ['a'], 5],
+        [false, ['a'], 9],
+      ],
+    ],
+    [
+      'an insert without a TTL under an update with one',
+      true,
+      [
+        [true, ['a'], 0],
+        [false, ['a'], 9],
+      ],
+    ],
+    [
+      'an insert that expires first, under an update',
+      true,
+      [
+        [true, ['a'], 5],
+        [false, ['a'], 9],
+      ],
+    ],
+    [
+      'an insert that expires last',
+      false,
+      [
+        [true, ['a'], 9],
+        [false, ['a'], 5],
+      ],
+    ],
+    [
+      'a cell of the insert that the update leaves alone',
+      false,
+      [
+        [true, ['a', 'b'], 5],
+        [false, ['a'], 9],
+      ],
+    ],
+    [
+      'an insert of the key only beside one that lasts',
+      true,
+      [
+        [true, ['a'], 0],
+        [true, [], 9],
+      ],
+    ],
+    [
+      'no cell that shows anything',
+      false,
+      [
+        [true, [], 5],
+        [true, [], 9],
+      ],
+    ],
+  ])('know whether the events hide a marker’s TTL: %s', (_, hides, writes) => {
+    const effects = writes.map(([insert, live, ttlSeconds]): Effect => {
+      return { kind: 'write', partition: 'p', row: 'r', insert, columns: live, live, ttlSeconds };
+    });
+    expect(hidesMarkerTtl(effects)).toBe(hides);
+    expect(hidesMarkerTtl(effects.toReversed())).toBe(hides);
   });
 
   it('have no static write before statics are claimed', () => {

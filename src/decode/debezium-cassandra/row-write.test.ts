@@ -117,6 +117,11 @@ describe('the row marker', () => {
     expect(decoded({ op: 'i', after: { id, ...after } }).ambiguity).toBe('marker-expiry-unknown');
   });
 
+  test('unknown, too, beside a duration, which is read again for its own sake', () => {
+    const after = { id, span: cell('2851200000000004', 7), n: cell('1') };
+    expect(decoded({ op: 'i', after }).ambiguity).toBe('marker-expiry-unknown');
+  });
+
   test.each<[string, Readonly<Record<string, string>>]>([
     ['no cells', {}],
     ['tombstones only', { name: cell('null') }],

@@ -147,7 +147,8 @@ export function compileRowWrite(
     if (plan.blobInCompositeKey) resolveCompositeKey(plan, raws, texts);
     checkKey(key, raws, texts);
     const expiry = insert ? markerExpiry.known(table.usesTtl) : null;
-    if (expiry === undefined) ambiguity ??= 'marker-expiry-unknown';
+    // Durations and collections are read again by their columns, whatever the ambiguity is called.
+    if (expiry === undefined) ambiguity = 'marker-expiry-unknown';
     // Beside cells that expire, a collection probably does too, but its TTL is never shown.
     else if (expiry !== null && collectionWritten) ambiguity ??= 'multi-cell-update';
     return {

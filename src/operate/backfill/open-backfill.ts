@@ -75,7 +75,7 @@ export async function openBackfill(configuration: Configuration, name: string, l
 
 function unreadableKey(name: string): LockstepError {
   return new LockstepError(
-    `rows of ${name} can not be read again one by one: its key has a tuple, collection or type`,
+    `rows of ${name} can not be read again one by one: the bytes of its key’s types are not known`,
     {
       code: 'SOURCE_KEY',
       kind: 'config',

@@ -108,6 +108,7 @@ export async function evidenceOf(
   return judge({
     columns,
     multiCell: new Set(table.regular.filter(({ type }) => isMultiCell(type)).map(({ name }) => name)),
+    usesTtl: table.usesTtl,
     row,
     statements,
     events: withoutRepeats(events),

@@ -24,6 +24,8 @@ export interface RowEvidence {
 export interface RowCase {
   readonly columns: readonly ProofColumn[];
   readonly multiCell: ReadonlySet<string>;
+  /** Writers use TTLs in the table. */
+  readonly usesTtl: boolean;
   readonly row: DifferingRow;
   readonly statements: readonly WrittenStatement[];
   readonly events: readonly CapturedEvent[];
@@ -72,11 +74,21 @@ function existence(
   const markers = rowCase.events.filter(
     ({ kind, timeUs }) => kind === 'insert' && (deletedAt === null || timeUs > deletedAt),
   );
-  // The row marker's own TTL is in no event: one that may expire may be there or not.
+  // The newest marker counts, and its own TTL is in no event: one that may expire may be there or not.
+  const newest = markers.reduce<bigint | null>(
+    (time, { timeUs }) => (time === null || timeUs > time ? timeUs : time),
+    null,
+  );
   const lasting =
-    markers.length > 0 &&
-    rowCase.events.every(({ cells: touched }) => [...touched.values()].every(({ expiryUs }) => expiryUs === null));
+    newest !== null && markers.every((marker) => marker.timeUs !== newest || lastsForSure(marker, rowCase));
   return { may: someCell || markers.length > 0, mayNot: !sureCell && !lasting };
+}
+
+/** Whether the cells of an insert tell that its marker does not expire. */
+function lastsForSure({ cells }: CapturedEvent, { usesTtl, multiCell }: RowCase): boolean {
+  if (!usesTtl) return true;
+  const told = [...cells].filter(([name, { value }]) => value !== null && !multiCell.has(name));
+  return told.length > 0 && told.every(([, { expiryUs }]) => expiryUs === null);
 }
 
 /** Judges one row. */

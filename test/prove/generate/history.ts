@@ -202,10 +202,41 @@ export class History {
     ) {
       return false;
     }
-    if (!this.#table.usesTtl || this.#repertoire.semantics.has('marker-ttl')) return true;
+    if (!this.#table.usesTtl) return true;
+    if (this.#repertoire.semantics.has('marker-ttl')) {
+      return this.#repertoire.hazards.has('mixed-ttls') || !hidesMarkerTtl([...effects, ...candidate.effects]);
+    }
     // One write of a row: two might have different TTLs, of which the row marker's can't be told.
     return candidate.effects.every(
       (a) => a.kind !== 'write' || !effects.some((b) => b.kind === 'write' && b.row === a.row),
     );
   }
+}
+
+type Write = Effect & { readonly kind: 'write' };
+
+/** Of what expires and what lasts, of one time, the later expiry wins: Cassandra's rule for cells and markers alike. */
+const winner = (ttls: readonly number[]): number => Math.max(0, ...ttls);
+
+/**
+ * Whether a batch leaves a row whose cells all show one TTL while its marker has another: where they show several, or
+ * none, Lockstep sees that it can't know.
+ */
+export function hidesMarkerTtl(effects: readonly Effect[]): boolean {
+  const writes = Map.groupBy(
+    effects.filter((effect): effect is Write => effect.kind === 'write'),
+    ({ row }) => row,
+  );
+  return [...writes.values()].some((ofRow) => {
+    const inserts = ofRow.filter(({ insert }) => insert);
+    if (inserts.length === 0) return false;
+    const shown = new Set<number>();
+    for (const column of new Set(ofRow.flatMap(({ columns }) => columns))) {
+      const touching = ofRow.filter(({ columns }) => columns.includes(column));
+      // At equal times a tombstone wins.
+      if (touching.every(({ live }) => live.includes(column)))
+        shown.add(winner(touching.map((each) => each.ttlSeconds)));
+    }
+    return shown.size === 1 && !shown.has(winner(inserts.map((each) => each.ttlSeconds)));
+  });
 }

@@ -56,12 +56,8 @@ function condition(table: GeneratedTable, random: Random): string {
 }
 
 /** A value, null or nothing for each column of an INSERT; at least one lives where the row marker's TTL must be told. */
-function insertValues(
-  { table, repertoire }: Target,
-  random: Random,
-  complete: boolean,
-): { readonly column: GeneratedColumn; readonly literal: string }[] {
-  const chosen = table.regular.flatMap((column): { column: GeneratedColumn; literal: string }[] => {
+function insertValues({ table, repertoire }: Target, random: Random, complete: boolean): Given[] {
+  const chosen = table.regular.flatMap((column): Given[] => {
     if (!complete && random.chance(0.3)) return random.chance(UNSET_SHARE) ? [{ column, literal: '?' }] : [];
     return [{ column, literal: random.chance(NULL_SHARE) ? 'null' : randomValue(column.type, random).literal }];
   });
@@ -94,32 +90,43 @@ export function insert(target: Target, row: readonly CqlValue[], random: Random,
       `${conditional ? ' IF NOT EXISTS' : ''}${using([timestamp, ttlText(ttl)])}`,
     unset: values.filter(({ literal }) => literal === '?').length,
     ttlSeconds: ttl ?? table.defaultTtlSeconds,
-    effects: [
-      write(
-        target,
-        row,
-        true,
-        values.flatMap(({ column, literal }) => (literal === '?' ? [] : [column.name])),
-      ),
-    ],
+    effects: [write(target, row, true, ttl, values)],
     conditional,
   };
 }
 
-function write({ partition }: Target, row: readonly CqlValue[], isInsert: boolean, columns: readonly string[]): Effect {
+/** What is given to a column: `null`, `?` for unset, or anything else for a value. */
+interface Given {
+  readonly column: GeneratedColumn;
+  readonly literal: string;
+}
+
+function write(
+  { table, partition }: Target,
+  row: readonly CqlValue[],
+  isInsert: boolean,
+  ttl: number | null,
+  given: readonly Given[],
+): Effect {
+  const set = given.filter(({ literal }) => literal !== '?');
+  const live = set.filter(({ column, literal }) => literal !== 'null' && !isMultiCell(column.type));
   return {
     kind: 'write',
     partition: keyText(partition),
     row: keyText([...partition, ...row]),
     insert: isInsert,
-    columns,
+    columns: set.map(({ column }) => column.name),
+    live: live.map(({ column }) => column.name),
+    ttlSeconds: ttl ?? table.defaultTtlSeconds,
   };
 }
+
+const NULL = 'null';
 
 /** An assignment; of a column of several cells also one that adds or takes away. */
 function assignment({ name, type }: GeneratedColumn, random: Random): string {
   const column = quotedName(name);
-  if (random.chance(NULL_SHARE)) return `${column} = null`;
+  if (random.chance(NULL_SHARE)) return `${column} = ${NULL}`;
   const { literal } = randomValue(type, random);
   if (!isMultiCell(type) || random.chance(0.3)) return `${column} = ${literal}`;
   switch (type.kind) {
@@ -141,13 +148,13 @@ function assignment({ name, type }: GeneratedColumn, random: Random): string {
 export function update(target: Target, row: readonly CqlValue[], random: Random, conditional: boolean): Operation {
   const { table, partition } = target;
   const columns = shuffled(random, table.regular).slice(0, random.between(1, table.regular.length));
-  const assignments = columns.map((column) => assignment(column, random));
+  const assignments = columns.map((column) => ({ column, literal: assignment(column, random) }));
   const ttl = randomTtl(table, random);
   const where = [...equal(table.partitionKey, partition), ...equal(table.clustering, row)].join(' AND ');
   const only = conditional ? condition(table, random) : '';
   return {
     render: (timestamp) =>
-      `UPDATE ${tableName(table)}${using([timestamp, ttlText(ttl)])} SET ${assignments.join(', ')} WHERE ${where}${only}`,
+      `UPDATE ${tableName(table)}${using([timestamp, ttlText(ttl)])} SET ${assignments.map(({ literal }) => literal).join(', ')} WHERE ${where}${only}`,
     unset: 0,
     ttlSeconds: ttl ?? table.defaultTtlSeconds,
     effects: [
@@ -155,7 +162,11 @@ export function update(target: Target, row: readonly CqlValue[], random: Random,
         target,
         row,
         false,
-        columns.map(({ name }) => name),
+        ttl,
+        assignments.map(({ column, literal }) => ({
+          column,
+          literal: literal.endsWith(` = ${NULL}`) ? NULL : literal,
+        })),
       ),
     ],
     conditional,
@@ -187,7 +198,8 @@ export function deleteCells(target: Target, row: readonly CqlValue[], random: Ra
       target,
       row,
       false,
-      columns.map(({ name }) => name),
+      0,
+      columns.map((column) => ({ column, literal: NULL })),
     ),
   ]);
 }

@@ -19,6 +19,8 @@ export type Semantic = keyof typeof SEMANTICS;
 /** Histories that the connector is known to lose changes of (connectors/debezium-cassandra/README.md). */
 export const HAZARDS = {
   'delete-and-insert': 'a batch that deletes a clustered row and writes it again, later: arrives as the delete alone',
+  'mixed-ttls':
+    'a batch of several TTLs in one row whose cells all show the same: the row marker’s is another, and in no event',
   'mixed-times': 'a batch of several write times in one partition: every event says the newest',
 } as const;
 
@@ -31,4 +33,4 @@ export interface Repertoire {
 }
 
 /** What Lockstep claims today. */
-export const CLAIMED: readonly Semantic[] = ['schema-change'];
+export const CLAIMED: readonly Semantic[] = ['schema-change', 'multi-cell', 'duration', 'marker-ttl'];

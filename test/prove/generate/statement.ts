@@ -10,6 +10,10 @@ export type Effect =
       readonly row: string;
       readonly insert: boolean;
       readonly columns: readonly string[];
+      /** Columns of a single cell that get a value; an event shows when those expire. */
+      readonly live: readonly string[];
+      /** 0 for none. */
+      readonly ttlSeconds: number;
     }
   | { readonly kind: 'row-delete'; readonly partition: string; readonly row: string }
   | { readonly kind: 'partition-delete'; readonly partition: string }

@@ -67,11 +67,15 @@ async function behind(postgres: pg.Pool, schema: string, ends: readonly LogRange
   });
 }
 
-/** Queued work that should have been done: re-reads and existence checks at once, expiries when they are due. */
+/**
+ * Queued work that should have been done: re-reads and existence checks at once, also those that were put off. Expiries,
+ * and re-reads that wait for something to expire (a collection's element that lives for a day), when they are due.
+ */
 async function due(postgres: pg.Pool, schema: string): Promise<string[]> {
   const { rows } = await postgres.query<{ kind: string; count: string; key: string }>(
     `SELECT kind, count(*)::text AS count, min(row_key) AS key FROM "${schema}"._cdc_queue
-     WHERE kind <> 'expiry' OR due_us <= (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
+     WHERE (kind <> 'expiry' AND NOT trigger @> '[{"later": true}]')
+        OR due_us <= (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
      GROUP BY kind ORDER BY kind`,
   );
   return rows.map(({ kind, count, key }) => `${count} of kind ${kind} due in the queue, such as ${key}`);

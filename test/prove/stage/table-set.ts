@@ -122,6 +122,8 @@ function probe(table: GeneratedTable, random: Random, timeUs: bigint): Statement
         row: keyText(row),
         insert: true,
         columns: value === undefined ? [] : [value.name],
+        live: value === undefined ? [] : [value.name],
+        ttlSeconds: table.defaultTtlSeconds,
         // No time by which it would be missed: whether the agent captures it is what is being asked.
         timeUs: null,
       },
