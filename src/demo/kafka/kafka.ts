@@ -1,5 +1,7 @@
 /** The demo's own Kafka client: it shares nothing with the service's but the library. */
-import { Kafka, logLevel, Partitioners, type Producer } from 'kafkajs';
+import kafkajs, { Kafka, logLevel, Partitioners, type Admin, type Producer } from 'kafkajs';
+import { DemoError } from '../demo-error.ts';
+import { waitFor } from '../waiting.ts';
 
 /** One Kafka partition. */
 export interface TopicPartition {
@@ -18,15 +20,31 @@ export function demoKafka(brokers: readonly string[]): Kafka {
   return new Kafka({ brokers: [...brokers], clientId: 'lockstep-demo', logLevel: logLevel.NOTHING });
 }
 
-/** Creates topics that do not exist yet. */
+const LEADERS_LIMIT_MS = 30_000;
+const NO_LEADERS = 'look at the log of Kafka in the directory of the stack';
+
+async function haveLeaders(admin: Admin, topics: readonly string[]): Promise<boolean> {
+  try {
+    const metadata = await admin.fetchTopicMetadata({ topics: [...topics] });
+    return metadata.topics.every(({ partitions }) => partitions.every(({ leader }) => leader >= 0));
+  } catch (error) {
+    if (error instanceof kafkajs.KafkaJSProtocolError && error.retriable) return false;
+    throw error;
+  }
+}
+
+/** Creates topics that do not exist yet. Rejects with a DemoError where they get no leaders. */
 export async function createTopics(kafka: Kafka, topics: readonly string[], partitions: number): Promise<void> {
   const admin = kafka.admin();
   await admin.connect();
   try {
     await admin.createTopics({
-      waitForLeaders: true,
+      // kafkajs's own wait fails where the broker that it asks does not know the new topic yet.
+      waitForLeaders: false,
       topics: topics.map((topic) => ({ topic, numPartitions: partitions, replicationFactor: 1 })),
     });
+    const ready = await waitFor(() => haveLeaders(admin, topics), { limitMs: LEADERS_LIMIT_MS, everyMs: 100 });
+    if (!ready) throw new DemoError('DEMO_KAFKA', `no leader for every partition of ${topics.join(', ')}`, NO_LEADERS);
   } finally {
     await admin.disconnect();
   }
