@@ -43,7 +43,11 @@ export class TopicLog {
   #holds(effect: TimedEffect): boolean {
     if (effect.timeUs === null) return true;
     const key = effect.kind === 'write' || effect.kind === 'row-delete' ? effect.row : effect.partition;
-    return this.#seen.has(placeOf(effect.kind === 'write' ? 'write' : 'delete', key, effect.timeUs));
+    const eventClass = effect.kind === 'write' ? 'write' : 'delete';
+    if (this.#seen.has(placeOf(eventClass, key, effect.timeUs))) return true;
+    return (
+      effect.kind === 'write' && effect.empties === true && this.#seen.has(placeOf('write', key, effect.timeUs - 1n))
+    );
   }
 }
 

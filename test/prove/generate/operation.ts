@@ -99,7 +99,11 @@ export function insert(target: Target, row: readonly CqlValue[], random: Random,
 interface Given {
   readonly column: GeneratedColumn;
   readonly literal: string;
+  /** Adds nothing to a collection or takes nothing away: there is no such write. */
+  readonly isNothing?: boolean;
 }
+
+const isEmptyLiteral = (literal: string): boolean => literal === '[]' || literal === '{}';
 
 function write(
   { table, partition }: Target,
@@ -108,7 +112,10 @@ function write(
   ttl: number | null,
   given: readonly Given[],
 ): Effect {
-  const set = given.filter(({ literal }) => literal !== '?');
+  const set = given.filter(({ literal, isNothing }) => literal !== '?' && isNothing !== true);
+  const empties = set.every(
+    ({ column, literal }) => isMultiCell(column.type) && (literal === NULL || isEmptyLiteral(literal)),
+  );
   const live = set.filter(({ column, literal }) => literal !== 'null' && !isMultiCell(column.type));
   return {
     kind: 'write',
@@ -118,26 +125,34 @@ function write(
     columns: set.map(({ column }) => column.name),
     live: live.map(({ column }) => column.name),
     ttlSeconds: ttl ?? table.defaultTtlSeconds,
+    empties: empties && !isInsert,
   };
 }
 
 const NULL = 'null';
 
-/** An assignment; of a column of several cells also one that adds or takes away. */
-function assignment({ name, type }: GeneratedColumn, random: Random): string {
+/** An assignment with what it gives; of a column of several cells also one that adds or takes away. */
+function assignment(column: GeneratedColumn, random: Random): Given & { readonly text: string } {
+  const name = quotedName(column.name);
+  if (random.chance(NULL_SHARE)) return { column, literal: NULL, text: `${name} = ${NULL}` };
+  const { literal } = randomValue(column.type, random);
+  if (!isMultiCell(column.type) || random.chance(0.3)) return { column, literal, text: `${name} = ${literal}` };
+  const part = partialAssignment(column, literal, random);
+  return part === null
+    ? { column, ...elementAssignment(column, random) }
+    : { column, literal, text: part, isNothing: isEmptyLiteral(literal) };
+}
+
+/** Adds to a collection or takes from it; null where a single element of a map is to be set instead. */
+function partialAssignment({ name, type }: GeneratedColumn, literal: string, random: Random): string | null {
   const column = quotedName(name);
-  if (random.chance(NULL_SHARE)) return `${column} = ${NULL}`;
-  const { literal } = randomValue(type, random);
-  if (!isMultiCell(type) || random.chance(0.3)) return `${column} = ${literal}`;
   switch (type.kind) {
     case 'list':
       return random.pick([`${column} = ${column} + ${literal}`, `${column} = ${literal} + ${column}`]);
     case 'set':
       return `${column} = ${column} ${random.pick(['+', '-'])} ${literal}`;
     case 'map':
-      return random.chance(0.5)
-        ? `${column} = ${column} + ${literal}`
-        : `${column}[${randomValue(type.key, random).literal}] = ${randomValue(type.value, random).literal}`;
+      return random.chance(0.5) ? `${column} = ${column} + ${literal}` : null;
     case 'scalar':
     case 'tuple':
     case 'udt':
@@ -145,30 +160,27 @@ function assignment({ name, type }: GeneratedColumn, random: Random): string {
   }
 }
 
+function elementAssignment({ name, type }: GeneratedColumn, random: Random): { literal: string; text: string } {
+  if (type.kind !== 'map') throw new Error(`${name} has no elements to be set`);
+  const { literal } = randomValue(type.value, random);
+  return { literal, text: `${quotedName(name)}[${randomValue(type.key, random).literal}] = ${literal}` };
+}
+
 export function update(target: Target, row: readonly CqlValue[], random: Random, conditional: boolean): Operation {
   const { table, partition } = target;
   const columns = shuffled(random, table.regular).slice(0, random.between(1, table.regular.length));
-  const assignments = columns.map((column) => ({ column, literal: assignment(column, random) }));
+  const assignments = columns.map((column) => assignment(column, random));
   const ttl = randomTtl(table, random);
   const where = [...equal(table.partitionKey, partition), ...equal(table.clustering, row)].join(' AND ');
   const only = conditional ? condition(table, random) : '';
   return {
     render: (timestamp) =>
-      `UPDATE ${tableName(table)}${using([timestamp, ttlText(ttl)])} SET ${assignments.map(({ literal }) => literal).join(', ')} WHERE ${where}${only}`,
+      `UPDATE ${tableName(table)}${using([timestamp, ttlText(ttl)])} SET ${assignments.map(({ text }) => text).join(', ')} WHERE ${where}${only}`,
     unset: 0,
     ttlSeconds: ttl ?? table.defaultTtlSeconds,
-    effects: [
-      write(
-        target,
-        row,
-        false,
-        ttl,
-        assignments.map(({ column, literal }) => ({
-          column,
-          literal: literal.endsWith(` = ${NULL}`) ? NULL : literal,
-        })),
-      ),
-    ],
+    effects: assignments.every(({ isNothing }) => isNothing === true)
+      ? []
+      : [write(target, row, false, ttl, assignments)],
     conditional,
   };
 }

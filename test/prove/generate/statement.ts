@@ -14,6 +14,11 @@ export type Effect =
       readonly live: readonly string[];
       /** 0 for none. */
       readonly ttlSeconds: number;
+      /**
+       * Nothing but collections emptied or replaced by nothing: Cassandra keeps of it a tombstone 1 µs before the write's time,
+       * so that elements of the same write live, and that is the time of the event.
+       */
+      readonly empties?: boolean;
     }
   | { readonly kind: 'row-delete'; readonly partition: string; readonly row: string }
   | { readonly kind: 'partition-delete'; readonly partition: string }
