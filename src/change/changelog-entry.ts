@@ -1,5 +1,6 @@
 import { rowKey, type Bound, type ChangeEvent } from './change-event.ts';
 import { identify, type ChangeId } from './change-id.ts';
+import type { WriteTime } from './write-time.ts';
 
 /** Kinds of change that an account of the source can name. */
 export type ChangeKind = ChangeEvent['kind'];
@@ -15,6 +16,21 @@ export interface ChangelogChange {
   readonly bounds: { readonly start: Bound; readonly end: Bound } | null;
   /** µs since the epoch. */
   readonly writeTime: bigint;
+}
+
+/** Microseconds of a millisecond, the whole one first: drivers' clocks count up from it. */
+const MICROSECONDS = 1_000n;
+
+/**
+ * The write time of a change of which only the ID is known: the microsecond, within the millisecond that the ID begins
+ * with, whose hash it is. Null where there is none: a time at the ends that IDs are clamped to, or another encoding.
+ */
+export function writeTimeOf(id: ChangeId, change: Omit<ChangelogChange, 'writeTime'>): WriteTime | null {
+  const startUs = BigInt(`0x${id.slice(0, 12)}`) * MICROSECONDS;
+  for (let us = 0n; us < MICROSECONDS; us++) {
+    if (changeIdOf({ ...change, writeTime: startUs + us }) === id) return startUs + us;
+  }
+  return null;
 }
 
 /** The change ID that the captured event of this change has: the account and the stream meet in it. */

@@ -254,6 +254,12 @@ const reconciliation = z
           .describe(
             'What the ledger is compared with. kafka: the topics themselves, which shows what was passed over behind Kafka; cassandra: the changelog table that applications write in the batch of their data, which also shows what the capture lost.',
           ),
+        replay: z
+          .enum(['off', 'review', 'auto'])
+          .default('auto')
+          .describe(
+            'What happens to missing changes. off: they are told of; review: their rows are compared, and what differs is a finding for a person; auto: they go through the door, and rows of which only the key is known are read again from the source and repaired, within reconciliation.repair.maxRows a verification.',
+          ),
         skew: duration
           .prefault('5m')
           .describe(

@@ -3,18 +3,15 @@ import type { Kafka } from 'kafkajs';
 import type { Changelog } from '../reconcile/delivery/changelog.ts';
 import { kafkaChangelog } from '../reconcile/delivery/kafka-changelog.ts';
 import { sourceChangelog } from '../reconcile/delivery/source-changelog.ts';
-import { replayRecords } from '../reconcile/delivery/replay-records.ts';
-import type { Replay } from '../reconcile/delivery/verify-windows.ts';
 import { verifyDueWindows, type WindowObserver, type WindowRounds } from '../reconcile/delivery/verify-due-windows.ts';
 import { LockstepError } from '../shared/errors.ts';
-import { PacedDoor } from '../target/paced-door.ts';
 import { LedgerReader } from '../target/ledger-reader.ts';
 import { WindowStore } from '../target/window-store.ts';
 import { UPKEEP_BACKOFF } from './backoff.ts';
 import { waitForBarrier } from './barrier-wait.ts';
 import { decoderOf } from './decoder-of.ts';
+import { replayOf, type ReplayBarrier } from './delivery-replay.ts';
 import { captureBarrier, heartbeatParts, type HeartbeatParts } from './heartbeats/capture-barrier.ts';
-import { processPacing } from './process-pacing.ts';
 import { repeating } from './repeating.ts';
 import type { Service } from './service.ts';
 import type { RunningParts } from './running-parts.ts';
@@ -52,19 +49,30 @@ function captureReason(heartbeats: HeartbeatParts): (signal: AbortSignal) => Pro
   };
 }
 
-function barrierOf(parts: RunningParts, changelog: Changelog): WindowRounds['barrier'] {
+/** Both halves as they are asked by windows and by what replays their changes. */
+function halvesOf(parts: RunningParts): ReplayBarrier {
   const { configuration, prepared, pool, clock } = parts;
   const heartbeats = heartbeatParts(configuration, prepared.cassandra, pool, clock);
-  const capture = heartbeats === null ? null : captureReason(heartbeats);
+  return {
+    stream: (table, signal) => streamReason(parts, table, signal),
+    capture: heartbeats === null ? null : captureReason(heartbeats),
+  };
+}
+
+function barrierOf(
+  { stream, capture }: ReplayBarrier,
+  changelog: Changelog,
+  horizons: number,
+): WindowRounds['barrier'] {
   return async (table, horizon, signal) => {
     const silent = (await capture?.(signal)) ?? null;
     if (silent !== null) return { unproven: silent, silent };
     // The capture may hold a change for minutes; without heartbeats nobody knows, so the first horizon only looks.
     const isGuess = capture === null && changelog.name === 'cassandra' && horizon === 0;
-    if (isGuess && configuration.reconciliation.windows.horizons.length > 1) {
+    if (isGuess && horizons > 1) {
       return { unproven: 'no heartbeats are written: what is missing may still be in the capture', silent: null };
     }
-    return { unproven: await streamReason(parts, table, signal), silent: null };
+    return { unproven: await stream(table, signal), silent: null };
   };
 }
 
@@ -94,13 +102,17 @@ function changelogOf(parts: RunningParts, kafka: Kafka): Changelog | null {
 function observerOf({ metrics, logger }: RunningParts): WindowObserver {
   const { reconciliation } = metrics;
   return {
-    verified: (table, { window, account, verdict, reason, replayed }) => {
+    verified: (table, { window, account, verdict, reason, replayed }, { late, reopened, newlyMissing }) => {
       reconciliation.windowsVerified.inc({ table, verdict });
-      if (replayed > 0) reconciliation.replayed.inc({ table, outcome: 'applied' }, replayed);
-      if (verdict !== 'DRIFT' && replayed === 0) return;
-      reconciliation.windowMissing.inc({ table }, account.missing + replayed);
+      reconciliation.windowMissing.inc({ table }, newlyMissing);
+      reconciliation.windowLate.inc({ table }, late);
+      if (reopened) reconciliation.windowsReopened.inc({ table });
+      if (newlyMissing === 0) return;
       const span = { start: new Date(window.startMs).toISOString(), end: new Date(window.endMs).toISOString() };
       logger.error({ table, ...span, ...account, verdict, reason, replayed }, 'changes of the source never arrived');
+    },
+    missing: (table, changes) => {
+      reconciliation.windowMissingNow.set({ table }, changes);
     },
     oldestUnverified: (table, seconds) => {
       reconciliation.windowOldestUnverified.set({ table }, seconds);
@@ -109,24 +121,6 @@ function observerOf({ metrics, logger }: RunningParts): WindowObserver {
       logger.warn({ table, reason }, 'a delivery window could not be verified; it stays due');
     },
   };
-}
-
-/** Missed changes go through the outside door at its pace. */
-function replayOf({ prepared, logger, metrics }: RunningParts): Replay {
-  const { target } = prepared;
-  const door = new PacedDoor(target.outside, processPacing);
-  return replayRecords({
-    door,
-    decoderOf: (table) => {
-      const bound = target.tables.find((each) => each.table.name === table);
-      return bound === undefined ? null : decoderOf(bound.table);
-    },
-    shardsOf: async (topic) => (await target.shards.list(topic)).map(({ shard }) => shard),
-    onFailure: (table, { record, id }, reason) => {
-      metrics.reconciliation.replayed.inc({ table, outcome: 'failed' });
-      logger.error({ table, offset: String(record.offset), id, reason }, 'a missed change can not be applied');
-    },
-  });
 }
 
 /**
@@ -139,18 +133,21 @@ export function verifyDelivery(parts: RunningParts, kafka: Kafka): Service | nul
   if (changelog === null) return null;
   const { windows } = configuration.reconciliation;
   const { controlSchema } = configuration.target.postgres;
+  const halves = halvesOf(parts);
   const rounds: WindowRounds = {
     store: new WindowStore(pool, controlSchema),
     schedule: { sizeMs: windows.size, horizonsMs: windows.horizons },
-    verifier: { changelog, ledger: new LedgerReader(pool, controlSchema), replay: replayOf(parts) },
+    verifier: { changelog, ledger: new LedgerReader(pool, controlSchema), replay: replayOf(parts, halves) },
     clock,
     observer: observerOf(parts),
-    barrier: barrierOf(parts, changelog),
+    barrier: barrierOf(halves, changelog, windows.horizons.length),
   };
   const heartbeatTable = configuration.reconciliation.heartbeats?.table;
   for (const { name } of prepared.tables) {
     if (name === heartbeatTable) continue;
     metrics.reconciliation.windowMissing.inc({ table: name }, 0);
+    metrics.reconciliation.windowMissingNow.set({ table: name }, 0);
+    metrics.reconciliation.windowLate.inc({ table: name }, 0);
     metrics.reconciliation.windowOldestUnverified.set({ table: name }, 0);
   }
   const stopping = new AbortController();

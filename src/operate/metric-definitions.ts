@@ -206,7 +206,25 @@ export const RECONCILIATION_METRICS = {
   windowMissing: {
     type: 'counter',
     name: 'cdc_window_missing_total',
-    help: 'Changes of the changelog that the ledger had no outcome for when their window was verified.',
+    help: 'Changes of the changelog that were proven to have no outcome in the ledger, each once, whether they were replayed since or not.',
+    labels: ['table'],
+  },
+  windowMissingNow: {
+    type: 'gauge',
+    name: 'cdc_window_missing_changes',
+    help: 'Changes that are proven missing and have not been replayed: over all delivery windows that drift.',
+    labels: ['table'],
+  },
+  windowLate: {
+    type: 'counter',
+    name: 'cdc_window_late_total',
+    help: 'Changes that the changelog did not hold when their window was verified before.',
+    labels: ['table'],
+  },
+  windowsReopened: {
+    type: 'counter',
+    name: 'cdc_windows_reopened_total',
+    help: 'Delivery windows that had passed and were found changed at a later horizon.',
     labels: ['table'],
   },
   windowOldestUnverified: {
@@ -297,7 +315,7 @@ export const RECONCILIATION_METRICS = {
   replayed: {
     type: 'counter',
     name: 'cdc_replayed_total',
-    help: 'Missing changes sent through the door again, by what became of them: applied, failed.',
+    help: 'Missing changes that were replayed, by what became of them: applied, queued (read again from the source), superseded (the row shows it or something newer), repaired, review (left to a person), failed.',
     labels: ['table', 'outcome'],
   },
 } as const satisfies Readonly<Record<string, MetricDefinition>>;

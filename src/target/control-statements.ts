@@ -1,5 +1,5 @@
 import type { PartitionDelete, RangeDelete } from '../change/change-event.ts';
-import type { ApplyBatch, ShardId } from './batch.ts';
+import type { ApplyBatch, BatchChange, ShardId } from './batch.ts';
 import type { OutsideBatch } from './outside-door.ts';
 import type { BoundTable } from './bound-table.ts';
 import { packLedger } from './ledger.ts';
@@ -17,6 +17,11 @@ export function boundsText(change: PartitionDelete | RangeDelete): string {
 
 /** When a tombstone got here, µs: whether a read of the source came after it. */
 const PROCESSED_US = '(extract(epoch FROM processed_at) * 1000000)::bigint';
+
+/** Changes from beside the stream. */
+interface OutsideSegment extends Pick<OutsideBatch, 'shard' | 'origin'> {
+  readonly changes: readonly Pick<BatchChange, 'id' | 'offset'>[];
+}
 
 /** Statements over the control tables, with the schema's name put in once. */
 export class ControlStatements {
@@ -301,7 +306,7 @@ export class ControlStatements {
   }
 
   /** The change IDs of a batch from beside the stream: no stretch of a log, so both offsets are the first record's. */
-  outsideSegment(batch: OutsideBatch, tableId: number): Statement {
+  outsideSegment(batch: OutsideSegment, tableId: number): Statement {
     const { shard, changes, origin } = batch;
     const segment = packLedger({ changes, duplicates: [], deadLetters: [] });
     const at = String(changes[0]?.offset ?? 0n);

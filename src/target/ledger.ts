@@ -1,5 +1,5 @@
 import type { ChangeId } from '../change/change-id.ts';
-import type { ApplyBatch, Outcome } from './batch.ts';
+import type { ApplyBatch, BatchChange, Outcome } from './batch.ts';
 
 /** Several outcomes of one ID fold to the best: what was applied once is applied. */
 const BEST_FIRST: Readonly<Record<Outcome, number>> = { processed: 0, filtered: 1, dead_lettered: 2 };
@@ -15,7 +15,9 @@ export interface LedgerSegment {
 }
 
 /** Packs the outcomes of a batch. Hex throughout: PostgreSQL reads `\x…` and the sort needs no decoding. */
-export function packLedger(batch: Pick<ApplyBatch, 'changes' | 'duplicates' | 'deadLetters'>): LedgerSegment {
+export function packLedger(
+  batch: Pick<ApplyBatch, 'duplicates' | 'deadLetters'> & { readonly changes: readonly Pick<BatchChange, 'id'>[] },
+): LedgerSegment {
   const outcomes = new Map<ChangeId, Outcome>();
   const note = (id: ChangeId, outcome: Outcome): void => {
     const known = outcomes.get(id);

@@ -97,6 +97,16 @@ export class WindowStore {
     );
   }
 
+  /** Changes of a table that are proven missing, over all windows that drift. */
+  async missing(table: string): Promise<number> {
+    const [row] = await this.#query(
+      `SELECT coalesce(sum(w.missing), 0) AS n FROM ${this.#windows} AS w
+       WHERE w.verdict = 'DRIFT' AND w.table_id = (SELECT id FROM ${this.#tables} WHERE source = $1)`,
+      [table],
+    );
+    return Number(row?.['n'] ?? 0);
+  }
+
   async list(filter: WindowFilter): Promise<readonly WindowRow[]> {
     const { where, values } = conditions(filter);
     const lines = await this.#query(

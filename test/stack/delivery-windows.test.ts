@@ -1,7 +1,10 @@
 /** Delivery windows on real systems: what was passed over behind Kafka, and what never reached it. */
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import cassandra from 'cassandra-driver';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { changeIdOf } from '../../src/change/changelog-entry.ts';
+import { readLog } from '../../src/consume/index.ts';
 import { changelogStatement, readChangelog } from '../../src/source/changelog-table.ts';
 import { eventually, ServiceStage, stageTable, type Member } from '../support/service-stage.ts';
 
@@ -90,19 +93,22 @@ describe('heartbeats and the changelog table of the source, through the real cap
   let member: Member;
   let last = 0;
 
-  /** Each row with its entry in the changelog, in one logged batch; write times rise. */
-  async function write(rows: readonly number[], value: string, skewMs = 0): Promise<void> {
+  /** A change with its entry in the changelog, in one logged batch; write times rise. */
+  async function change(kind: 'write' | 'row-delete', id: number, query: string, params: unknown[]): Promise<void> {
+    last = Math.max(last + 1, Date.now());
+    const writeTime = BigInt(last) * 1000n;
+    const entry = changelogStatement('shop', { table, kind, key: [String(id)], bounds: null, writeTime });
+    await client.batch(
+      [
+        { query, params },
+        { query: entry.query, params: [...entry.params] },
+      ],
+      { prepare: true, logged: true, timestamp: Number(writeTime) },
+    );
+  }
+  async function write(rows: readonly number[], value: string): Promise<void> {
     for (const id of rows) {
-      last = Math.max(last + 1, Date.now() + skewMs);
-      const writeTime = BigInt(last) * 1000n;
-      const entry = changelogStatement('shop', { table, kind: 'write', key: [String(id)], bounds: null, writeTime });
-      await client.batch(
-        [
-          { query: 'INSERT INTO shop.items (id, v) VALUES (?, ?)', params: [id, `${value}-${id}`] },
-          { query: entry.query, params: [...entry.params] },
-        ],
-        { prepare: true, logged: true, timestamp: Number(writeTime) },
-      );
+      await change('write', id, 'INSERT INTO shop.items (id, v) VALUES (?, ?)', [id, `${value}-${id}`]);
     }
   }
 
@@ -184,6 +190,80 @@ describe('heartbeats and the changelog table of the source, through the real cap
     await stage.stack.startPart('agent');
     expect(await eventually('the windows to pass', () => allPassed(60))).toMatchObject({ missing: 0, replayed: 0 });
   }, 180_000);
+
+  it('find what was removed from the topic before it was read, and replay it from the source', async () => {
+    await member.service.stop();
+    await write(ids(60, 75), 'removed');
+    const admin = stage.kafka.admin();
+    await admin.connect();
+    try {
+      const positions = await stage.sql<{ partition: number; next_offset: string }>(
+        'SELECT partition, next_offset FROM _cdc_offsets WHERE topic = $1',
+        [items.table.topic],
+      );
+      const captured = await eventually('the capture of all of them', async () => {
+        const ends = await admin.fetchTopicOffsets(items.table.topic);
+        const stretches = ends.map(({ partition, high }) => ({
+          partition,
+          from: BigInt(positions.find((each) => each.partition === partition)?.next_offset ?? 0),
+          to: BigInt(high),
+        }));
+        const seen = new Set<string>();
+        for await (const records of readLog(stage.kafka, items.table.topic, stretches, AbortSignal.timeout(30_000))) {
+          for (const { value } of records) for (const [id] of String(value).matchAll(/removed-\d+/g)) seen.add(id);
+        }
+        return seen.size === 15 ? ends : undefined;
+      });
+      const partitions = captured.map(({ partition, high }) => ({ partition, offset: high }));
+      await admin.deleteTopicRecords({ topic: items.table.topic, partitions });
+    } finally {
+      await admin.disconnect();
+    }
+    await member.service.start();
+    const found = await eventually('the windows to pass', () => allPassed(75));
+    expect(found).toMatchObject({ processed: 75, missing: 0 });
+    // The connector sends many events twice: what came once more was not missing.
+    expect(found.replayed).toBeGreaterThan(0);
+    expect(await stage.count(items, 'removed')).toBe(15);
+    const metrics = await (await fetch(`http://127.0.0.1:${member.apiPort}/metrics`)).text();
+    expect(metrics).toContain(`cdc_window_missing_total{table="${table}"} ${found.replayed}`);
+    expect(metrics).toContain(`cdc_window_missing_changes{table="${table}"} 0`);
+    expect(metrics).toContain(`cdc_replayed_total{table="${table}",outcome="repaired"} ${found.replayed}`);
+  }, 240_000);
+
+  it('find what the capture lost with its segments, deletes and nulls too, and replay it', async () => {
+    const before = await sums(table);
+    await stage.stack.stopPart('agent', 'SIGKILL');
+    await write(ids(75, 80), 'lost');
+    await change('write', 1, 'UPDATE shop.items SET v = ? WHERE id = ?', ['changed', 1]);
+    await change('write', 2, 'UPDATE shop.items SET v = ? WHERE id = ?', [null, 2]);
+    await change('row-delete', 3, 'DELETE FROM shop.items WHERE id = ?', [3]);
+    // The segments until now are to be gone; what comes later is in another one, because these are filled.
+    const raw = join(stage.stack.dir, 'cassandra', 'cdc_raw');
+    const isLog = (name: string): boolean => name.endsWith('.log');
+    const segments = (await readdir(raw)).filter(isLog);
+    await client.execute('CREATE TABLE shop.filler (id int PRIMARY KEY, b blob)');
+    for (let id = 0; (await readdir(raw)).filter((name) => isLog(name) && !segments.includes(name)).length < 2; id++) {
+      await client.execute('INSERT INTO shop.filler (id, b) VALUES (?, ?)', [id, Buffer.alloc(900_000)], {
+        prepare: true,
+      });
+    }
+    const lost = (await readdir(raw)).filter((name) => segments.some((log) => name.startsWith(log.slice(0, -4))));
+    expect(lost.length).toBeGreaterThan(0);
+    await Promise.all(lost.map((name) => rm(join(raw, name))));
+    await stage.stack.startPart('agent');
+    await write(ids(80, 82), 'after');
+
+    const found = await eventually('the windows to pass', () => allPassed(85));
+    expect(found).toMatchObject({ processed: 85, missing: 0 });
+    expect(found.replayed).toBeGreaterThan(before.replayed);
+    expect(await stage.sql('SELECT id, v FROM items WHERE id IN (1, 2, 3) ORDER BY id')).toEqual([
+      { id: 1, v: 'changed' },
+      { id: 2, v: null },
+    ]);
+    const same = await stage.lockstep(member, 'reconcile', 'run', '--table', table, '--strategy', 'CHECKSUM', '--json');
+    expect(JSON.parse(same.stdout)).toMatchObject({ verdict: 'PASS', cassandra_row_count: 81 });
+  }, 240_000);
 
   it('find an entry by its window under the ID and with the very write time of its change', async () => {
     await client.execute('CREATE TABLE shop.others (id int PRIMARY KEY, v text)');

@@ -19,6 +19,7 @@ import { captureBarrier, heartbeatParts } from '../heartbeats/capture-barrier.ts
 import type { Logger } from '../logger.ts';
 import { onlyTable, prepareOne, SCAN_PATIENCE, shardsOf } from '../one-table.ts';
 import { processPacing } from '../process-pacing.ts';
+import { QUORUMS } from './quorums.ts';
 import { kafkaUnreachable, quietKafka } from '../reach.ts';
 import { schemaWatch } from './source-change.ts';
 
@@ -26,8 +27,6 @@ import { schemaWatch } from './source-change.ts';
 const POOL_SIZE = 4;
 /** How long the shards may take to pass the log ends; a person waits for the verdict. */
 const BARRIER_LIMIT_MS = 60_000;
-/** Consistencies of which a read meets every write of a quorum. */
-const QUORUMS = new Set(['QUORUM', 'LOCAL_QUORUM', 'EACH_QUORUM', 'ALL']);
 
 export interface OpenEndState {
   readonly parts: ReconcileParts;

@@ -1,3 +1,4 @@
+import type { ChangeKind } from '../../change/changelog-entry.ts';
 import type { ChangeId } from '../../change/change-id.ts';
 import type { SourceRecord } from '../../decode/record.ts';
 import type { DeliveryWindow } from './window.ts';
@@ -7,7 +8,7 @@ export type Evidence =
   /** The record is in Kafka: it is decoded and goes through the door as it is. */
   | { readonly kind: 'record'; readonly record: SourceRecord }
   /** Only the account knows of it: the row (or the rows of the partition) must be read again from the source. */
-  | { readonly kind: 'key'; readonly changeKind: string; readonly key: readonly string[] };
+  | { readonly kind: 'key'; readonly changeKind: ChangeKind; readonly key: readonly string[] };
 
 /** One change of the account. */
 export interface ChangelogEntry {

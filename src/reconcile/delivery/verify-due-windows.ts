@@ -4,21 +4,33 @@ import { messageOf } from '../../shared/errors.ts';
 import type { WindowStore } from '../../target/window-store.ts';
 import type { BarrierVerdict } from './barrier.ts';
 import { verifyWindows, type VerifiedWindow, type WindowVerifier } from './verify-windows.ts';
-import { changeSince, dueWindows, type DueWindow, type StoredWindow, type WindowSchedule } from './window.ts';
+import {
+  changeSince,
+  dueWindows,
+  type DueWindow,
+  type StoredWindow,
+  type WindowChange,
+  type WindowSchedule,
+} from './window.ts';
 
 /** What a round says to metrics and log. */
 export interface WindowObserver {
-  verified(table: string, found: VerifiedWindow): void;
+  verified(table: string, found: VerifiedWindow, since: WindowChange): void;
+  /** Changes that are proven missing in windows that drift, all of the table's. */
+  missing(table: string, changes: number): void;
   /** Age of the oldest window that is due and not passed, seconds; 0 where there is none. */
   oldestUnverified(table: string, seconds: number): void;
   /** A window could not be read whole: it stays due. */
   failed(table: string, reason: string): void;
 }
 
+/** What a round asks of the stored windows. */
+export type WindowRows = Pick<WindowStore, 'unfinishedSinceMs' | 'list' | 'save' | 'missing'>;
+
 export interface WindowRounds {
   /** The barrier of the moment it is asked. `horizon` counts from 0: how often the windows have come of age. */
   readonly barrier: (table: string, horizon: number, signal: AbortSignal) => Promise<BarrierVerdict>;
-  readonly store: WindowStore;
+  readonly store: WindowRows;
   readonly verifier: WindowVerifier;
   readonly schedule: WindowSchedule;
   readonly clock: Clock;
@@ -30,12 +42,18 @@ const MAX_WINDOWS_PER_ROUND = 120;
 /** Stored windows that are looked at to find what is due: a week of minutes. */
 const MAX_STORED = 10_080;
 
-async function storedWindows(store: WindowStore, table: string, sinceMs: number): Promise<Map<number, StoredWindow>> {
+async function storedWindows(store: WindowRows, table: string, sinceMs: number): Promise<Map<number, StoredWindow>> {
   const rows = await store.list({ table, fromMs: sinceMs, limit: MAX_STORED, offset: 0 });
   return new Map(
     rows.map((row) => [
       row.startMs,
-      { window: { startMs: row.startMs, endMs: row.endMs }, rounds: row.rounds, account: row, verdict: row.verdict },
+      {
+        window: { startMs: row.startMs, endMs: row.endMs },
+        rounds: row.rounds,
+        account: row,
+        verdict: row.verdict,
+        verifiedMs: row.verifiedAt.getTime(),
+      },
     ]),
   );
 }
@@ -59,6 +77,7 @@ export async function verifyDueWindows(rounds: WindowRounds, table: string, sign
     // Windows are verified in order, so that none is left out for ever behind one that could not be read.
     if (passed === null) break;
   }
+  observer.missing(table, await store.missing(table));
   observer.oldestUnverified(table, oldestMs === null ? 0 : (clock.nowMs() - oldestMs) / 1000);
 }
 
@@ -96,8 +115,10 @@ async function verifyGroup(
     const before = stored.get(window.startMs);
     // Only a pass ends a horizon: what was not proven is looked at again.
     const rounds = verdict === 'PASS' ? horizon + 1 : (before?.rounds ?? 0);
-    await store.save({ table, ...window, rounds, ...account, ...changeSince(before, each), replayed, verdict, reason });
-    observer.verified(table, each);
+    const since = changeSince(before, each);
+    const { late, reopened } = since;
+    await store.save({ table, ...window, rounds, ...account, late, reopened, replayed, verdict, reason });
+    observer.verified(table, each, since);
     if (verdict === 'PASS') passed.add(window.startMs);
   }
   return passed;

@@ -21,9 +21,21 @@ const account = (more: Partial<WindowAccount> = {}): WindowAccount => {
   const counts = { changelog: 0, processed: 0, filtered: 0, deadLettered: 0, missing: 0, unexpected: 0, ...more };
   return { ...counts, changelog: counts.processed + counts.filtered + counts.deadLettered + counts.missing };
 };
-const stored = (startMs: number, rounds: number, verdict: StoredWindow['verdict'] = 'PASS'): [number, StoredWindow] => [
+const stored = (
+  startMs: number,
+  rounds: number,
+  verdict: StoredWindow['verdict'] = 'PASS',
+  more: Partial<StoredWindow> = {},
+): [number, StoredWindow] => [
   startMs,
-  { window: { startMs, endMs: startMs + schedule.sizeMs }, rounds, account: account(), verdict },
+  {
+    window: { startMs, endMs: startMs + schedule.sizeMs },
+    rounds,
+    account: account(),
+    verdict,
+    verifiedMs: 0,
+    ...more,
+  },
 ];
 
 describe('the change IDs of a window', () => {
@@ -64,6 +76,18 @@ describe('what is due', () => {
     expect(dueWindows(schedule, 0, new Map([stored(0, 1, 'INCONCLUSIVE')]), now, 10)).toHaveLength(1);
   });
 
+  it('is a window that drifts after a share of its age, so that what waits for a person is not proven all the time', () => {
+    const now = 60_000 + 3_600_000;
+    const isDue = (verdict: StoredWindow['verdict'], verifiedMs: number, at = now): boolean =>
+      dueWindows(schedule, 0, new Map([stored(0, 0, verdict, { verifiedMs })]), at, 1)[0]?.window.startMs === 0;
+    expect(isDue('DRIFT', now - 170_000)).toBe(false);
+    expect(isDue('DRIFT', now - 190_000)).toBe(true);
+    // An old one within ten minutes, one that was not proven at once, and no clock that is ahead holds it back.
+    expect(isDue('DRIFT', now * 100 - 610_000, now * 100)).toBe(true);
+    expect(isDue('INCONCLUSIVE', now - 1)).toBe(true);
+    expect(isDue('DRIFT', now + 300_000)).toBe(true);
+  });
+
   it('begins with the window in which the table was registered', () => {
     expect(dueWindows(schedule, 130_000, new Map(), 600_000, 10)[0]?.window.startMs).toBe(120_000);
   });
@@ -98,16 +122,31 @@ describe('the verdict', () => {
 });
 
 describe('a window that was verified before', () => {
-  const finding = (counts: WindowAccount) => ({
+  const finding = (counts: WindowAccount, replayed = 0) => ({
     window: { startMs: 0, endMs: 60_000 },
     account: counts,
+    replayed,
     ...verdictOf(counts, PROVEN),
   });
 
   it('counts what came late, and is open again when it had passed', () => {
     const [, before] = stored(0, 1);
-    expect(changeSince(before, finding(account({ processed: 2 })))).toEqual({ late: 2, reopened: true });
-    expect(changeSince(before, finding(account()))).toEqual({ late: 0, reopened: false });
-    expect(changeSince(undefined, finding(account({ processed: 2 })))).toEqual({ late: 0, reopened: false });
+    expect(changeSince(before, finding(account({ processed: 2 })))).toMatchObject({ late: 2, reopened: true });
+    expect(changeSince(before, finding(account()))).toMatchObject({ late: 0, reopened: false });
+    expect(changeSince(undefined, finding(account({ processed: 2 })))).toMatchObject({ late: 0, reopened: false });
+  });
+
+  it('counts each missing change once, however often it is found and whether it is replayed', () => {
+    const newly = (before: StoredWindow | undefined, missing: number, replayed = 0) =>
+      changeSince(before, finding(account({ missing }), replayed)).newlyMissing;
+    expect(newly(undefined, 3)).toBe(3);
+    expect(newly(undefined, 1, 2)).toBe(3);
+    const [, drifting] = stored(0, 0, 'DRIFT', { account: account({ missing: 3 }) });
+    expect(newly(drifting, 3)).toBe(0);
+    expect(newly(drifting, 1, 2)).toBe(0);
+    expect(newly(drifting, 4)).toBe(1);
+    // What was not proven then was not counted.
+    const [, unproven] = stored(0, 0, 'INCONCLUSIVE', { account: account({ missing: 3 }) });
+    expect(newly(unproven, 3)).toBe(3);
   });
 });

@@ -86,6 +86,8 @@ export interface StoredWindow {
   readonly rounds: number;
   readonly account: WindowAccount;
   readonly verdict: WindowVerdict;
+  /** When that was, ms since the epoch, by PostgreSQL's clock. */
+  readonly verifiedMs: number;
 }
 
 export interface WindowSchedule {
@@ -100,9 +102,22 @@ export interface DueWindow {
   readonly horizon: number;
 }
 
+/** A window that drifts is looked at again after this share of its age, and after this long at most. */
+const DRIFT_PAUSE_SHARE = 1 / 20;
+const MAX_DRIFT_PAUSE_MS = 600_000;
+
+/**
+ * Whether a window that drifts may rest: what is missing waits for a person, and to prove that again costs reads of both
+ * sides. A time in the future is another clock's, and no reason to wait.
+ */
+function rests({ window, verdict, verifiedMs }: StoredWindow, nowMs: number): boolean {
+  if (verdict !== 'DRIFT' || verifiedMs > nowMs) return false;
+  return nowMs - verifiedMs < Math.min(MAX_DRIFT_PAUSE_MS, (nowMs - window.endMs) * DRIFT_PAUSE_SHARE);
+}
+
 /**
  * Windows that are due: those that have reached a horizon at which they have not been verified, and those whose last
- * verdict was not PASS, which are looked at again each time. Oldest first, at most `limit`. `sinceMs`: everything before
+ * verdict was not PASS, which are looked at again and again. Oldest first, at most `limit`. `sinceMs`: everything before
  * has been verified at every horizon.
  */
 export function dueWindows(
@@ -124,18 +139,31 @@ export function dueWindows(
     const window = { startMs, endMs: startMs + sizeMs };
     const reached = horizonsMs.findLastIndex((horizonMs) => window.endMs + horizonMs <= nowMs);
     const known = stored.get(startMs);
-    if (known === undefined || known.rounds <= reached || known.verdict !== 'PASS')
-      due.push({ window, horizon: reached });
+    if (known !== undefined && ((known.rounds > reached && known.verdict === 'PASS') || rests(known, nowMs))) continue;
+    due.push({ window, horizon: reached });
   }
   return due;
 }
 
-/** How a window changed since it was verified before: late arrivals, and whether a passed window is open again. */
+/** How a window changed since it was verified before. */
+export interface WindowChange {
+  /** Changes that the changelog did not hold then. */
+  readonly late: number;
+  /** It had passed, and is open again. */
+  readonly reopened: boolean;
+  /** Proven missing for the first time; what was replayed since counts, too. */
+  readonly newlyMissing: number;
+}
+
+/** `replayed`: changes that were missing when this verification began and are not any more. */
 export function changeSince(
   before: StoredWindow | undefined,
-  found: WindowFinding,
-): { readonly late: number; readonly reopened: boolean } {
-  if (before === undefined) return { late: 0, reopened: false };
+  found: WindowFinding & { readonly replayed: number },
+): WindowChange {
+  const missing = (found.verdict === 'DRIFT' ? found.account.missing : 0) + found.replayed;
+  const known = before?.verdict === 'DRIFT' ? before.account.missing : 0;
+  const newlyMissing = Math.max(0, missing - known);
+  if (before === undefined) return { late: 0, reopened: false, newlyMissing };
   const late = Math.max(0, found.account.changelog - before.account.changelog);
-  return { late, reopened: before.verdict === 'PASS' && (late > 0 || found.verdict !== 'PASS') };
+  return { late, reopened: before.verdict === 'PASS' && (late > 0 || found.verdict !== 'PASS'), newlyMissing };
 }
