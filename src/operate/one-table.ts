@@ -16,8 +16,8 @@ export const SCAN_PATIENCE: Pick<ScanOptions, 'backoff' | 'giveUpMs'> = {
   giveUpMs: 300_000,
 };
 
-/** Everything that is wrong with the request is said before anything is connected. */
-export function onlyTable(configuration: Configuration, table: string): Configuration {
+/** @throws {LockstepError} `usage`, with the nearest name, where the configuration has no such table. */
+export function tableMappingOf(configuration: Configuration, table: string): Configuration['tables'][number] {
   const mapping = configuration.tables.find(({ source }) => source === table);
   if (mapping === undefined) {
     const names = configuration.tables.map(({ source }) => source);
@@ -28,6 +28,12 @@ export function onlyTable(configuration: Configuration, table: string): Configur
       remedy: 'name a table as tables[].source has it',
     });
   }
+  return mapping;
+}
+
+/** Everything that is wrong with the request is said before anything is connected. */
+export function onlyTable(configuration: Configuration, table: string): Configuration {
+  const mapping = tableMappingOf(configuration, table);
   if (configuration.source.cassandra === null) {
     throw new LockstepError('source.cassandra is not configured, so there is nothing to read rows from', {
       code: 'SOURCE_MISSING',

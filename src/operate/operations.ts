@@ -17,6 +17,8 @@ import type { Logger } from './logger.ts';
 import type { Prepared } from './preparation.ts';
 import { Masking, sensitiveColumnsOf } from './redrive/masking.ts';
 import { beginRedrive, progressOf, RedriveRun, type RedriveRequest } from './redrive/redrive-job.ts';
+import { readReport, type ReportRequest } from './report/read-report.ts';
+import type { ReconciliationReport } from './report/reconciliation-report.ts';
 import type { RedriveProgress } from './redrive/redrive-job.ts';
 import { redriveParts } from './redrive/redrive-parts.ts';
 
@@ -87,6 +89,12 @@ export class Operations {
       keyColumns: keys.map(({ column }) => column.name),
       sensitive: sensitiveColumnsOf(configuration.tables, source),
     };
+  }
+
+  /** What reconciliation has found. Rejects with a classified LockstepError. */
+  report(request: ReportRequest, nowMs: number): Promise<ReconciliationReport> {
+    const { pool, configuration } = this.#options;
+    return readReport(pool, configuration, request, nowMs);
   }
 
   /** Begins a redrive and works on it in the background. */

@@ -13,6 +13,7 @@ import { createHttpServer } from './http/server.ts';
 import { dlqRoutes } from './http/dlq-routes.ts';
 import { comparisonRoutes } from './http/comparison-routes.ts';
 import { reconciliationRoutes } from './http/reconciliation-routes.ts';
+import { reportRoutes } from './http/report-routes.ts';
 import { healthRoutes } from './http/health-routes.ts';
 import { listen } from './http/listen.ts';
 import { statusRoutes } from './http/status-routes.ts';
@@ -87,6 +88,7 @@ export async function runService(configuration: Configuration, options: RunServi
       dlqRoutes(() => operations),
       reconciliationRoutes(() => operations),
       comparisonRoutes(() => operations),
+      reportRoutes(() => operations),
     ],
     logger,
   });

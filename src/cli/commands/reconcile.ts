@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { reconcileFindingsCommand, reconcileUndoCommand } from './reconcile-findings.ts';
+import { reconcileReportCommand } from './reconcile-report.ts';
 import { reconcileRunCommand } from './reconcile-run.ts';
 import { reconcileWindowsCommand } from './reconcile-windows.ts';
 
@@ -10,5 +11,6 @@ export function reconcileCommand(): Command {
     .addCommand(reconcileRunCommand())
     .addCommand(reconcileFindingsCommand())
     .addCommand(reconcileUndoCommand())
-    .addCommand(reconcileWindowsCommand());
+    .addCommand(reconcileWindowsCommand())
+    .addCommand(reconcileReportCommand());
 }

@@ -6,6 +6,7 @@ import { dlqRoutes } from './dlq-routes.ts';
 import { comparisonRoutes } from './comparison-routes.ts';
 import { healthRoutes } from './health-routes.ts';
 import { reconciliationRoutes } from './reconciliation-routes.ts';
+import { reportRoutes } from './report-routes.ts';
 import { createHttpServer } from './server.ts';
 import { statusRoutes } from './status-routes.ts';
 
@@ -28,6 +29,7 @@ function server() {
       dlqRoutes(() => null),
       reconciliationRoutes(() => null),
       comparisonRoutes(() => null),
+      reportRoutes(() => null),
     ],
     logger: createLogger({ level: 'silent' }),
   });
@@ -60,6 +62,8 @@ describe('the contract', () => {
       '/reconciliation/jobs',
       '/reconciliation/jobs/{job_id}',
       '/reconciliation/mismatches',
+      '/reconciliation/report',
+      '/reconciliation/report.json',
       '/reconciliation/windows',
       '/shards',
       '/shards/{topic}/{partition}/resume',
