@@ -6,7 +6,6 @@ import { systemClock, type Clock } from '../shared/clock.ts';
 import { RowReader } from '../source/row-reader.ts';
 import { readSchema } from '../source/schema.ts';
 import { createPool, type ReadRows } from '../target/index.ts';
-import { showBreakers } from './breaker-metrics.ts';
 import { closeAll } from './closing.ts';
 import { decoderOf } from './decoder-of.ts';
 import { createHttpServer } from './http/server.ts';
@@ -173,7 +172,6 @@ export async function runService(configuration: Configuration, options: RunServi
     });
     operations = new Operations({ configuration, prepared, pool, kafka, logger, signal: running });
     view.started(consumer, target.shards);
-    showBreakers(metrics, () => consumer.shards());
     const parts: RunningParts = {
       configuration,
       prepared,

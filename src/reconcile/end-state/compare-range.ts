@@ -6,9 +6,7 @@ import { rowKey, type RowKey } from '../../change/change-event.ts';
 import type { TokenRange } from '../../change/token-range.ts';
 import type { BoundTable } from '../../target/bound-table.ts';
 import type { TargetRow, TokenScan } from '../../target/token-scan.ts';
-import { messageOf } from '../../shared/errors.ts';
 import { compareRows, type Difference } from './compare-rows.ts';
-import type { NotChecked } from './not-checked.ts';
 import { digestOfRow, RangeDigester, sameDigest, type RangeDigest } from './row-digest.ts';
 import {
   isPresent,
@@ -56,8 +54,6 @@ export interface RangeAccount {
   readonly suspects: number;
   /** Rows of the source that could not be read exactly: nothing is known of them. */
   readonly unreadable: number;
-  /** Parts of the source that can't be read: what of them differs is proven row by row, what is missing is not seen. */
-  readonly unread: readonly NotChecked[];
   readonly sourceDigest: RangeDigest;
   readonly targetDigest: RangeDigest;
 }
@@ -81,7 +77,6 @@ class RangeComparison {
   partitions = 0;
   suspects = 0;
   unreadable = 0;
-  readonly unread: NotChecked[] = [];
   readonly source = new RangeDigester();
   readonly target = new RangeDigester();
   readonly #unreadable = new Set<string>();
@@ -99,7 +94,6 @@ class RangeComparison {
 
   onPage(page: SourcePage): void {
     this.unreadable += page.unreadable.length;
-    for (const { where, error } of page.unread ?? []) this.unread.push({ where, reason: messageOf(error) });
     for (const { key } of page.unreadable) {
       if (key !== null) this.#unreadable.add(this.#storedText(key));
     }
@@ -233,7 +227,7 @@ export async function compareRange(
       seen = new RangeDigester();
     }
   }
-  const { sourceRows, targetRows, compared, partitions, suspects, unreadable, unread } = comparison;
+  const { sourceRows, targetRows, compared, partitions, suspects, unreadable } = comparison;
   return {
     range,
     sourceRows,
@@ -242,7 +236,6 @@ export async function compareRange(
     partitions,
     suspects,
     unreadable,
-    unread,
     sourceDigest: comparison.source.digest(),
     targetDigest: comparison.target.digest(),
   };
