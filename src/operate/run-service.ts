@@ -170,6 +170,7 @@ export async function runService(configuration: Configuration, options: RunServi
         metrics.stream.schemaIgnoredColumns.set({ table }, columns);
       },
     });
+    await watch.recognise();
     operations = new Operations({ configuration, prepared, pool, kafka, logger, signal: running });
     view.started(consumer, target.shards);
     const parts: RunningParts = {

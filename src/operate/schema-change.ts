@@ -23,6 +23,9 @@ export type SchemaVerdict =
     }
   | { readonly kind: 'stop'; readonly stop: SchemaStop };
 
+/** Another table under the same name: the watch asks whether it may be accepted. */
+export const TABLE_RECREATED = 'SOURCE_TABLE_RECREATED';
+
 /** All of a column that decoding and writing depend on; NOT NULL is the live target's matter. */
 function signature({ name, target, type, targetType, kind, descending, droppedAt }: Column): string {
   return JSON.stringify([name, target, type, targetType, kind, descending, droppedAt?.toString() ?? null]);
@@ -63,7 +66,7 @@ export function ignoring(mapping: TableMapping, names: readonly string[]): Table
 /**
  * Judges a fresh reading of a table's schema against the one that is in force. Pure. A key can't be followed: rows would
  * be other rows; and a table that was dropped, or dropped and created again, needs a person, because the target still
- * holds the rows of the old one.
+ * holds the rows of the old one. `current.source.id` is the table that the target's rows are from.
  */
 export function judgeSchema(
   current: ResolvedTable,
@@ -79,9 +82,9 @@ export function judgeSchema(
   }
   if (current.source.id !== null && fresh.id !== null && current.source.id !== fresh.id) {
     return stop(
-      'SOURCE_TABLE_RECREATED',
+      TABLE_RECREATED,
       `${table.name} was dropped and created again; ${table.targetSchema}.${table.targetTable} holds the rows of the former table. ` +
-        'Empty the target, restart Lockstep and backfill.',
+        'Empty the target; the table then goes on by itself. Backfill it afterwards.',
     );
   }
   const known = new Set(current.source.columns.map(({ name }) => name));

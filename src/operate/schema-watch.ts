@@ -9,7 +9,7 @@ import type { Clock } from '../shared/clock.ts';
 import { messageOf } from '../shared/errors.ts';
 import type { Target } from '../target/index.ts';
 import type { Logger } from './logger.ts';
-import { judgeSchema, type SchemaStop } from './schema-change.ts';
+import { judgeSchema, TABLE_RECREATED, type SchemaStop, type SchemaVerdict } from './schema-change.ts';
 import type { Service } from './service.ts';
 import type { ResolvedTable } from './source-tables.ts';
 import type { CheckedTable } from './target-check.ts';
@@ -22,7 +22,7 @@ export interface SchemaWatchParts {
   readonly checkTargets: (tables: readonly Table[]) => Promise<{ readonly tables: readonly CheckedTable[] }>;
   /** Additive DDL, for tables whose policy is `evolve`. */
   readonly extendTarget: (table: Table) => Promise<{ readonly refusals: readonly Finding[] }>;
-  readonly target: Pick<Target, 'rebind'>;
+  readonly target: Pick<Target, 'rebind' | 'identity'>;
   readonly consumer: Pick<Consumer, 'rebind' | 'block' | 'resumeTopic'>;
   readonly decoderOf: (table: Table) => Decoder;
   readonly clock: Clock;
@@ -41,6 +41,7 @@ const MIN_PAUSE_MS = 500;
 const MAX_SETTLED = 1_000;
 
 interface Watched {
+  /** What is in force. `source.id`: the table that the target's rows are from, once `recognise` has asked for it. */
   resolved: ResolvedTable;
   readonly mapping: TableMapping;
   /** Columns that a reading of the source begun after the doubt did not know, and until when that is believed, ms. */
@@ -80,6 +81,21 @@ export class SchemaWatch implements Service {
     for (const name of open) watched.doubted.add(name);
     if (open.length > 0) this.#wake?.();
     return open.length > 0;
+  }
+
+  /**
+   * To be awaited before the first record is applied: stops tables that are others than the target's rows are from, because
+   * they were dropped and created again while nothing ran. Rejects where the target does not answer.
+   */
+  async recognise(): Promise<void> {
+    for (const [topic, watched] of this.#tables) {
+      const { source, table } = watched.resolved;
+      if (!this.#follows(watched) || source.id === null) continue;
+      const id = await this.#parts.target.identity.firstOf(table.name, source.id);
+      watched.resolved = { table, source: { ...source, id } };
+      const verdict = await this.#judge(watched, source);
+      if (verdict.kind === 'stop' && verdict.stop.code === TABLE_RECREATED) this.#stop(topic, watched, verdict.stop);
+    }
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -141,13 +157,13 @@ export class SchemaWatch implements Service {
   async #settle(topic: string, watched: Watched, present: readonly SourceTable[]): Promise<void> {
     const { resolved, mapping } = watched;
     const fresh = present.find(({ name }) => name === resolved.table.sourceTable);
-    const verdict = this.#follows(watched) ? judgeSchema(resolved, fresh, mapping) : { kind: 'same' as const };
+    const verdict = this.#follows(watched) ? await this.#judge(watched, fresh) : { kind: 'same' as const };
     if (verdict.kind === 'stop') {
       this.#stop(topic, watched, verdict.stop);
       return;
     }
     if (verdict.kind === 'same') {
-      await this.#fit(topic, watched, resolved, null);
+      await this.#fit(topic, watched, watched.resolved, null);
       return;
     }
     const { table, source, what, ignored } = verdict;
@@ -162,6 +178,30 @@ export class SchemaWatch implements Service {
       { table: table.name, columns: ignored },
       'new columns are left out: schemaChange is ignore',
     );
+  }
+
+  /** The verdict over a fresh reading, after a table that was created again was accepted where that is possible. */
+  async #judge(watched: Watched, fresh: SourceTable | undefined): Promise<SchemaVerdict> {
+    const { mapping } = watched;
+    const verdict = judgeSchema(watched.resolved, fresh, mapping);
+    if (verdict.kind !== 'stop' || verdict.stop.code !== TABLE_RECREATED || fresh?.id == null) return verdict;
+    const { table, source } = watched.resolved;
+    const { identity } = this.#parts.target;
+    const goesOn = { table: table.name, formerId: source.id, id: fresh.id };
+    if (mapping.schemaChange === 'ignore') {
+      await identity.ignore(table.name, fresh.id);
+      this.#parts.logger.warn(
+        goesOn,
+        'the source table was dropped and created again: schemaChange is ignore, so the rows of the former one stay',
+      );
+    } else if (await identity.accept(table.name, fresh.id)) {
+      this.#parts.logger.info(goesOn, 'the source table was created again and its target is empty: goes on with it');
+    } else {
+      return verdict;
+    }
+    this.#parts.onChange(table.name, 'applied');
+    watched.resolved = { table, source: { ...source, id: fresh.id } };
+    return judgeSchema(watched.resolved, fresh, mapping);
   }
 
   /** Binds the table anew where it or its target changed, if the target fits; stops it where not. True where it runs. */

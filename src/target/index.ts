@@ -9,6 +9,7 @@ import { ControlStatements } from './control-statements.ts';
 import { clearDropped } from './dropped-columns.ts';
 import { PostgresDoor } from './door.ts';
 import { OutsideDoor } from './outside-door.ts';
+import { SourceIdentity } from './source-identity.ts';
 import { SWEEP_ROWS, sweepExpired } from './expiry-sweep.ts';
 import { dropLedgerPartitions, ensureLedgerPartitions, migrate } from './migrate.ts';
 import { classifyPostgresError } from './postgres-errors.ts';
@@ -44,6 +45,13 @@ export interface Target {
   readonly repairs: RepairDoor;
   /** For rows that were read from the source beside the stream. */
   readonly sourceRows: SourceRows;
+  /** Which source table the rows are from. */
+  readonly identity: {
+    /** See `SourceIdentity.firstOf`, `accept` and `ignore`. */
+    firstOf(tableName: string, sourceId: string): Promise<string>;
+    accept(tableName: string, sourceId: string): Promise<boolean>;
+    ignore(tableName: string, sourceId: string): Promise<void>;
+  };
   readonly shards: PostgresShardStore;
   /** As bound now; static columns belong to their table and are not listed. */
   readonly tables: readonly BoundTable[];
@@ -98,12 +106,25 @@ export async function openTarget(options: TargetOptions): Promise<Target> {
       return statics === null ? null : statics.name;
     };
     const door = new PostgresDoor({ pool, controlSchema, tables, clock });
+    const identity = new SourceIdentity(pool, controlSchema);
     return {
       door,
       outside: new OutsideDoor({ pool, controlSchema, tableOf: doorOf, clock }),
       repairs: new RepairDoor({ pool, controlSchema, tableOf: doorOf, clock }),
       rereads: new Rereads({ pool, control, queue, clock, doorOf, staticsOf }),
       sourceRows: new SourceRows({ pool, control, queue, clock, doorOf }),
+      identity: {
+        firstOf: (tableName, sourceId) => identity.firstOf(doorOf(tableName).bound, sourceId),
+        accept: (tableName, sourceId) => {
+          const statics = staticsOf(tableName);
+          const names = statics === null ? [tableName] : [tableName, statics];
+          return identity.accept(
+            names.map((name) => doorOf(name).bound),
+            sourceId,
+          );
+        },
+        ignore: (tableName, sourceId) => identity.ignore(doorOf(tableName).bound, sourceId),
+      },
       shards: new PostgresShardStore(pool, controlSchema),
       get tables() {
         return [...sweepable.values()].flatMap(({ bound }) => (bound.table.ofStatics === true ? [] : [bound]));

@@ -12,6 +12,7 @@ import type { DeadLetter } from '../../src/deadletter/dead-letter.ts';
 import { createDebeziumCassandraDecoder } from '../../src/decode/debezium-cassandra/index.ts';
 import { SchemaWatch } from '../../src/operate/schema-watch.ts';
 import { checkTargets } from '../../src/operate/target-check.ts';
+import { withRereads } from '../../src/operate/source-tables.ts';
 import { extendTarget } from '../../src/operate/target-ddl.ts';
 import { createPool, openTarget, type Target } from '../../src/target/index.ts';
 import { FAKE_TIME_MS, FakeKafka } from '../support/kafka-fake.ts';
@@ -66,9 +67,13 @@ afterEach(async () => {
 
 const decoderOf = (table: Table) => createDebeziumCassandraDecoder(table);
 
-/** Starts two tables: `altered` under the policy, and `steady`, which must not notice anything. */
-async function start(schemaChange: TableMapping['schemaChange']): Promise<void> {
-  source = { tables: [made, { ...made, name: 'steady', id: 's' }], down: false };
+/**
+ * Starts two tables: `altered` under the policy, and `steady`, which must not notice anything. `again`: what the source
+ * has when the service starts once more.
+ */
+async function start(schemaChange: TableMapping['schemaChange'], again?: readonly SourceTable[]): Promise<void> {
+  const logs = again === undefined ? [] : again.map(({ name }) => [name, kafka.log(name, 0)] as const);
+  source = { tables: [...(again ?? [made, { ...made, name: 'steady', id: 's' }])], down: false };
   const mapped = await Promise.all(
     source.tables.map(async (each) => {
       const mapping = tableMappingSchema.parse({
@@ -79,8 +84,11 @@ async function start(schemaChange: TableMapping['schemaChange']): Promise<void> 
       });
       const binding = bindTable(each, mapping);
       if (binding.kind === 'refused') throw new Error('refused');
-      for (const step of planDdl(binding.table, null, { schemaExists: true, statics: null }).steps) await sql(step.sql);
-      return { resolved: { source: each, table: binding.table }, mapping };
+      if (again === undefined) {
+        const { steps } = planDdl(binding.table, null, { schemaExists: true, statics: null });
+        for (const step of steps) await sql(step.sql);
+      }
+      return { resolved: { source: each, table: withRereads(binding.table, true, mapping) }, mapping };
     }),
   );
   const tables = mapped.map(({ resolved }) => resolved.table);
@@ -88,6 +96,7 @@ async function start(schemaChange: TableMapping['schemaChange']): Promise<void> 
   const logger = pino({ level: 'silent' });
   target = await openTarget({ pool, controlSchema: SCHEMA, tables, clock });
   kafka = new FakeKafka();
+  for (const [name, log] of logs) Object.assign(kafka.log(name, 0), log);
   letters = [];
   events.length = 0;
   stop = new AbortController();
@@ -126,6 +135,7 @@ async function start(schemaChange: TableMapping['schemaChange']): Promise<void> 
     onChange: (table, outcome) => events.push(`${table} ${outcome}`),
     onIgnored: (table, columns) => events.push(`${table} ignores ${columns}`),
   });
+  await watch.recognise();
   running = Promise.all([consumer.run(stop.signal), watch.run(stop.signal)]);
   kafka.assign(...tables.map(({ topic }) => ({ topic, partition: 0 })));
 }
@@ -302,5 +312,92 @@ describe('a member that does not know a column yet', () => {
     write('altered', 1, 20, { name: null });
     await until(() => expect(stateOf('altered')?.reason).toMatch(/SCHEMA_BEHIND/));
     expect(await sql('SELECT name FROM altered')).toEqual([['ann']]);
+  });
+});
+
+describe('a source table that was dropped and created again', () => {
+  const steady = { ...made, name: 'steady', id: 's' };
+  const created = { ...made, id: 'b' };
+  const restart = async (schemaChange: TableMapping['schemaChange'], ...tables: SourceTable[]): Promise<void> => {
+    stop.abort();
+    await running;
+    await start(schemaChange, tables);
+  };
+  const later = (ms: number): number => (Date.now() + ms) * 1000;
+
+  it('while nothing ran is recognised before a record is applied, and stops that table alone ⚠', async () => {
+    await start('validate');
+    write('altered', 1, 10, { name: 'ann' });
+    await applied('altered');
+    await restart('validate', created, steady);
+    write('altered', 2, later(0), { name: 'of the new table' });
+    write('steady', 1, 20, { name: 'goes on' });
+    await applied('steady');
+    await until(() => expect(stateOf('altered')).toMatchObject({ state: 'SOURCE_TABLE_RECREATED' }));
+    await watch.check();
+    expect(await positionOf('altered')).toBe(1n);
+    expect(await sql('SELECT id FROM altered')).toEqual([['1']]);
+  });
+
+  it('goes on by itself once its target was emptied, without the memory of the former one', async () => {
+    await start('evolve');
+    write('altered', 1, later(60_000), { name: 'ann' });
+    write('altered', 1, later(120_000), { name: null, age: null });
+    await applied('altered');
+    expect((await sql(`SELECT count(*) FROM ${SCHEMA}._cdc_graveyard`))[0]).toEqual(['1']);
+    write('altered', 3, 10, { name: 'of the former table' });
+    write('altered', 4, later(0), { name: 'stands' });
+    await applied('altered');
+    await restart('evolve', created, steady);
+    await until(() => expect(stateOf('altered')).toMatchObject({ state: 'SOURCE_TABLE_RECREATED' }));
+    // Still in the topic: nothing tells it from a record of the new table, so only the source can.
+    write('altered', 5, 20, { name: 'of the former table' });
+    write('altered', 1, later(60_000), { name: 'new' });
+    await sql('TRUNCATE altered');
+    await watch.check();
+    await applied('altered');
+    expect(await sql('SELECT id, name FROM altered')).toEqual([['1', 'new']]);
+    expect(await sql(`SELECT row_key FROM ${SCHEMA}._cdc_queue`)).toEqual([['["5"]']]);
+    expect(letters).toEqual([]);
+    // Noted: another start finds nothing to say.
+    await restart('evolve', created, steady);
+    write('altered', 1, later(90_000), { name: 'newer' });
+    await applied('altered');
+    expect(await sql('SELECT id, name FROM altered')).toEqual([['1', 'newer']]);
+  });
+
+  it('while it runs stops as well, until the target is empty', async () => {
+    await start('validate');
+    write('altered', 1, 10, { name: 'ann' });
+    await applied('altered');
+    alter({ id: 'b' });
+    await watch.check();
+    await until(() => expect(stateOf('altered')).toMatchObject({ state: 'SOURCE_TABLE_RECREATED' }));
+    await sql('TRUNCATE altered');
+    await watch.check();
+    write('altered', 2, later(1_000), { name: 'new' });
+    await applied('altered');
+    expect(await sql('SELECT id FROM altered')).toEqual([['2']]);
+  });
+
+  it('is gone on with under ignore, and told of once', async () => {
+    await start('ignore');
+    write('altered', 1, 10, { name: 'ann' });
+    await applied('altered');
+    await restart('ignore', created, steady);
+    expect(events).toEqual(['shop.altered applied']);
+    write('altered', 2, 20, { name: 'bea' });
+    await applied('altered');
+    expect(await sql('SELECT id FROM altered ORDER BY id')).toEqual([['1'], ['2']]);
+    await restart('ignore', created, steady);
+    expect(events).toEqual([]);
+  });
+
+  it('of a source whose id was never noted is taken for what it is now', async () => {
+    await start('validate');
+    await sql(`UPDATE ${SCHEMA}._cdc_tables SET source_id = NULL`);
+    await restart('validate', created, steady);
+    expect(await sql(`SELECT source_id FROM ${SCHEMA}._cdc_tables ORDER BY source`)).toEqual([['b'], ['s']]);
+    expect(stateOf('altered')?.state).not.toBe('SOURCE_TABLE_RECREATED');
   });
 });
