@@ -21,6 +21,8 @@ export interface ModelSchema {
   readonly regular: readonly ModelColumn[];
   /** Histories write with TTLs. */
   readonly usesTtl: boolean;
+  /** The target has lost the bytes that decide ties of its decimals, and the source is asked. */
+  readonly isAsked: boolean;
 }
 
 function column(name: string, type: CqlName, domain: readonly string[], descending = false): ModelColumn {
@@ -32,6 +34,9 @@ const INTS = ['-1', '1', '7'];
 const DECIMALS = ['1.0', '1.00', '9', '-2.5'];
 const TEXTS = ['', 'a', 'é', 'zz"\\,{}'];
 
+/** Kept as numeric(9,2): −2.5 beats 1.5 beats 9 by their bytes, and the other way round by what is left of them. */
+const LOSSY_DECIMALS = ['1.5', '9', '-2.5'];
+
 export const SCHEMAS: readonly ModelSchema[] = [
   {
     name: 'plain',
@@ -39,6 +44,7 @@ export const SCHEMAS: readonly ModelSchema[] = [
     clustering: [],
     regular: [column('age', 'int', INTS), column('name', 'text', TEXTS), column('total', 'decimal', DECIMALS)],
     usesTtl: false,
+    isAsked: false,
   },
   {
     name: 'sessions',
@@ -46,6 +52,7 @@ export const SCHEMAS: readonly ModelSchema[] = [
     clustering: [],
     regular: [column('a', 'text', TEXTS), column('b', 'int', INTS)],
     usesTtl: true,
+    isAsked: false,
   },
   {
     name: 'ranged',
@@ -53,6 +60,7 @@ export const SCHEMAS: readonly ModelSchema[] = [
     clustering: [column('c1', 'int', ['-1', '5']), column('c2', 'text', ['a', 'b', 'z'], true)],
     regular: [column('n', 'bigint', ['-9223372036854775808', '9223372036854775807']), column('v', 'text', ['x', 'y'])],
     usesTtl: true,
+    isAsked: false,
   },
   {
     name: 'by_time',
@@ -73,5 +81,22 @@ export const SCHEMAS: readonly ModelSchema[] = [
     ],
     regular: [column('v', 'text', TEXTS), column('w', 'int', INTS)],
     usesTtl: false,
+    isAsked: false,
+  },
+  {
+    name: 'asked',
+    partitionKey: [column('id', 'int', ['1', '2'])],
+    clustering: [],
+    regular: [column('a', 'text', TEXTS), column('total', 'decimal', LOSSY_DECIMALS)],
+    usesTtl: true,
+    isAsked: true,
+  },
+  {
+    name: 'asked_rows',
+    partitionKey: [column('k', 'int', ['1'])],
+    clustering: [column('c', 'int', ['1', '2'])],
+    regular: [column('a', 'text', TEXTS), column('total', 'decimal', LOSSY_DECIMALS)],
+    usesTtl: false,
+    isAsked: true,
   },
 ];

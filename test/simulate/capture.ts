@@ -17,6 +17,8 @@ function partitionOf(key: string, partitions: number): number {
 }
 
 export interface CaptureHooks {
+  /** The source has it from now on. */
+  readonly onExecuted: (mutation: Mutation) => void;
   readonly onEmitted: (mutation: Mutation) => void;
 }
 
@@ -36,6 +38,7 @@ export function emitHistory(history: History, kafka: SimulatedKafka, random: Ran
         hooks.onEmitted(mutation);
         kafka.append(partitionOf(key, kafka.partitionsOfProducer()), { mutation, fate: 'applies' }, key, value);
       });
+    at(atMs, () => hooks.onExecuted(mutation));
     const firstMs = atMs + random.below(MAX_DELAY_MS);
     emit(firstMs);
     if (random.chance(0.3)) emit(firstMs + random.below(COPY_AFTER_MS));

@@ -3,7 +3,7 @@ import type { Random } from '../../src/demo/workload/random.ts';
 import type { ModelSchema } from '../model/schema.ts';
 import type { StatementFault } from './postgres/server.ts';
 
-export type FaultEvent = 'crash' | 'stop' | 'rebalance' | 'failover' | 'restore' | 'sweep' | 'replay' | 'grow';
+export type FaultEvent = 'crash' | 'stop' | 'rebalance' | 'failover' | 'restore' | 'sweep' | 'read' | 'replay' | 'grow';
 
 export interface FaultPlan {
   /** A CHECK that the target has until everything is healed. */
@@ -14,6 +14,7 @@ export interface FaultPlan {
   /** Whether the database fails over within a moment of a commit: what was half done then is what a failover breaks. */
   readonly failsOver: () => boolean;
   readonly dlqFails: () => boolean;
+  readonly sourceFails: () => boolean;
   readonly events: (endMs: number) => readonly { readonly ms: number; readonly kind: FaultEvent }[];
 }
 
@@ -28,6 +29,7 @@ const EVENTS: Readonly<Record<FaultEvent, readonly [chance: number, most: number
   failover: [0.3, 6],
   restore: [0.1, 1],
   sweep: [1, 6],
+  read: [1, 12],
   replay: [0.5, 12],
   grow: [0.35, 1],
 };
@@ -37,6 +39,7 @@ export function faultPlan(random: Random, schema: ModelSchema): FaultPlan {
   const cuts = rate([0, 0, 0.01, 0.03]);
   const errors = rate([0, 0, 0.01, 0.03]);
   const dlq = rate([0, 0.3]);
+  const source = rate([0, 0.3]);
   const failovers = rate([0, 0, 0.05, 0.2]);
   let failoversLeft = random.between(1, 5);
   const column = random.below(schema.regular.length);
@@ -55,6 +58,7 @@ export function faultPlan(random: Random, schema: ModelSchema): FaultPlan {
       return true;
     },
     dlqFails: () => random.chance(dlq),
+    sourceFails: () => random.chance(source),
     events: (endMs) =>
       (Object.entries(EVENTS) as [FaultEvent, readonly [number, number]][]).flatMap(([kind, [chance, most]]) =>
         random.chance(chance)

@@ -310,6 +310,43 @@ export const MUTATIONS: readonly SourceMutation[] = [
     find: 'plan.expiring.filter((entry) => !isForeign(entry)),',
     replace: '[],',
   },
+  // What the source is asked for
+  {
+    name: 'ties: what the bytes would have told is left to the order of the text',
+    file: `${target}/row-plan.ts`,
+    find: 'const conflicts = policy === null ? null : conflictsOf(policy, row, stored, merge);',
+    replace: 'const conflicts = null as Conflicts | null;',
+  },
+  {
+    name: 'ties: rows that the upsert decides alone are not looked at',
+    file: `${target}/row-statements.ts`,
+    find: 'if (columns.length === 0) return null;',
+    replace: 'if (columns.length > 0) return null;',
+  },
+  {
+    name: 'ties: those within a batch are not noted',
+    file: `${change}/fold.ts`,
+    find: '(row.contested ??= new Map()).set(i, cell.writeTime);',
+    replace: '',
+  },
+  {
+    name: 'ties: a read merges as any change does',
+    file: `${target}/reread-merge.ts`,
+    find: 'image === null ? null : withoutSettled(image, read, trigger, { names, policy });',
+    replace: 'image;',
+  },
+  {
+    name: 're-reads: a read that finds no row leaves the marker that another one had found',
+    file: `${target}/reread-merge.ts`,
+    find: 'image: stored === null || row !== null ? stored : withdrawn(stored),',
+    replace: 'image: stored,',
+  },
+  {
+    name: 're-reads: the row’s existence is not asked when its last living cell goes',
+    file: `${target}/row-plan.ts`,
+    find: 'if (had && isUnknown(merged.marker) &&',
+    replace: 'if (!had && isUnknown(merged.marker) &&',
+  },
   // Change IDs
   {
     name: 'change IDs: the kind is not in them',

@@ -1,5 +1,7 @@
 /** One simulated run: a history, its capture, the service under faults, and the proof that the target is the source. */
+import type { RowKey } from '../../src/change/change-event.ts';
 import { identify } from '../../src/change/change-id.ts';
+import type { SourceRow } from '../../src/change/hint.ts';
 import { seededRandom, type Random } from '../../src/demo/workload/random.ts';
 import { LockstepError } from '../../src/shared/errors.ts';
 import { textArray } from '../../src/target/sql-text.ts';
@@ -26,6 +28,8 @@ const FOLLOW_GROWTH_MS = 150;
 /** A failover soon after a commit: within the steps of the transaction that follows it. */
 const SOON_MS = 40;
 const MAX_STATEMENTS = 18;
+/** More turns than reads can follow from one another. */
+const MAX_TURNS = 60;
 
 export interface RunCounts {
   readonly steps: number;
@@ -67,6 +71,8 @@ class Run {
   readonly #postgres: SimulatedPostgres;
   readonly #audit: Audit;
   readonly #world: World;
+  /** What the source has by now. */
+  readonly #source: CassandraModel;
   readonly #dlq = new Map<string, { key: Buffer | null; value: Buffer | null }>();
   readonly #processes: ServiceProcess[] = [];
   readonly #trace: ((line: string) => void) | null;
@@ -83,6 +89,7 @@ class Run {
   constructor(seed: number, history: History, table: BoundTable, trace: ((line: string) => void) | null) {
     this.#trace = trace;
     this.#history = history;
+    this.#source = new CassandraModel(history.schema);
     this.#random = seededRandom(seed ^ 0x5eed);
     this.#plan = faultPlan(this.#random, history.schema);
     this.#scheduler = new Scheduler(this.#random, START_MS);
@@ -127,6 +134,7 @@ class Run {
       onBytesInFlight: (bytes, limit) => {
         if (bytes > limit) this.#refute({ invariant: '9 bounded memory', what: `${bytes} bytes in flight` });
       },
+      readRows: (_table, keys) => this.#readRows(keys),
       putLetters: async (letters) => {
         if (!this.#isHealed && this.#plan.dlqFails()) {
           this.#faults += 1;
@@ -152,6 +160,7 @@ class Run {
     for (let i = this.#random.between(1, 2); i > 0; i -= 1) this.#start();
     this.#kafka.rebalance();
     const endMs = emitHistory(this.#history, this.#kafka, this.#random, {
+      onExecuted: (mutation) => this.#source.apply(mutation),
       onEmitted: (mutation) => this.#audit.emitted(mutation),
     });
     this.#scheduler.after(endMs, () => (this.#emitted = true));
@@ -251,6 +260,10 @@ class Run {
         this.#faults -= 1;
         this.#sweep();
         return;
+      case 'read':
+        this.#faults -= 1;
+        this.#serve();
+        return;
       case 'replay':
         this.#replay();
         return;
@@ -299,6 +312,36 @@ class Run {
   #sweep(): void {
     const process = this.#random.pick(this.#living);
     this.#tracked(process, () => process.sweep(this.#random.below(this.#kafka.logs.length)));
+  }
+
+  #serve(): void {
+    if (!this.#history.schema.isAsked) return;
+    const process = this.#random.pick(this.#living);
+    this.#tracked(process, () => process.serve(this.#random.below(this.#kafka.logs.length)));
+  }
+
+  /** The source answers in its own time, with what it had when it was asked. */
+  #readRows(keys: readonly RowKey[]): Promise<readonly SourceRow[]> {
+    return new Promise((resolve, reject) => {
+      this.#scheduler.step(() => {
+        if (!this.#isHealed && this.#plan.sourceFails()) {
+          this.#faults += 1;
+          reject(new LockstepError('simulated', { code: 'SOURCE_UNREACHABLE', kind: 'transient' }));
+          return;
+        }
+        const nowUs = BigInt(this.#scheduler.nowMs) * 1000n;
+        const rows = keys.map((key): SourceRow => {
+          const row = this.#source.read(key.text, nowUs);
+          if (row === null) return null;
+          return {
+            cells: row.cells.map((cell) =>
+              cell === null ? null : { writeTime: cell.time, value: cell.value, expiry: cell.expiry },
+            ),
+          };
+        });
+        this.#scheduler.step(() => resolve(rows));
+      });
+    });
   }
 
   /** Work beside the stream; what fails of it is tried again by whoever owns it, or not. */
@@ -365,7 +408,7 @@ class Run {
     for (const { mutation } of this.#history.statements) model.apply(mutation);
     for (const atUs of this.#moments()) {
       this.#scheduler.nowMs = Math.max(this.#scheduler.nowMs, Number(atUs / 1000n));
-      if (!(await this.#swept())) return;
+      if (!(await this.#served())) return;
       this.#audit.checkAll(model);
     }
   }
@@ -397,6 +440,27 @@ class Run {
       }
       return false;
     });
+  }
+
+  /** Sweeps, and serves what the source is owed, which may be due later: until nothing is left. */
+  async #served(): Promise<boolean> {
+    const { rereads } = this.#postgres.storage;
+    for (let turns = 0; turns < MAX_TURNS; turns += 1) {
+      if (!(await this.#swept())) return false;
+      const due = [...rereads.rows.values()].sort((a, b) => (a.dueUs < b.dueUs ? -1 : 1))[0];
+      if (due === undefined) return true;
+      this.#scheduler.nowMs = Math.max(this.#scheduler.nowMs, Number(due.dueUs / 1000n) + 1);
+      let isOver = false;
+      const process = this.#random.pick(this.#living);
+      this.#tracked(process, () =>
+        process.serve(due.partition).finally(() => {
+          isOver = true;
+        }),
+      );
+      if (!(await this.#until('the source was asked', () => isOver))) return false;
+    }
+    this.#refute({ invariant: 'liveness', what: `reads are owed again and again, ${rereads.rows.size} of them` });
+    return false;
   }
 
   async #swept(): Promise<boolean> {

@@ -16,6 +16,8 @@ import { sweepExpired } from '../../src/target/expiry-sweep.ts';
 import { OutsideDoor } from '../../src/target/outside-door.ts';
 import { PostgresShardStore } from '../../src/target/postgres-shard-store.ts';
 import { RereadQueue } from '../../src/target/reread-queue.ts';
+import type { ReadRows } from '../../src/target/reread-merge.ts';
+import { Rereads } from '../../src/target/rereads.ts';
 import { rowStatements } from '../../src/target/row-statements.ts';
 import type { TableDoor } from '../../src/target/row-writes.ts';
 import { METADATA_AGE_MS, type Member, type SimulatedKafka } from './kafka.ts';
@@ -60,6 +62,8 @@ export interface World {
   readonly clock: Clock;
   readonly onBytesInFlight: (bytes: number, limit: number) => void;
   /** Produces to the DLQ topic; rejects as Kafka does. */
+  /** Asks the source; rejects as a source that is down does. */
+  readonly readRows: ReadRows;
   readonly putLetters: (letters: readonly DeadLetter[]) => Promise<void>;
 }
 
@@ -71,6 +75,7 @@ export class ServiceProcess {
   readonly #world: World;
   readonly #table: TableDoor;
   readonly #store: PostgresShardStore;
+  readonly #rereads: Rereads;
   readonly #stop = new AbortController();
   readonly #crashed = new AbortController();
   isAlive = true;
@@ -88,6 +93,14 @@ export class ServiceProcess {
       controlSchema: CONTROL_SCHEMA,
       tableOf: () => this.#table,
       clock,
+    });
+    this.#rereads = new Rereads({
+      pool: this.pool.asPool,
+      control,
+      queue: rereads,
+      clock,
+      doorOf: () => this.#table,
+      staticsOf: () => null,
     });
     this.#store = new PostgresShardStore(this.pool.asPool, CONTROL_SCHEMA);
     const consumer = createConsumer({
@@ -134,6 +147,12 @@ export class ServiceProcess {
   sweep(partition: number): Promise<number> {
     const shard: ShardId = { topic: this.#table.bound.table.topic, incarnation: 1, partition };
     return sweepExpired(this.pool.asPool, control, rereads, this.#table, shard, this.#world.clock);
+  }
+
+  /** One turn of what a shard owes to the source. */
+  async serve(partition: number): Promise<void> {
+    const shard: ShardId = { topic: this.#table.bound.table.topic, incarnation: 1, partition };
+    await this.#rereads.serve(this.#table.bound.table.name, shard, this.#world.readRows, this.#crashed.signal);
   }
 
   /** One step towards the end of the topic's growth, if it grows. */

@@ -14,16 +14,26 @@ const TARGET_TYPES: Readonly<Record<CqlName, string>> = {
   timeuuid: 'uuid',
 };
 
+/** Without the bytes that decide a tie. */
+const LOSSY_TYPES: Readonly<Partial<Record<CqlName, string>>> = { decimal: 'numeric(9,2)' };
+
 function tableFrom(schema: ModelSchema): Table {
-  const { partitionKey, clustering, regular, usesTtl } = schema;
+  const { partitionKey, clustering, regular, usesTtl, isAsked } = schema;
   const columns = [
     ...partitionKey.map((each) => ({ each, kind: 'partition' as const })),
     ...clustering.map((each) => ({ each, kind: 'clustering' as const })),
     ...regular.map((each) => ({ each, kind: 'regular' as const })),
   ].map(({ each, kind }) =>
-    column(each.name, kind, scalar(each.type), TARGET_TYPES[each.type], { descending: each.descending }),
+    column(
+      each.name,
+      kind,
+      scalar(each.type),
+      isAsked ? (LOSSY_TYPES[each.type] ?? TARGET_TYPES[each.type]) : TARGET_TYPES[each.type],
+      { descending: each.descending },
+    ),
   );
-  return tableOf(schema.name, columns, { usesTtl, topic: `cass1.${KEYSPACE}.${schema.name}` });
+  const rereads = isAsked ? { rereads: { mode: 'apply', existenceChecks: true } as const } : {};
+  return tableOf(schema.name, columns, { usesTtl, ...rereads, topic: `cass1.${KEYSPACE}.${schema.name}` });
 }
 
 const bound = new Map<string, Promise<BoundTable>>();

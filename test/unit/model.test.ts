@@ -11,7 +11,7 @@ function column(name: string, type: CqlName, descending = false): ModelColumn {
 }
 
 function schema(name: string, columns: Partial<ModelSchema>): ModelSchema {
-  return { name, partitionKey: [], clustering: [], regular: [], usesTtl: true, ...columns };
+  return { name, partitionKey: [], clustering: [], regular: [], usesTtl: true, isAsked: false, ...columns };
 }
 
 function tied(type: CqlName, ...cells: readonly { value: Written; expiry?: bigint }[]): (string | null)[] {

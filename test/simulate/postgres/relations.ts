@@ -54,6 +54,17 @@ export interface QueueRow {
   readonly queuedAt: number;
 }
 
+/** A read that is owed to the source; `trigger` as JSON text, an array of documents. */
+export interface RereadRow {
+  readonly partition: number;
+  readonly kind: string;
+  readonly dueUs: bigint;
+  readonly rowKey: string;
+  readonly trigger: string;
+  /** Seconds since the epoch. */
+  readonly queuedAt: number;
+}
+
 export interface GrowthRow {
   /** Seconds since the epoch. */
   readonly grownAt: number;
@@ -92,6 +103,7 @@ export class Relations {
   readonly graves = new Relation<GraveRow>('graves');
   readonly ranges = new Relation<RangeRow>('ranges');
   readonly queue = new Relation<QueueRow>('queue');
+  readonly rereads = new Relation<RereadRow>('rereads');
   readonly ledger = new Relation<LedgerRow>('ledger');
   readonly letters = new Relation<LetterRow>('letters');
   readonly growth = new Relation<GrowthRow>('growth');

@@ -7,6 +7,7 @@ import { controlStatements } from './control-statements.ts';
 import type { LockRequest } from './locks.ts';
 import { compilePredicate } from './predicate.ts';
 import type { TargetRow, Transaction } from './relations.ts';
+import { rereadStatements, ties } from './reread-statements.ts';
 import { shardStatements } from './shard-statements.ts';
 import { keysFrom, printedImage, rowsFrom, targetKey, upserted } from './row-statements.ts';
 
@@ -230,16 +231,20 @@ const named = new Map<string, Handler>([
   ['images', lockImages],
   ['remove', remove],
   ['replace', replace],
+  ['ties', ties],
   ['upsert', upsert],
 ]);
 const byText = new Map<string, Handler>();
 
 function find({ name, text }: SentStatement): Handler {
-  const row = name === undefined ? undefined : named.get(name.slice(0, name.indexOf('-')));
+  // Another statement than the one that removes rows of the target.
+  const row = name === undefined || name === 'remove-rereads' ? undefined : named.get(name.slice(0, name.indexOf('-')));
   if (row !== undefined) return row;
   if (COVERED.test(text)) return deleteCovered(text);
   if (PARTLY.test(text)) return selectPartly(text);
-  const control = [...controlStatements, ...shardStatements].find(({ begins }) => begins.test(text));
+  const control = [...controlStatements, ...rereadStatements, ...shardStatements].find(({ begins }) =>
+    begins.test(text),
+  );
   if (control === undefined) throw new Error(`the simulation does not know this statement: ${text}`);
   return control.handler;
 }
