@@ -1,6 +1,8 @@
 /** `lockstep run` while what it leans on goes away and comes back: nothing lost, and readiness tells the truth. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { eventually, ServiceStage, stageTable } from '../support/service-stage.ts';
+import { alertsFor } from '../support/alerts.ts';
+import { eventually, ServiceStage, stageTable, type Member } from '../support/service-stage.ts';
 
 let stage: ServiceStage;
 beforeAll(async () => {
@@ -38,8 +40,8 @@ describe('what no waiting mends ends the start with exit code 78, before anythin
 });
 
 describe('a system that goes away while running', () => {
-  it.each(['kafka', 'postgres'] as const)('%s: nothing is lost, and readiness says so', async (part) => {
-    const table = stageTable(`lost_${part}`);
+  it('Kafka: nothing is lost, and readiness says so', async () => {
+    const table = stageTable('lost_kafka');
     await stage.createTarget(table);
     await stage.createTopic(table.table.topic, 2);
     const member = await stage.member([table]);
@@ -48,21 +50,19 @@ describe('a system that goes away while running', () => {
     await stage.write(table, ids(0, 200), 'before');
     await eventually('the first rows', async () => ((await stage.count(table, 'before')) === 200 ? true : undefined));
 
-    if (part === 'postgres') {
-      await stage.stack.stopPart(part, 'SIGKILL');
-      await stage.write(table, ids(0, 400), 'after');
-    } else {
-      // On its way when the broker dies.
-      await stage.write(table, ids(0, 400), 'after');
-      await stage.stack.stopPart(part, 'SIGKILL');
-    }
+    // On its way when the broker dies.
+    await stage.write(table, ids(0, 400), 'after');
+    await stage.stack.stopPart('kafka', 'SIGKILL');
     const { reasons } = await eventually('readiness to notice', async () => {
       const answer = await member.ready();
-      return answer.status === 'not_ready' && answer.reasons.join().includes(part) ? answer : undefined;
+      return answer.status === 'not_ready' && answer.reasons.join().includes('kafka') ? answer : undefined;
     });
-    expect(reasons.join()).toContain(part);
+    expect(reasons.join()).toContain('kafka');
+    const { code, stderr } = await stage.lockstep(member, 'shards', 'reset', '--topic', table.table.topic);
+    expect([code, stderr]).toEqual([1, expect.stringContaining('KAFKA_UNREACHABLE')]);
+    expect(stderr).toContain(stage.stack.endpoints().kafka.brokers.join(', '));
 
-    await stage.stack.startPart(part);
+    await stage.stack.startPart('kafka');
     await eventually('all rows', async () => ((await stage.count(table, 'after')) === 400 ? true : undefined));
     await eventually('readiness', async () => ((await member.ready()).status === 'ready' ? true : undefined));
     const [letters] = await stage.sql<{ n: string }>('SELECT count(*) AS n FROM _cdc_dead_letters WHERE topic = $1', [
@@ -73,9 +73,49 @@ describe('a system that goes away while running', () => {
   });
 });
 
-describe('PostgreSQL refuses', () => {
-  it('a storm of deadlocks and a revoked privilege: no dead letter, no loss, and readiness tells the truth', async () => {
-    const table = stageTable('refused');
+/** How long PostgreSQL is away; the issue's minute by `LOCKSTEP_OUTAGE_SECONDS=60`. */
+const OUTAGE_MS = Number(process.env['LOCKSTEP_OUTAGE_SECONDS'] ?? 15) * 1000;
+
+interface Told {
+  readonly status: 'ready' | 'not_ready';
+  readonly reasons: string;
+  readonly postgres: { readonly state: string; readonly reason: string | null };
+  readonly table: { readonly stopped_shards: number; readonly breakers: readonly { readonly state: string }[] };
+  readonly metrics: string;
+}
+
+/** What a member says of itself at this moment, everywhere it says something. */
+async function toldBy(member: Member): Promise<Told> {
+  const { status, reasons } = await member.ready();
+  const { body } = await stage.http(member, 'reader', '/status');
+  const { dependencies, tables } = body as {
+    dependencies: { postgres: Told['postgres'] };
+    tables: readonly [Told['table']];
+  };
+  const metrics = await (await fetch(`http://127.0.0.1:${member.apiPort}/metrics`)).text();
+  return { status, reasons: reasons.join('; '), postgres: dependencies.postgres, table: tables[0], metrics };
+}
+
+/** The alerts that would fire if it stayed like this; nothing is said where there is no promtool. */
+function expectAlerts({ metrics }: Told, ...names: readonly string[]): void {
+  const firing = alertsFor(metrics);
+  if (firing !== null) expect(firing).toEqual(names);
+}
+
+async function expectWell(member: Member): Promise<void> {
+  const told = await eventually('everything to be well', async () => {
+    const now = await toldBy(member);
+    return now.status === 'ready' && now.postgres.state === 'up' ? now : undefined;
+  });
+  expect(told.table).toMatchObject({ stopped_shards: 0, breakers: [{ state: 'closed' }] });
+  expect(told.metrics).toContain('cdc_dependency_up{dependency="postgres"} 1');
+  expect(told.metrics).not.toMatch(/cdc_dead_letters_total\{.*\} [1-9]/);
+  expectAlerts(told);
+}
+
+describe('PostgreSQL away, then full of deadlocks, then forbidding', () => {
+  it('no dead letter and no loss; readiness, status, metrics, alerts and commands tell the truth', async () => {
+    const table = stageTable('faulty');
     const { topic, targetTable } = table.table;
     await stage.createTarget(table);
     await stage.createTopic(topic, 1);
@@ -86,15 +126,55 @@ describe('PostgreSQL refuses', () => {
     url.username = 'applier';
     url.password = 'applier';
     // Control tables of its own: those of other tests are not the role's.
-    await stage.sql('CREATE SCHEMA refused AUTHORIZATION applier');
-    const postgres = { url: url.href, controlSchema: 'refused' };
-    const member = await stage.member([table], { target: { postgres } });
+    await stage.sql('CREATE SCHEMA faulty AUTHORIZATION applier');
+    const postgres = { url: url.href, controlSchema: 'faulty' };
+    const tokens = [{ name: 'reader', token: 'reader-token-0123456789abcdef', scopes: ['read'] }];
+    const member = await stage.member([table], { target: { postgres }, api: { tokens } });
     await member.service.start();
     await member.service.waitUntilReady();
-    await stage.write(table, ids(0, 50), 'first');
+    // As a live source writes: staleness is told of by the age of what was written.
+    stage.writeFrom(Date.now());
+    let written = 0;
+    const write = async (of: readonly number[], value: string): Promise<void> => {
+      await stage.write(table, of, value);
+      written += of.length;
+    };
+    await write(ids(0, 50), 'first');
     await eventually('the first rows', async () => ((await stage.count(table, 'first')) === 50 ? true : undefined));
+    await expectWell(member);
 
-    // Somebody else's transactions take the rows in the other order, one at a time, until the door has met one.
+    // Away, for real.
+    const awayMs = performance.now();
+    await stage.stack.stopPart('postgres', 'SIGKILL');
+    await write(ids(0, 200), 'away');
+    const away = await eventually('readiness to notice', async () => {
+      const told = await toldBy(member);
+      return told.reasons.includes('postgres is down') && told.metrics.includes('state="retrying"} 1')
+        ? told
+        : undefined;
+    });
+    expect(away).toMatchObject({ status: 'not_ready', postgres: { state: 'down' }, table: { stopped_shards: 0 } });
+    expect(away.postgres.reason).toBeTruthy();
+    expect(away.metrics).toContain('cdc_dependency_up{dependency="postgres"} 0');
+    expect(away.metrics).toMatch(/cdc_retries_total\{kind="PG_\w+"\} [1-9]/);
+    expectAlerts(away, 'CdcDependencyDown', 'CdcShardRetrying');
+    for (const command of ['list', 'redrive']) {
+      const { code, stderr } = await stage.lockstep(member, 'dlq', command);
+      expect([command, code]).toEqual([command, 1]);
+      expect(stderr).toContain(`PostgreSQL at postgres://applier:***@${url.host}`);
+    }
+    while (performance.now() - awayMs < OUTAGE_MS) {
+      await write(ids(0, 200), 'away');
+      expect((await member.ready()).status).toBe('not_ready');
+      await delay(Math.min(1_000, OUTAGE_MS));
+    }
+    await stage.stack.startPart('postgres');
+    await eventually('what came meanwhile', async () =>
+      (await stage.count(table, 'away')) === 200 ? true : undefined,
+    );
+    await expectWell(member);
+
+    // Somebody else's transactions take the rows in the other order, one at a time, until the door has met some.
     const deadlocks = async (): Promise<number> => {
       const [row] = await stage.sql<{ n: string }>(
         'SELECT deadlocks AS n FROM pg_stat_database WHERE datname = current_database()',
@@ -123,29 +203,50 @@ describe('PostgreSQL refuses', () => {
     let round = 0;
     await eventually('deadlocks', async () => {
       round += 1;
-      await stage.write(table, ids(0, 50), `storm${round}`);
+      await write(ids(0, 50), `storm${round}`);
       return (await deadlocks()) >= before + 3 ? true : undefined;
     });
-    const metrics = await (await fetch(`http://127.0.0.1:${member.apiPort}/metrics`)).text();
-    expect(metrics).toMatch(/cdc_retries_total\{kind="PG_40P01"\} [1-9]/);
+    const stormy = await toldBy(member);
+    expect(stormy.metrics).toMatch(/cdc_retries_total\{kind="PG_40P01"\} [1-9]/);
+    // A deadlock is retried: nothing is down and nothing has stopped.
+    expect(stormy).toMatchObject({ status: 'ready', postgres: { state: 'up' }, table: { stopped_shards: 0 } });
     storming.abort();
     await storm;
     await eventually('the last of the storm', async () =>
       (await stage.count(table, `storm${round}`)) === 50 ? true : undefined,
     );
+    await expectWell(member);
 
     await stage.sql(`REVOKE UPDATE, INSERT ON ${targetTable} FROM applier`);
-    await stage.write(table, ids(0, 50), 'revoked');
-    const { reasons } = await eventually('readiness to tell', async () => {
-      const answer = await member.ready();
-      return answer.reasons.join().includes('PG_42501') ? answer : undefined;
+    await write(ids(0, 50), 'revoked');
+    const revoked = await eventually('readiness to tell', async () => {
+      const told = await toldBy(member);
+      return told.reasons.includes('PG_42501') ? told : undefined;
     });
-    expect(reasons.join()).toContain('permission denied');
+    expect(revoked.reasons).toContain('permission denied');
+    expect(revoked).toMatchObject({ status: 'not_ready', postgres: { state: 'up' }, table: { stopped_shards: 1 } });
+    expect(revoked.metrics).toContain(`cdc_shard_state{topic="${topic}",partition="0",state="PG_42501"} 1`);
+    expectAlerts(revoked, 'CdcShardStopped');
+    const listed = await stage.lockstep(member, 'shards', 'list');
+    expect(listed.code).toBe(1);
+    expect(listed.stdout).toMatch(/faulty\/0 is PG_42501 since .*permission denied/);
     await stage.sql(`GRANT UPDATE, INSERT ON ${targetTable} TO applier`);
     expect((await stage.lockstep(member, 'shards', 'resume', '--topic', topic)).code).toBe(0);
     await eventually('all rows', async () => ((await stage.count(table, 'revoked')) === 50 ? true : undefined));
-    await eventually('readiness', async () => ((await member.ready()).status === 'ready' ? true : undefined));
-    expect(await stage.sql('SELECT * FROM refused._cdc_dead_letters')).toEqual([]);
+    await expectWell(member);
+
+    expect(await stage.sql('SELECT * FROM faulty._cdc_dead_letters')).toEqual([]);
+    // Every record that was written has an outcome, and no offset was passed over.
+    const [account] = await stage.sql<{ next: string; counted: string; gaps: string }>(
+      `SELECT (SELECT sum(next_offset) FROM faulty._cdc_offsets) AS next, (SELECT count(*) FROM faulty._cdc_gaps) AS gaps,
+         (SELECT sum(next_offset - from_offset) FROM faulty._cdc_ledger WHERE origin = 'stream') AS counted`,
+    );
+    expect(account).toEqual({ next: String(written), counted: String(written), gaps: '0' });
+    const [rows] = await stage.sql<{ n: string; newest: string }>(
+      `SELECT count(*) AS n, count(*) FILTER (WHERE v = CASE WHEN id < 50 THEN 'revoked-' ELSE 'away-' END || id) AS newest
+       FROM ${targetTable}`,
+    );
+    expect(rows).toEqual({ n: '200', newest: '200' });
   });
 });
 

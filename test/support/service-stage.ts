@@ -48,13 +48,16 @@ export interface StageTable {
   readonly mapping: Record<string, unknown>;
 }
 
-/** `shop.<name>` (id int, v text) on a topic of its own; `prefix` is that of the capture where there is one. */
-export function stageTable(name: string, prefix = 'stage'): StageTable {
+/**
+ * `shop.<name>` (id int, v text, and what `more` adds) on a topic of its own; `prefix` is that of the capture where there
+ * is one.
+ */
+export function stageTable(name: string, prefix = 'stage', more: Readonly<Record<string, string>> = {}): StageTable {
   const mapping = {
     source: `shop.${name}`,
     topic: `${prefix}.shop.${name}`,
     target: `public.${name}`,
-    schema: { columns: { id: 'int', v: 'text' }, partitionKey: ['id'] },
+    schema: { columns: { id: 'int', v: 'text', ...more }, partitionKey: ['id'] },
   };
   const parsed = tableMappingSchema.parse(mapping);
   if (parsed.schema === null) throw new Error('the schema is declared above');
