@@ -15,8 +15,8 @@ import { stopFor, type ApplyOutcome } from './apply-outcome.ts';
 import { rowKeyOf, type ChangeItem } from './item.ts';
 import { GuiltyShare } from './guilty-share.ts';
 import { applyAll, type Attempt } from './isolation.ts';
-import { breakerOpens, counted, noCounts } from './breaker.ts';
-import type { BreakerLimits } from './breaker.ts';
+import { breakerOpens, counted, noCounts, withBatch } from './breaker.ts';
+import type { BreakerLimits, BreakerState } from './breaker.ts';
 import type { ConsumeLimits } from './limits.ts';
 import type { ConsumeObserver } from './observer.ts';
 import type { RecentFingerprints } from './recent-fingerprints.ts';
@@ -69,15 +69,23 @@ export class BatchApplier {
   #counts = noCounts;
   /** What the open breaker says; null while it is closed. */
   #open: Stop | null = null;
+  /** What opened it and when; null while it is closed. */
+  #opened: BreakerState | null = null;
 
   constructor(options: BatchApplierOptions) {
     this.#options = options;
+  }
+
+  /** What the breaker has seen. */
+  get breaker(): BreakerState {
+    return this.#opened ?? { counts: this.#counts, openedMs: null };
   }
 
   /** Forgets the breaker's past: an operator says that the cause is gone. */
   resetBreaker(): void {
     this.#counts = noCounts;
     this.#open = null;
+    this.#opened = null;
   }
 
   /** The position jumped: what failed before may never come again. The breaker's counts are about the topic and stay. */
@@ -127,6 +135,7 @@ export class BatchApplier {
     const size = { records: stretch.items.length, deadLetters: failed.length };
     if (breakerOpens(this.#counts, size, this.#options.breaker)) {
       this.#open = this.#breakerStop(failed);
+      this.#opened = { counts: withBatch(this.#counts, size), openedMs: this.#options.clock.nowMs() };
       return { kind: 'stopped', stop: this.#open };
     }
     let timeouts = 0;

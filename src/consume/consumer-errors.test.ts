@@ -197,11 +197,22 @@ describe('dead letters', () => {
     };
     await rig.poll();
     expect(rig.state).toBe('DEAD_LETTER_BREAKER_OPEN');
+    const sinceMs = rig.timers.nowMs;
+    expect(rig.breaker).toMatchObject({ state: 'open', sinceMs });
+    // What the batch would have brought is part of what opened it.
+    expect(rig.breaker.share).toBeGreaterThanOrEqual(0.5);
+    expect(rig.breaker.records).toBeGreaterThanOrEqual(20);
     const [produced, next] = [rig.produced.length, rig.next];
     for (let probe = 0; probe < 5; probe += 1) {
       await rig.timers.advance(30_000);
+      expect(rig.breaker).toMatchObject({ state: 'half-open', sinceMs });
+      expect(rig.target.notes.at(-1)).toMatchObject({ breaker: { state: 'half-open' } });
       await rig.poll();
       expect(rig.state).toBe('DEAD_LETTER_BREAKER_OPEN');
+      expect(rig.target.notes.at(-1)).toMatchObject({
+        reason: expect.stringContaining('50 %'),
+        breaker: { state: 'open', sinceMs },
+      });
     }
     expect([rig.produced.length, rig.next]).toEqual([produced, next]);
 
@@ -213,6 +224,8 @@ describe('dead letters', () => {
     await rig.timers.advance(30_000);
     await rig.poll();
     expect(rig.state).toBe('running');
+    expect(rig.breaker).toMatchObject({ state: 'closed', sinceMs: null });
+    expect(rig.target.notes.at(-1)).toEqual({ reason: null, breaker: null });
     expect(rig.next).toBe(500n);
     expect(rig.produced).toHaveLength(produced + 1);
   });

@@ -143,7 +143,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     recordGap: (shard, from, to, afterMs) => store.recordGap({ shard, from, to, afterMs, beforeMs: null }),
     schemaDoubt: (topic, columns) => options.schemaDoubt?.(topic, columns) ?? false,
     noteKeyForm: (topic, form) => options.noteKeyForm?.(topic, form) ?? Promise.resolve(),
-    setState: (shard, state) => store.setState(shard, state),
+    setState: (shard, state, note) => store.setState(shard, state, note),
   };
 
   function workerOf(partition: TopicPartition): ShardWorker | null {

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { DeadLetterSink } from '../deadletter/dlq-producer.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { Door, ShardId } from '../target/batch.ts';
+import type { BreakerReading, ShardNote } from '../target/shard-note.ts';
 import type { ShardPosition } from '../target/shard-store.ts';
 import type { BreakerLimits } from './breaker.ts';
 import type { ByteBudget } from './byte-budget.ts';
@@ -31,7 +32,7 @@ export interface ShardWorkerContext {
   readonly schemaDoubt: (topic: string, columns: readonly string[]) => boolean;
   /** Notes another form of a topic's keys; records with such keys wait for it. */
   readonly noteKeyForm: (topic: string, form: string) => Promise<void>;
-  readonly setState: (shard: ShardId, state: string) => Promise<void>;
+  readonly setState: (shard: ShardId, state: string, note: ShardNote) => Promise<void>;
 }
 
 /** What an operator sees of a shard. */
@@ -50,4 +51,5 @@ export interface ShardSnapshot {
   readonly epoch: bigint | null;
   /** Source time of the newest change committed since the start, ms. */
   readonly appliedSourceMs: number | null;
+  readonly breaker: BreakerReading;
 }

@@ -11,9 +11,11 @@ import { hashOfRecord } from '../deadletter/record-hash.ts';
 import type { Decoder } from '../decode/record.ts';
 import { unreachable } from '../shared/assert.ts';
 import { LockstepError, messageOf } from '../shared/errors.ts';
+import type { BreakerReading, ShardNote } from '../target/shard-note.ts';
 import type { ShardPosition } from '../target/shard-store.ts';
 import { BatchApplier } from './batch-applier.ts';
 import type { Applied } from './batch-applier.ts';
+import { breakerReading } from './breaker.ts';
 import { partitionKey } from './kafka-port.ts';
 import type { FetchedBatch, TopicPartition } from './kafka-port.ts';
 import { schemaDoubtStop, unknownColumns } from './schema-doubt.ts';
@@ -36,6 +38,7 @@ export class ShardWorker {
   #state: ShardState = initialState;
   #session = new AbortController();
   #applying: Promise<void> | null = null;
+  #noted: Promise<void> = Promise.resolve();
   #stored: ShardPosition | null = null;
   #position: bigint | null = null;
   #logEnd: bigint | null = null;
@@ -140,7 +143,12 @@ export class ShardWorker {
       owner: this.#stored?.owner ?? null,
       epoch: this.#stored?.epoch ?? null,
       appliedSourceMs: this.#appliedSourceMs,
+      breaker: this.#breaker(),
     };
+  }
+
+  #breaker(): BreakerReading {
+    return breakerReading(this.#applier.breaker, this.#state.phase === 'stopped');
   }
 
   /** Takes over one fetch: resolves when it is decoded and there is room for the next. */
@@ -353,13 +361,15 @@ export class ShardWorker {
   }
 
   async #reportStop(stop: Stop, signal: AbortSignal): Promise<void> {
-    const { timers, limits, setState } = this.#context;
+    const { timers, limits } = this.#context;
     if (this.#lastStop?.code !== stop.code) this.#log.error({ code: stop.code, reason: stop.reason }, 'shard stopped');
     this.#lastStop = stop;
-    const stored = this.#stored;
-    if (stored !== null) await setState(stored.shard, stop.code).catch(() => undefined);
+    await this.#note(stop.code, { reason: stop.reason, breaker: this.#breaker() });
     await timers.pause(limits.probeMs, signal);
-    if (!signal.aborted) this.#dispatch({ kind: 'probe' });
+    if (signal.aborted) return;
+    this.#dispatch({ kind: 'probe' });
+    const breaker = this.#breaker();
+    if (breaker.state === 'half-open') void this.#note(stop.code, { reason: stop.reason, breaker });
   }
 
   /** Shows `running` again, here and in the store. */
@@ -367,8 +377,15 @@ export class ShardWorker {
     if (this.#lastStop !== null) this.#log.info({ code: this.#lastStop.code }, 'shard goes on');
     this.#lastStop = null;
     this.#showState();
+    void this.#note('running', { reason: null, breaker: null });
+  }
+
+  /** Shows a state in the store, after those before it; what can't be written is shown here all the same. */
+  #note(state: string, note: ShardNote): Promise<void> {
     const shard = this.#stored?.shard;
-    if (shard !== undefined) void this.#context.setState(shard, 'running').catch(() => undefined);
+    if (shard === undefined) return Promise.resolve();
+    this.#noted = this.#noted.then(() => this.#context.setState(shard, state, note)).catch(() => undefined);
+    return this.#noted;
   }
 
   /** Bookkeeping outside batches: transient errors are retried for ever, others stop the shard (null). */

@@ -51,14 +51,23 @@ export interface LetterGroup {
   readonly lastMs: number;
   /** A letter to look at. */
   readonly sampleId: bigint;
+  readonly samplePath: string;
   readonly sampleReason: string;
+}
+
+/** Letters of one table and code whose first failure was in one hour. */
+export interface LetterHour {
+  readonly table: string | null;
+  readonly code: string;
+  readonly hourMs: number;
+  readonly count: number;
 }
 
 export interface LetterStats {
   readonly total: number;
   readonly groups: readonly LetterGroup[];
-  /** Letters by the hour of their first failure, oldest first. */
-  readonly hours: readonly { readonly hourMs: number; readonly count: number }[];
+  /** By hour of the first failure, oldest first. */
+  readonly hours: readonly LetterHour[];
 }
 
 type Line = Readonly<Record<string, string | null>>;
@@ -73,13 +82,15 @@ export class LetterIndex {
   readonly #pool: Pool;
   readonly #letters: string;
   readonly #attempts: string;
+  readonly #tables: string;
   readonly #from: string;
 
   constructor(pool: Pool, controlSchema: string) {
     this.#pool = pool;
     this.#letters = qualified(controlSchema, '_cdc_dead_letters');
     this.#attempts = qualified(controlSchema, '_cdc_dead_letter_attempts');
-    this.#from = `${this.#letters} AS d LEFT JOIN ${qualified(controlSchema, '_cdc_tables')} AS t ON t.topic = d.topic`;
+    this.#tables = qualified(controlSchema, '_cdc_tables');
+    this.#from = `${this.#letters} AS d LEFT JOIN ${this.#tables} AS t ON t.topic = d.topic`;
   }
 
   /** Letters in the order of their IDs, those after `after`. */
@@ -113,13 +124,13 @@ export class LetterIndex {
     const groups = await this.#query(
       `SELECT t.source, d.code, d.status, count(*) AS n, ${ms('min(d.first_failed_at)')} AS first_ms,
          ${ms('max(d.first_failed_at)')} AS last_ms, max(d.id) AS sample,
-         (array_agg(d.reason ORDER BY d.id DESC))[1] AS reason
+         (array_agg(d.reason ORDER BY d.id DESC))[1] AS reason, (array_agg(d.path ORDER BY d.id DESC))[1] AS path
        FROM ${this.#from} WHERE ${sql} GROUP BY 1, 2, 3 ORDER BY 4 DESC, 2`,
       values,
     );
     const hours = await this.#query(
-      `SELECT ${ms("date_trunc('hour', d.first_failed_at)")} AS hour_ms, count(*) AS n
-       FROM ${this.#from} WHERE ${sql} GROUP BY 1 ORDER BY 1`,
+      `SELECT ${ms("date_trunc('hour', d.first_failed_at)")} AS hour_ms, t.source, d.code, count(*) AS n
+       FROM ${this.#from} WHERE ${sql} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`,
       values,
     );
     return {
@@ -132,10 +143,46 @@ export class LetterIndex {
         firstMs: Number(line['first_ms']),
         lastMs: Number(line['last_ms']),
         sampleId: BigInt(line['sample'] ?? '0'),
+        samplePath: line['path'] ?? '',
         sampleReason: line['reason'] ?? '',
       })),
-      hours: hours.map((line) => ({ hourMs: Number(line['hour_ms']), count: Number(line['n']) })),
+      hours: hours.map((line) => ({
+        table: line['source'] ?? null,
+        code: line['code'] ?? '',
+        hourMs: Number(line['hour_ms']),
+        count: Number(line['n']),
+      })),
     };
+  }
+
+  /** How many letters of the filter are open, since when, and how large records are on average. */
+  async openLetters(
+    filter: LetterFilter,
+  ): Promise<{ readonly open: number; readonly oldestMs: number | null; readonly averageBytes: number }> {
+    const { sql, values } = letterConditions(filter);
+    const isOpen = `d.status IN ('pending', 'waiting')`;
+    const [line] = await this.#query(
+      `SELECT count(*) FILTER (WHERE ${isOpen}) AS open, avg(d.value_bytes) AS bytes,
+         ${ms(`min(d.first_failed_at) FILTER (WHERE ${isOpen})`)} AS oldest_ms
+       FROM ${this.#from} WHERE ${sql}`,
+      values,
+    );
+    return {
+      open: Number(line?.['open'] ?? 0),
+      oldestMs: line?.['oldest_ms'] == null ? null : Number(line['oldest_ms']),
+      averageBytes: Number(line?.['bytes'] ?? 0),
+    };
+  }
+
+  /** Names of the columns that belong to no key, by source table: what a row key can not tell. */
+  async regularColumns(): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
+    const lines = await this.#query(`SELECT source, ordinals FROM ${this.#tables}`, []);
+    return new Map(
+      lines.map((line) => [
+        line['source'] ?? '',
+        new Set(Object.keys(JSON.parse(line['ordinals'] ?? '{}') as Record<string, unknown>)),
+      ]),
+    );
   }
 
   async attempts(id: bigint): Promise<readonly LetterAttempt[]> {

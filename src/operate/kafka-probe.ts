@@ -24,7 +24,7 @@ export interface KafkaProbe {
   close(): Promise<void>;
 }
 
-const TOPIC_SETTINGS = ['cleanup.policy', 'max.message.bytes', 'retention.ms'];
+const TOPIC_SETTINGS = ['cleanup.policy', 'max.message.bytes', 'retention.ms', 'retention.bytes'];
 
 /** Brokers before 4.0 tell their version by this setting; there is no request that asks for it. */
 const VERSION_SETTING = 'inter.broker.protocol.version';

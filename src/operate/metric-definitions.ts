@@ -78,6 +78,18 @@ export const STREAM_METRICS = {
     help: '1 for the state that a shard is in at this member, 0 for states it was in: released, loading, verifying, running, or the code that stopped it.',
     labels: ['topic', 'partition', 'state'],
   },
+  breakerState: {
+    type: 'gauge',
+    name: 'cdc_dead_letter_breaker_state',
+    help: '1 for the state of the dead-letter breaker of a shard of this member, 0 for the others: closed, open, half-open.',
+    labels: ['topic', 'partition', 'state'],
+  },
+  breakerShare: {
+    type: 'gauge',
+    name: 'cdc_dead_letter_breaker_share',
+    help: 'Share of the recent records of a shard that could not be applied, 0 to 1; deadLetter.breaker.maxRatio opens the breaker.',
+    labels: ['topic', 'partition'],
+  },
   deadLetters: {
     type: 'counter',
     name: 'cdc_dead_letters_total',
@@ -95,6 +107,42 @@ export const STREAM_METRICS = {
     name: 'cdc_dead_letters_waiting',
     help: 'Records that another row may mend and that are tried again by themselves; no dead letters yet.',
     labels: ['table'],
+  },
+  dlqLetters: {
+    type: 'gauge',
+    name: 'cdc_dlq_open_letters',
+    help: 'Open dead letters by what has become of their record in the DLQ topic: kept, leaving (less than a quarter of its time is left), gone. Shown by one member.',
+    labels: ['record'],
+  },
+  dlqOldestOpen: {
+    type: 'gauge',
+    name: 'cdc_dlq_oldest_open_seconds',
+    help: 'Age of the oldest open dead letter, 0 where none is open.',
+    labels: [],
+  },
+  dlqRetention: {
+    type: 'gauge',
+    name: 'cdc_dlq_retention_seconds',
+    help: 'retention.ms of the DLQ topic; +Inf = for ever.',
+    labels: [],
+  },
+  dlqRecords: {
+    type: 'gauge',
+    name: 'cdc_dlq_records',
+    help: 'Records in the DLQ topic, those of settled letters included.',
+    labels: [],
+  },
+  dlqBytes: {
+    type: 'gauge',
+    name: 'cdc_dlq_bytes',
+    help: 'Size of the records in the DLQ topic, estimated from the index, uncompressed.',
+    labels: [],
+  },
+  dlqNearlyFull: {
+    type: 'gauge',
+    name: 'cdc_dlq_nearly_full',
+    help: '1 where the DLQ topic fills more than three quarters of its retention.bytes, so that records go before their time.',
+    labels: [],
   },
   duplicates: {
     type: 'counter',

@@ -1,21 +1,29 @@
 /** What operators ask of a running service beyond looking at it: dead letters, redrives, windows, stopped shards. */
 import type { Kafka } from 'kafkajs';
 import type { Pool } from 'pg';
-import type { TableMapping } from '../catalog/table-mapping.ts';
 import type { Configuration } from '../config/index.ts';
 import { LetterBytes } from '../consume/letter-bytes.ts';
+import type { LetterFilter } from '../deadletter/letter-filter.ts';
 import { LetterIndex } from '../deadletter/letter-index.ts';
+import type { KeepingSummary } from '../deadletter/letter-keeping.ts';
+import { systemClock } from '../shared/clock.ts';
 import { FindingStore } from '../target/finding-store.ts';
 import { JobStore } from '../target/job-store.ts';
 import { ShardAdmin } from '../target/shard-admin.ts';
 import { WindowStore } from '../target/window-store.ts';
+import { keepingSummary } from './dlq-keeping.ts';
+import type { Caller } from './http/access.ts';
 import type { Logger } from './logger.ts';
 import type { Prepared } from './preparation.ts';
+import { Masking, sensitiveColumnsOf } from './redrive/masking.ts';
 import { beginRedrive, progressOf, RedriveRun, type RedriveRequest } from './redrive/redrive-job.ts';
 import { readReport, type ReportRequest } from './report/read-report.ts';
 import type { ReconciliationReport } from './report/reconciliation-report.ts';
 import type { RedriveProgress } from './redrive/redrive-job.ts';
 import { redriveParts } from './redrive/redrive-parts.ts';
+
+/** A page waits for it. */
+const KEEPING_LIMIT_MS = 20_000;
 
 export interface OperationsOptions {
   readonly configuration: Configuration;
@@ -49,9 +57,22 @@ export class Operations {
     this.shards = new ShardAdmin(pool, controlSchema);
   }
 
-  /** Columns of a table whose values are masked. */
-  sensitiveColumns(table: string | null): ReadonlySet<string> {
-    return sensitiveColumnsOf(this.#options.configuration.tables, table);
+  /** What a caller may not see of letters: sensitive values are for those who may operate. */
+  async masking({ scopes }: Pick<Caller, 'scopes'>): Promise<Masking> {
+    return scopes.has('operate') ? Masking.off : Masking.of(this.#options.configuration.tables, this.letters);
+  }
+
+  /** What the DLQ topic still has of the open letters; null where Kafka does not tell. */
+  keeping(filter: LetterFilter): Promise<KeepingSummary | null> {
+    const { kafka, configuration, signal, logger } = this.#options;
+    const { topic } = configuration.deadLetter;
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(KEEPING_LIMIT_MS)]);
+    return keepingSummary({ kafka, topic, index: this.letters }, filter, systemClock.nowMs(), limit).catch(
+      (error: unknown) => {
+        logger.warn({ err: error }, 'whether the records of dead letters are still there is unknown');
+        return null;
+      },
+    );
   }
 
   /** Source tables, as configured. */
@@ -102,10 +123,4 @@ export class Operations {
   async close(): Promise<void> {
     await Promise.allSettled(this.#running);
   }
-}
-
-/** Columns of a table that the configuration marks as sensitive. */
-export function sensitiveColumnsOf(mappings: readonly TableMapping[], table: string | null): ReadonlySet<string> {
-  const mapping = mappings.find(({ source }) => source === table);
-  return new Set(Object.entries(mapping?.columns ?? {}).flatMap(([name, column]) => (column.sensitive ? [name] : [])));
 }

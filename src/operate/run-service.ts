@@ -6,6 +6,7 @@ import { systemClock, type Clock } from '../shared/clock.ts';
 import { RowReader } from '../source/row-reader.ts';
 import { readSchema } from '../source/schema.ts';
 import { createPool, type ReadRows } from '../target/index.ts';
+import { showBreakers } from './breaker-metrics.ts';
 import { closeAll } from './closing.ts';
 import { decoderOf } from './decoder-of.ts';
 import { createHttpServer } from './http/server.ts';
@@ -173,6 +174,7 @@ export async function runService(configuration: Configuration, options: RunServi
     await watch.recognise();
     operations = new Operations({ configuration, prepared, pool, kafka, logger, signal: running });
     view.started(consumer, target.shards);
+    showBreakers(metrics, () => consumer.shards());
     const parts: RunningParts = {
       configuration,
       prepared,

@@ -7,7 +7,7 @@ import { streamMappings } from './heartbeats/heartbeat-table-mapping.ts';
 import { packageVersion } from './package-version.ts';
 import { readinessOf, type DependencyBoard, type Readiness } from './readiness.ts';
 import type { RereadBoard } from './reread-board.ts';
-import { backlogOf, isStopped, shardReadiness, shardView, type ShardView } from './shard-view.ts';
+import { backlogOf, breakerDocument, isStopped, shardReadiness, shardView, type ShardView } from './shard-view.ts';
 import type { StalenessTracker } from './staleness.ts';
 
 interface ServiceViewOptions {
@@ -85,6 +85,7 @@ export class ServiceView implements StatusSource {
       target,
       shards: shards.length,
       stopped_shards: shards.filter(({ state }) => isStopped(state)).length,
+      breakers: shards.map(({ partition, breaker }) => ({ partition, ...breakerDocument(breaker) })),
       backlog: String(shards.reduce((sum, shard) => sum + (backlogOf(shard) ?? 0n), 0n)),
       staleness_seconds: this.#options.staleness.seconds(source, nowMs),
       rereads_queued: this.#options.rereads.of(source).rows,

@@ -1,5 +1,6 @@
 import type { ShardSnapshot } from '../consume/index.ts';
 import type { ShardPosition } from '../target/shard-store.ts';
+import type { BreakerReading } from '../target/shard-note.ts';
 import type { ShardReadiness } from './readiness.ts';
 
 /** States of a shard that is at work; every other state is the code of what stopped it. */
@@ -21,6 +22,26 @@ export function backlogOf({ position, logEnd }: ShardSnapshot): bigint | null {
   return logEnd > position ? logEnd - position : 0n;
 }
 
+/** The dead-letter breaker of a shard. */
+export interface BreakerDocument {
+  readonly state: BreakerReading['state'];
+  readonly share: number;
+  readonly records: number;
+  readonly since: string | null;
+}
+
+/** Share with as many digits as say something. */
+const SHARE_DIGITS = 4;
+
+export function breakerDocument(reading: BreakerReading): BreakerDocument;
+export function breakerDocument(reading: BreakerReading | null): BreakerDocument | null;
+export function breakerDocument(reading: BreakerReading | null): BreakerDocument | null {
+  if (reading === null) return null;
+  const { state, share, records, sinceMs } = reading;
+  const since = sinceMs === null ? null : new Date(sinceMs).toISOString();
+  return { state, share: Number(share.toFixed(SHARE_DIGITS)), records, since };
+}
+
 /** One entry of `/shards`. Offsets are text: they are 64-bit integers, which JSON numbers are not. */
 export interface ShardView {
   readonly topic: string;
@@ -34,7 +55,9 @@ export interface ShardView {
   readonly lag: string | null;
   readonly owner: string | null;
   readonly epoch: string;
-  /** Whether this member works on it; only then are log end, lag and reason known here. */
+  /** Null where its owner has noted none: then it is closed. */
+  readonly breaker: BreakerDocument | null;
+  /** Whether this member works on it; only then are log end and lag known here. */
   readonly here: boolean;
 }
 
@@ -47,12 +70,13 @@ export function shardView(stored: ShardPosition, table: string | null, own: Shar
     incarnation: stored.shard.incarnation,
     table,
     state: own?.state ?? stored.state,
-    reason: own?.reason ?? null,
+    reason: own === undefined ? stored.note.reason : own.reason,
     next_offset: String(stored.next),
     log_end: own?.logEnd === undefined || own.logEnd === null ? null : String(own.logEnd),
     lag: lag === null ? null : String(lag),
     owner: stored.owner,
     epoch: String(stored.epoch),
+    breaker: breakerDocument(own === undefined ? stored.note.breaker : own.breaker),
     here: own !== undefined,
   };
 }

@@ -12,6 +12,7 @@ import { isStopped } from './shard-view.ts';
 import { repeating } from './repeating.ts';
 import type { Service } from './service.ts';
 import { redriveWaiting } from './waiting-upkeep.ts';
+import { watchDlq } from './watch-dlq.ts';
 import { clearDropped, followGrowth, keepLedger, purgeMemory, sweepExpired } from './target-upkeep.ts';
 
 /** Contact with each system: soon enough for readiness, rare enough to cost nothing. */
@@ -114,6 +115,7 @@ export function upkeepOf(parts: RunningParts, kafka: Kafka): readonly Service[] 
     followGrowth(parts, report),
     takeRequests(parts, report),
     redriveWaiting(parts, kafka, report),
+    watchDlq(parts, kafka, report),
     ...(parts.readRows === null ? [] : [serveRereads(parts, parts.readRows, report), countRereads(parts, report)]),
     repeating('count-dead-letters', {
       everyMs: DEAD_LETTERS_EVERY_MS,

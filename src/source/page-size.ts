@@ -35,6 +35,13 @@ export class PageSize {
     return true;
   }
 
+  /** As small as can be, at once. False where it is already. */
+  least(): boolean {
+    if (this.#rows === 1) return false;
+    this.#rows = 1;
+    return true;
+  }
+
   #bounded(rows: number): number {
     return Math.max(1, Math.min(MAX_ROWS, Math.floor(rows)));
   }

@@ -1,6 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { FakeScan, scanTable, tooMuch, type FakeRow, type FakeScanOptions } from '../../test/support/scan-fake.ts';
+import {
+  FakeScan,
+  scanTable,
+  tooMuch,
+  uncuttableTable,
+  type FakeRow,
+  type FakeScanOptions,
+} from '../../test/support/scan-fake.ts';
 import { LockstepError } from '../shared/errors.ts';
 import { splitRing, WHOLE_RING } from '../change/token-range.ts';
 import { scanRows, type ScanOptions, type ScanPage, type ScanPosition } from './row-scan.ts';
@@ -103,11 +110,108 @@ describe('a scan', () => {
     expect(keysOf(pages)).toEqual(rows.filter(({ isTombstone }) => isTombstone === false).map(textOf));
   });
 
-  it('gives up on a partition that can not be divided, with what failed and what to do', async () => {
-    const rows = [...partitionOf(200, { isTombstone: true }), { token: 5n, p: 1, up: 999, down: 0 }];
-    const error = await rejection(pagesOf(new FakeScan({ rows, tombstones: 20 }), { giveUpMs: 30 }));
+  it('cuts partitions where a row stands behind more tombstones than a page may cross', async () => {
+    const graves = (token: bigint, p: number): FakeRow[] =>
+      Array.from({ length: 300 }, (_, i) => ({
+        token,
+        p,
+        up: Math.floor(i / 100),
+        down: i % 100,
+        isTombstone: i % 90 !== 89,
+      }));
+    // Two partitions share a token, and one is alone.
+    const rows = [...graves(5n, 1), ...graves(5n, 2), ...graves(6n, 3)];
+    const pages = await pagesOf(new FakeScan({ rows, tombstones: 20 }));
+    expect(keysOf(pages).sort()).toEqual(
+      rows
+        .filter(({ isTombstone }) => isTombstone === false)
+        .map(textOf)
+        .sort(),
+    );
+  });
+
+  it('gives every row once, and loses none when it goes on, whatever tombstones lie between', async () => {
+    // Four partitions share a token at most: so many tombstones of one clustering key can't be told apart.
+    const tombstones = fc.record({ rows: rowsArbitrary, dead: fc.array(fc.boolean(), { minLength: 7 }) });
+    await fc.assert(
+      fc.asyncProperty(
+        tombstones,
+        fc.integer({ min: 1, max: 3 }),
+        fc.integer({ min: 4, max: 6 }),
+        async (made, pageRows, most) => {
+          const rows = made.rows.map((row, i) => ({ ...row, isTombstone: made.dead[i % made.dead.length] === true }));
+          const fake = (): FakeScan => new SmallPages({ rows, tombstones: most }, pageRows);
+          const pages = await pagesOf(fake());
+          const all = keysOf(pages);
+          expect([...all].sort()).toEqual(
+            rows
+              .filter((row) => !row.isTombstone)
+              .map(textOf)
+              .sort(),
+          );
+          for (const [i, { position }] of pages.entries()) {
+            const rest = keysOf(await pagesOf(fake(), { from: position }));
+            expect(rest).toEqual(expect.arrayContaining(all.slice(keysOf(pages.slice(0, i + 1)).length)));
+            expect(new Set(rest).size).toBe(rest.length);
+          }
+        },
+      ),
+      { numRuns: 30, endOnFailure: true },
+    );
+  });
+
+  it('passes over what can not be cut, says what it was, and reads what is behind it', async () => {
+    const rows = [
+      ...partitionOf(3),
+      ...partitionOf(100, { isTombstone: true }).map((row) => ({ ...row, up: row.up + 10 })),
+      { token: 5n, p: 1, up: 999, down: 0 },
+      { token: 6n, p: 2, up: 0, down: 0 },
+    ];
+    const scan = async (more: Partial<ScanOptions>): Promise<ScanPage[]> => {
+      const pages: ScanPage[] = [];
+      for await (const page of scanRows(new FakeScan({ rows, tombstones: 20 }), uncuttableTable, options(more))) {
+        pages.push(page);
+      }
+      return pages;
+    };
+    expect(await rejection(scan({}))).toMatchObject({ code: 'SOURCE_TOMBSTONES', kind: 'transient' });
+    const pages = await scan({ passesOver: true });
+    expect(pages.flatMap(({ unread }) => unread.map(({ where }) => where))).toEqual([
+      'partition (1), up behind 0.0.0.2',
+    ]);
+    expect(pages.flatMap((page) => page.rows)).toHaveLength(4);
+    expect(pages.at(-1)).toMatchObject({ whole: true, upTo: WHOLE_RING.upTo });
+  });
+
+  it('goes on behind the last row where the source does not take its paging state any more', async () => {
+    const rows = [...partitionOf(600), ...partitionOf(600).map((row) => ({ ...row, token: 6n, p: 2 }))];
+    let pages = 0;
+    const fake = new FakeScan({
+      rows,
+      beforePage: ({ pageState }) => {
+        if (pageState !== null && ++pages % 2 === 0) {
+          throw new LockstepError('Invalid value for the paging state', { code: 'SOURCE_QUERY', kind: 'config' });
+        }
+      },
+    });
+    expect(keysOf(await pagesOf(fake))).toEqual(rows.map(textOf));
+    expect(pages).toBeGreaterThan(1);
+  });
+
+  it('waits for a node that does not answer, and gives up on one that is too slow for long', async () => {
+    const rows = partitionOf(700);
+    let asked = 0;
+    const away = (): void => {
+      if (++asked % 3 !== 0) throw new LockstepError('down', { code: 'SOURCE_UNREACHABLE', kind: 'transient' });
+    };
+    expect(keysOf(await pagesOf(new FakeScan({ rows, beforePage: away })))).toEqual(rows.map(textOf));
+    const slow = (): void => {
+      throw tooMuch();
+    };
+    const error = await rejection(
+      pagesOf(new FakeScan({ rows, beforePage: slow }), { giveUpMs: 30, passesOver: true }),
+    );
     expect(error).toMatchObject({ code: 'SOURCE_READ_FAILED', kind: 'transient' });
-    expect((error as LockstepError).message).toContain('shop.scanned');
   });
 
   it('does not repeat what the source refuses', async () => {

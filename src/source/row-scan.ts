@@ -5,27 +5,33 @@
  * - A page dates its rows: it is asked of the node whose clock was asked just before, and is read again where a second
  *   began in between, so that expiry = second of the read + remaining TTL is exact ⚠ (else one read in a hundred is a
  *   second off, and the same write would look like two).
- * - A page that fails is asked for again, smaller; where one row is too much, the range of tokens is halved, so that
- *   tombstones cost time and not the scan.
+ * - A page that fails is asked for again, smaller; where one row is too much, the range of tokens is halved, and a
+ *   partition by its clustering columns, so that tombstones cost time and not the scan. What can't be halved any more is
+ *   told of, where somebody takes that, and the scan goes on behind it.
+ * - A paging state that the source does not take any more (its schema changed meanwhile) is dropped: the scan goes on
+ *   behind the last row.
  */
-import { backOff } from 'exponential-backoff';
 import { rowKey, type Cells, type RowKey } from '../change/change-event.ts';
 import { splitRing, type TokenRange } from '../change/token-range.ts';
 import { serialisePartitionKey } from '../change/token.ts';
 import type { Table } from '../catalog/table.ts';
-import { LockstepError, messageOf } from '../shared/errors.ts';
-import { PageSize } from './page-size.ts';
+import { LockstepError } from '../shared/errors.ts';
 import type { RawRow } from './raw-rows.ts';
-import { cellOf, hasTtl, valueOf } from './read-cells.ts';
+import { cellOf, valueOf } from './read-cells.ts';
 import {
   behindRow,
+  cutInTwo,
   partition,
   partitionsAt,
+  restOfSlice,
   scanQuery,
+  tokenBehind,
   tokensBetween,
   type ScanQuery,
   type Stretch,
 } from './scan-queries.ts';
+import { isTombstones, ScanPages, type DatedPage, type Failed, type ScanPatience } from './scan-pages.ts';
+import { unreadPart, type UnreadPart } from './unread-part.ts';
 import type { ScanSession } from './scan-session.ts';
 
 /** Everything up to and including this was read. Order is by token, then as the source orders partitions and rows. */
@@ -51,30 +57,28 @@ export interface UnreadableRow {
 }
 
 export interface ScanPage {
-  /** A scan `from` here goes on behind this page. */
+  /** A scan `from` here goes on behind this page; it may read some of its rows again. */
   readonly position: ScanPosition;
+  /** The scan has come to this token. */
+  readonly upTo: bigint;
+  /** Every partition of that token was read, or told of as unread. */
+  readonly whole: boolean;
   readonly rows: readonly ScannedRow[];
   readonly unreadable: readonly UnreadableRow[];
+  /** Parts that were passed over. */
+  readonly unread: readonly UnreadPart[];
 }
 
-export interface ScanOptions {
+export interface ScanOptions extends ScanPatience {
   readonly range: TokenRange;
   /** Where an earlier scan of the same range ended; null = at its beginning. */
   readonly from: ScanPosition | null;
-  /** Ends the scan between two pages, or while it waits: the iteration rejects with its reason. */
-  readonly signal: AbortSignal;
-  readonly elapsedMs: () => number;
-  /** First and longest pause after a failure, ms. */
-  readonly backoff: { readonly startingDelay: number; readonly maxDelay: number };
-  /** A page that keeps failing for this long ends the scan with its error, ms. */
-  readonly giveUpMs: number;
-  /** Told of every failed page; `pageRows` is what is asked for next. */
-  readonly onRetry?: (error: LockstepError, pageRows: number) => void;
+  /**
+   * What can't be read for its tombstones, however it is cut, comes as `unread` and the scan goes on; left out: it ends
+   * the scan with its error.
+   */
+  readonly passesOver?: boolean;
 }
-
-/** Readings of one page in a row that a new second spoils, after which smaller pages are tried. */
-const UNDATED_AT_MOST = 3;
-const MS_PER_SECOND = 1000n;
 
 /** One query is answered from so much of the ring at most: a coordinator walks over all nodes of what it is asked for. */
 const RING_PARTS = 64;
@@ -86,13 +90,6 @@ function partsBetween(after: bigint, upTo: bigint): readonly TokenRange[] {
       upTo: part.upTo < upTo ? part.upTo : upTo,
     }))
     .filter((part) => part.after < part.upTo);
-}
-
-/** A page with the second in which it was read. */
-interface DatedPage {
-  readonly rows: readonly RawRow[];
-  readonly pageState: string | null;
-  readonly nowSeconds: bigint;
 }
 
 /**
@@ -110,63 +107,50 @@ export async function* scanRows(session: ScanSession, table: Table, options: Sca
   let todo = await scan.stretchesBehind(position, options.range.upTo);
   for (let stretch = todo.shift(); stretch !== undefined; stretch = todo.shift()) {
     let pageState: string | null = null;
+    let last: RawRow | undefined;
     do {
       options.signal.throwIfAborted();
-      const page: DatedPage | null = await scan.page(stretch, pageState);
-      if (page === null) {
-        const rest = await scan.stretchesBehind(position, stretch.tokens?.upTo ?? position.token);
-        todo = [...rest.flatMap((each) => halved(table, each)), ...todo];
+      const page: DatedPage | Failed = await scan.pages.page(stretch, pageState);
+      if ('failed' in page) {
+        const smaller = await scan.smaller(page, stretch, last, position);
+        if (smaller !== null) {
+          todo = [...smaller, ...todo];
+          break;
+        }
+        if (options.passesOver !== true || page.failed !== 'too much') throw page.error;
+        // Behind a token that is passed over, the scan goes on with the next.
+        if (stretch.tokens !== null) position = { token: stretch.tokens.upTo, key: null };
+        const unread = [unreadPart(table, stretch, page.error)];
+        yield { position, upTo: position.token, whole: position.key === null, rows: [], unreadable: [], unread };
         break;
       }
       ({ pageState } = page);
-      const isWhole = pageState === null && stretch.tokens !== null;
-      position = isWhole
-        ? { token: stretch.tokens?.upTo ?? position.token, key: null }
-        : (scan.positionAt(page.rows.at(-1)) ?? position);
-      yield { position, ...scan.decoded(page) };
+      const rows = scan.wanted(stretch, page.rows);
+      last = rows.at(-1) ?? last;
+      const end = pageState === null ? stretch.tokens : null;
+      const reached = end === null ? (scan.positionAt(rows.at(-1)) ?? position) : { token: end.upTo, key: null };
+      // Slices of a token mix its partitions: nobody goes on between two of them.
+      if (stretch.slice?.ofToken !== true) position = reached;
+      yield {
+        position,
+        upTo: reached.token,
+        whole: reached.key === null,
+        ...scan.decoded({ ...page, rows }),
+        unread: [],
+      };
     } while (pageState !== null);
   }
 }
 
-function halved(table: Table, stretch: Stretch): readonly Stretch[] {
-  if (stretch.tokens === null) return [stretch];
-  const { after, upTo } = stretch.tokens;
-  if (upTo - after <= 1n) return [stretch];
-  const middle = after + (upTo - after) / 2n;
-  return [tokensBetween(table, after, middle), tokensBetween(table, middle, upTo)];
-}
-
-function bytesOf(rows: readonly RawRow[]): number {
-  let bytes = 0;
-  for (const row of rows) for (const value of row) bytes += value?.length ?? 0;
-  return bytes;
-}
-
-/** Rejects when the signal aborts, so that a stop does not wait for the end of a back-off. */
-function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const stop = (): void => {
-      reject(signal.reason as Error);
-    };
-    signal.addEventListener('abort', stop, { once: true });
-    work.then(resolve, reject).finally(() => {
-      signal.removeEventListener('abort', stop);
-    });
-  });
-}
-
 class Scan {
-  readonly #session: ScanSession;
   readonly #table: Table;
-  readonly #options: ScanOptions;
   readonly #query: ScanQuery;
-  readonly #size = new PageSize();
+  readonly pages: ScanPages;
 
   constructor(session: ScanSession, table: Table, options: ScanOptions) {
-    this.#session = session;
     this.#table = table;
-    this.#options = options;
     this.#query = scanQuery(table);
+    this.pages = new ScanPages(session, table, this.#query, options);
   }
 
   /** What is left behind a position: of its partition, of other partitions of its token, of the range. */
@@ -176,11 +160,21 @@ class Scan {
     const width = this.#table.partitionKey.length;
     const own = serialisePartitionKey(key.slice(0, width));
     // Two partitions of one token are rare, and a row must not be missed for that.
-    const others = (await this.#partitionsAt(token))
-      .filter((other) => Buffer.compare(serialisePartitionKey(other), own) > 0)
-      .map((other) => partition(this.#table, other));
+    const others = await this.#othersAt(token, own);
     const rest = key.length === width ? [] : behindRow(this.#table, key);
     return [...rest, ...others, ...range];
+  }
+
+  async #othersAt(token: bigint, own: Uint8Array): Promise<readonly Stretch[]> {
+    try {
+      return (await this.#partitionsAt(token))
+        .filter((other) => Buffer.compare(serialisePartitionKey(other), own) > 0)
+        .map((other) => partition(this.#table, other));
+    } catch (error) {
+      const behind = isTombstones(error) ? tokenBehind(this.#table, token, own) : null;
+      if (behind === null) throw error;
+      return [behind];
+    }
   }
 
   async #partitionsAt(token: bigint): Promise<readonly Buffer[][]> {
@@ -189,9 +183,7 @@ class Scan {
     let pageState: string | null = null;
     do {
       const state: string | null = pageState;
-      const page: DatedPage = await this.#patiently(() =>
-        this.#read(`${this.#query.partitions} ${stretch.where}`, stretch, state),
-      );
+      const page: DatedPage = await this.pages.ofKeys(stretch, state);
       for (const row of page.rows) {
         partitions.push(row.slice(0, this.#table.partitionKey.length).map((bytes) => bytes ?? Buffer.alloc(0)));
       }
@@ -200,16 +192,37 @@ class Scan {
     return partitions;
   }
 
-  /** One page, however often it has to be asked for; null where the stretch is to be cut into smaller ones. */
-  async page(stretch: Stretch, pageState: string | null): Promise<DatedPage | null> {
-    const { tokens } = stretch;
-    const isDivisible = tokens !== null && tokens.upTo - tokens.after > 1n;
-    try {
-      return await this.#patiently(() => this.#dated(stretch, pageState), isDivisible);
-    } catch (error) {
-      if (isDivisible && this.#size.rows === 1 && isTooMuch(error)) return null;
-      throw error;
-    }
+  /**
+   * What is left of a stretch that failed, in parts that may be read; null where it is what failed, and can't be cut.
+   *
+   * @param last The last row that was read of it.
+   */
+  async smaller(
+    { failed }: Failed,
+    stretch: Stretch,
+    last: RawRow | undefined,
+    position: ScanPosition,
+  ): Promise<readonly Stretch[] | null> {
+    if (last === undefined) return failed === 'too much' ? cutInTwo(this.#table, stretch) : null;
+    const rest =
+      stretch.slice === null
+        ? await this.stretchesBehind(position, stretch.tokens?.upTo ?? position.token)
+        : restOfSlice(this.#table, stretch.slice, this.#keyBytes(last));
+    const [only] = rest;
+    return rest.length !== 1 || only === undefined || failed !== 'too much'
+      ? rest
+      : (cutInTwo(this.#table, only) ?? rest);
+  }
+
+  /** Rows without those of partitions that were read already. */
+  wanted({ slice }: Stretch, rows: readonly RawRow[]): readonly RawRow[] {
+    if (slice === null || (slice.without.length === 0 && slice.behindPartition === null)) return rows;
+    const { without, behindPartition } = slice;
+    return rows.filter((row) => {
+      const own = serialisePartitionKey(this.#keyBytes(row).slice(0, this.#table.partitionKey.length));
+      if (behindPartition !== null && Buffer.compare(own, behindPartition) <= 0) return false;
+      return !without.some((other) => Buffer.compare(other, own) === 0);
+    });
   }
 
   /** Where a row stands; null for none. */
@@ -257,66 +270,4 @@ class Scan {
       remedy: 'tables are scanned by token of the Murmur3Partitioner; clusters with another one can not be scanned',
     });
   }
-
-  /** Repeats what fails for a while: smaller where it was too much, later in any case. */
-  async #patiently<T>(attempt: () => Promise<T>, isDivisible = false): Promise<T> {
-    const { signal, elapsedMs, giveUpMs, backoff, onRetry } = this.#options;
-    const startedMs = elapsedMs();
-    return orAborted(
-      backOff(attempt, {
-        ...backoff,
-        jitter: 'full',
-        numOfAttempts: Number.MAX_SAFE_INTEGER,
-        retry: (error: unknown) => {
-          if (!(error instanceof LockstepError) || error.kind !== 'transient' || signal.aborted) return false;
-          const isSmaller = isTooMuch(error) && this.#size.shrink();
-          if (isTooMuch(error) && !isSmaller && isDivisible) return false;
-          onRetry?.(error, this.#size.rows);
-          return elapsedMs() - startedMs < giveUpMs;
-        },
-      }),
-      signal,
-    ).catch((error: unknown) => {
-      if (!(error instanceof LockstepError) || error.kind !== 'transient' || isDivisible) throw error;
-      throw this.#gaveUp(error);
-    });
-  }
-
-  #gaveUp(error: LockstepError): LockstepError {
-    return new LockstepError(`${this.#table.name} can not be read: ${messageOf(error)}`, {
-      code: error.code,
-      kind: 'transient',
-      ...(error.remedy === undefined ? {} : { remedy: error.remedy }),
-      cause: error,
-    });
-  }
-
-  /** A page of which the second is known: that of the clock before it, where its rows were read in the same one. */
-  async #dated(stretch: Stretch, pageState: string | null): Promise<DatedPage> {
-    for (let undated = 0; undated < UNDATED_AT_MOST; undated++) {
-      const page = await this.#read(`${this.#query.select} ${stretch.where}`, stretch, pageState);
-      const clock = page.rows[0]?.[this.#query.clockAt];
-      const isDated = clock == null || clock.readBigInt64BE(0) / MS_PER_SECOND === page.nowSeconds;
-      if (isDated || !page.rows.some((row) => hasTtl(this.#query.columns, row))) return page;
-    }
-    throw new LockstepError(`reading ${this.#table.name}: no page is read within a second, so expiries are not known`, {
-      code: 'SOURCE_READ_FAILED',
-      kind: 'transient',
-      remedy: 'the page is asked for again, smaller; if that does not help: the source is overloaded',
-    });
-  }
-
-  async #read(query: string, { params }: Stretch, pageState: string | null): Promise<DatedPage> {
-    const { elapsedMs, signal } = this.#options;
-    signal.throwIfAborted();
-    const { coordinator, nowMs } = await this.#session.clock();
-    const startedMs = elapsedMs();
-    const page = await this.#session.page({ query, params, pageRows: this.#size.rows, pageState, coordinator });
-    this.#size.read({ rows: page.rows.length, bytes: bytesOf(page.rows), elapsedMs: elapsedMs() - startedMs });
-    return { ...page, nowSeconds: nowMs / MS_PER_SECOND };
-  }
-}
-
-function isTooMuch(error: unknown): boolean {
-  return error instanceof LockstepError && error.code === 'SOURCE_READ_FAILED';
 }

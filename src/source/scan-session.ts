@@ -22,7 +22,8 @@ export interface RawPage {
 
 /**
  * What a scan asks of the source. Both reject with a LockstepError: `SOURCE_READ_FAILED` where a smaller page may
- * succeed, `SOURCE_UNREACHABLE` where waiting may help (both transient), `SOURCE_QUERY` where neither does.
+ * succeed, `SOURCE_TOMBSTONES` where a smaller part may, `SOURCE_UNREACHABLE` where waiting may help (all transient),
+ * `SOURCE_QUERY` where nothing does: of the query, or of the paging state.
  */
 export interface ScanSession {
   /** The clock of a node, ms since the epoch, and that node: pages are asked of it, so that its clock dates them. */
@@ -35,8 +36,19 @@ const PAGE_TIMEOUT_MS = 15_000;
 const CLOCK = 'SELECT toUnixTimestamp(now()) AS clock FROM system.local';
 
 const { responseErrorCodes: codes } = cassandra.types;
+const READ_FAILURE: number = codes.readFailure;
 const TOO_MUCH = new Set<number>([codes.readTimeout, codes.readFailure]);
 const WAITING_HELPS = new Set<number>([codes.unavailableException, codes.overloaded, codes.isBootstrapping]);
+
+/** `RequestFailureReason.READ_TOO_MANY_TOMBSTONES` of the native protocol. */
+const REASON_TOMBSTONES = 1;
+
+/** Replicas name their reasons from version 5 of the protocol on; before it nobody knows. */
+function mayBeTombstones(error: Error): boolean {
+  const { reasons } = error as { readonly reasons?: Readonly<Record<string, number>> };
+  const named = Object.values(reasons ?? {});
+  return named.length === 0 || named.includes(REASON_TOMBSTONES);
+}
 
 function innermost(error: unknown): unknown {
   if (!(error instanceof cassandra.errors.NoHostAvailableError)) return error;
@@ -49,6 +61,15 @@ export function scanError(thrown: unknown): LockstepError {
   const error = innermost(thrown);
   if (error instanceof LockstepError) return error;
   const message = `reading the source: ${messageOf(error)}`;
+  if (error instanceof cassandra.errors.ResponseError && error.code === READ_FAILURE && mayBeTombstones(error)) {
+    return new LockstepError(message, {
+      code: 'SOURCE_TOMBSTONES',
+      kind: 'transient',
+      remedy:
+        'the scan cuts what it reads into smaller parts; what can not be cut is named: compact the table there, or raise tombstone_failure_threshold',
+      cause: thrown,
+    });
+  }
   const isTooMuch =
     error instanceof cassandra.errors.OperationTimedOutError ||
     (error instanceof cassandra.errors.ResponseError && TOO_MUCH.has(error.code));

@@ -3,11 +3,12 @@ import type { RecordMark, ShardId } from './batch.ts';
 import { Growth } from './growth.ts';
 import { classifyPostgresError } from './postgres-errors.ts';
 import type { Gap, ShardPosition, ShardStore } from './shard-store.ts';
+import { noteFrom, noteValues, type ShardNote } from './shard-note.ts';
 import { qualified } from './sql-text.ts';
 import { checkCommitted, pipeline, rollback } from './transaction.ts';
 
 const COLUMNS =
-  'topic, incarnation, partition, next_offset, last_offset, last_timestamp_ms, last_hash, owner, epoch, state';
+  'topic, incarnation, partition, next_offset, last_offset, last_timestamp_ms, last_hash, owner, epoch, state, reason, breaker';
 
 type Line = (string | null)[];
 
@@ -17,7 +18,8 @@ function markFrom(offset: string | null, timestampMs: string | null, hash: strin
 }
 
 function positionFrom(line: Line): ShardPosition {
-  const [topic, incarnation, partition, next, lastOffset, lastMs, lastHash, owner, epoch, state] = line;
+  const [topic, incarnation, partition, next, lastOffset, lastMs, lastHash, owner, epoch, state, reason, breaker] =
+    line;
   return {
     shard: { topic: topic ?? '', incarnation: Number(incarnation), partition: Number(partition) },
     next: BigInt(next ?? '0'),
@@ -25,6 +27,7 @@ function positionFrom(line: Line): ShardPosition {
     owner: owner ?? null,
     epoch: BigInt(epoch ?? '0'),
     state: state ?? '',
+    note: noteFrom(reason, breaker),
   };
 }
 
@@ -94,11 +97,13 @@ export class PostgresShardStore implements ShardStore {
     return positionFrom(lines[0] ?? []);
   }
 
-  async setState(shard: ShardId, state: string): Promise<void> {
+  async setState(shard: ShardId, state: string, note: ShardNote): Promise<void> {
     await this.#lines(
-      `UPDATE ${this.#offsets} SET state = $4, updated_at = now()
-       WHERE topic = $1 AND incarnation = $2 AND partition = $3 AND state <> $4`,
-      [shard.topic, shard.incarnation, shard.partition, state],
+      `UPDATE ${this.#offsets} SET state = $4, reason = $5, breaker = $6::jsonb, updated_at = now(),
+         state_since = CASE WHEN state = $4 THEN state_since ELSE now() END
+       WHERE topic = $1 AND incarnation = $2 AND partition = $3
+         AND (state, reason, breaker) IS DISTINCT FROM ($4::text, $5::text, $6::jsonb)`,
+      [shard.topic, shard.incarnation, shard.partition, state, ...noteValues(note)],
       `noting the state of ${shard.topic}/${shard.partition}`,
     );
   }

@@ -2,6 +2,7 @@
 import type { Pool } from 'pg';
 import { LockstepError } from '../shared/errors.ts';
 import { classifyPostgresError } from './postgres-errors.ts';
+import { noteFrom, type ShardNote } from './shard-note.ts';
 import { numberArray, qualified, textArray } from './sql-text.ts';
 import { checkCommitted, pipeline, rollback } from './transaction.ts';
 
@@ -17,6 +18,9 @@ export interface StoredShard {
   readonly epoch: bigint;
   readonly growing: boolean;
   readonly updatedMs: number;
+  /** Since when it is in this state; null where it never was in another. */
+  readonly sinceMs: number | null;
+  readonly note: ShardNote;
 }
 
 export interface ShardName {
@@ -44,7 +48,8 @@ export class ShardAdmin {
   async list(topic: string | null): Promise<readonly StoredShard[]> {
     const lines = await this.#query(
       `SELECT o.topic, o.incarnation, o.partition, t.source, o.next_offset, o.state, o.owner, o.epoch, o.growing,
-         (extract(epoch FROM o.updated_at) * 1000)::bigint AS updated_ms
+         (extract(epoch FROM o.updated_at) * 1000)::bigint AS updated_ms, o.reason, o.breaker,
+         (extract(epoch FROM o.state_since) * 1000)::bigint AS since_ms
        FROM ${this.#offsets} AS o LEFT JOIN ${this.#tables} AS t ON t.topic = o.topic
        WHERE ($1::text IS NULL OR o.topic = $1)
          AND o.incarnation = (SELECT max(incarnation) FROM ${this.#offsets} AS n WHERE n.topic = o.topic)
@@ -63,6 +68,8 @@ export class ShardAdmin {
       epoch: BigInt(line['epoch'] ?? '0'),
       growing: line['growing'] === 't',
       updatedMs: Number(line['updated_ms']),
+      sinceMs: line['since_ms'] == null ? null : Number(line['since_ms']),
+      note: noteFrom(line['reason'], line['breaker']),
     }));
   }
 

@@ -1,4 +1,5 @@
 import type { RecordMark, ShardId } from './batch.ts';
+import type { ShardNote } from './shard-note.ts';
 
 export interface ShardPosition {
   readonly shard: ShardId;
@@ -8,6 +9,7 @@ export interface ShardPosition {
   readonly epoch: bigint;
   /** `running`, or the code that stopped it. */
   readonly state: string;
+  readonly note: ShardNote;
 }
 
 export interface Gap {
@@ -30,6 +32,6 @@ export interface ShardStore {
   claim(shard: ShardId, owner: string): Promise<ShardPosition>;
   /** Writes the gap row and moves the position over it in one transaction. False where the position was not `from`. */
   recordGap(gap: Gap): Promise<boolean>;
-  /** Records why a shard stopped, or `running`. */
-  setState(shard: ShardId, state: string): Promise<void>;
+  /** Records the code that stopped a shard, or `running`, with what there is to say about it. */
+  setState(shard: ShardId, state: string, note: ShardNote): Promise<void>;
 }

@@ -11,6 +11,8 @@ import {
 } from '../../src/reconcile/end-state/reconcile-table.ts';
 import { undoRepair } from '../../src/reconcile/end-state/undo-repair.ts';
 import type { ScannedRow } from '../../src/reconcile/end-state/source-slices.ts';
+import { splitRing, WHOLE_RING } from '../../src/change/token-range.ts';
+import { LockstepError } from '../../src/shared/errors.ts';
 import { auditEntry } from '../../src/target/audit-log.ts';
 import { FindingStore } from '../../src/target/finding-store.ts';
 import { TokenScan } from '../../src/target/token-scan.ts';
@@ -194,6 +196,105 @@ describe('a comparison', () => {
     for (const row of all) source.set(row.key.text, row);
     const late = await run('CHECKSUM', { parts: { barrier: () => Promise.resolve('behind') } });
     expect(late).toMatchObject({ verdict: 'INCONCLUSIVE', drift: [], unproven: ROWS });
+  });
+});
+
+describe('a comparison that can not see everything', () => {
+  const failing = (code: string, kind: 'transient' | 'config'): LockstepError =>
+    new LockstepError(`${code} it says`, { code, kind });
+  /** The source's rows of a range, unless it lies at or behind the given one, counted from 0; 16 ranges are scanned. */
+  const upTo = (first: number, error: LockstepError): ReconcileParts['scanSource'] =>
+    async function* (range) {
+      const at = splitRing(16).findIndex(({ after }) => after === range.after);
+      yield* sourcePages([...source.values()], range, [{ rows: 5, saysWhole: true }]);
+      if (at >= first) throw error;
+    };
+
+  it('of a source that is away for a while names the tokens, and the others count', async () => {
+    let tries = 0;
+    const scanSource: ReconcileParts['scanSource'] = async function* (range) {
+      if (range.after === splitRing(16)[3]?.after && ++tries < 3) throw failing('SOURCE_UNREACHABLE', 'transient');
+      if (range.after === splitRing(16)[5]?.after) throw failing('SOURCE_UNREACHABLE', 'transient');
+      yield* sourcePages([...source.values()], range, [{ rows: 5, saysWhole: true }]);
+    };
+    const report = await run('CHECKSUM', { parts: { scanSource } });
+    const { after, upTo: end } = splitRing(16)[5]!;
+    expect(report).toMatchObject({
+      verdict: 'INCONCLUSIVE',
+      rangesDue: 16,
+      rangesScanned: 15,
+      coverage: 15 / 16,
+      drift: [],
+    });
+    expect(report.notChecked).toEqual([
+      { where: `tokens behind ${after} up to ${end}`, reason: 'SOURCE_UNREACHABLE it says' },
+    ]);
+    expect(report.reasons.join()).toContain(`not checked: tokens behind ${after} up to ${end}`);
+  });
+
+  it('of a source that stays away does not try every range, and says all that is left', async () => {
+    let scans = 0;
+    const scanSource = upTo(4, failing('SOURCE_UNREACHABLE', 'transient'));
+    const counted: ReconcileParts['scanSource'] = (range, signal) => {
+      scans += 1;
+      return scanSource(range, signal);
+    };
+    const report = await run('CHECKSUM', { parts: { scanSource: counted } });
+    expect(report).toMatchObject({ verdict: 'INCONCLUSIVE', rangesScanned: 4, drift: [] });
+    expect(report.notChecked.map(({ where }) => where)).toEqual([
+      `tokens behind ${splitRing(16)[4]!.after} up to ${WHOLE_RING.upTo}`,
+    ]);
+    expect(scans).toBe(4 + 3 * 3);
+  });
+
+  it('of a table that was dropped meanwhile ends at once, and what differs stays unproven', async () => {
+    await spoil();
+    const gone = failing('SOURCE_QUERY', 'config');
+    const report = await run('CHECKSUM', {
+      parts: {
+        scanSource: upTo(8, gone),
+        readSource: () => Promise.reject(failing('SOURCE_UNREACHABLE', 'transient')),
+      },
+    });
+    expect(report).toMatchObject({ verdict: 'INCONCLUSIVE', rangesScanned: 8, drift: [] });
+    expect(report.unproven).toBeGreaterThan(0);
+    expect(report.reasons.join()).toContain('SOURCE_UNREACHABLE it says');
+  });
+
+  it('whose schema changed between two ranges proves nothing', async () => {
+    const report = await run('CHECKSUM', {
+      parts: { schemaChange: () => Promise.resolve('column new was added') },
+    });
+    expect(report).toMatchObject({ verdict: 'INCONCLUSIVE', coverage: 1, drift: [] });
+    expect(report.reasons.join()).toContain('column new was added');
+  });
+
+  it('of a part that is passed over for its tombstones names it, and calls none of its rows missing', async () => {
+    const hidden = rowKey(['3', '0']);
+    const scanSource: ReconcileParts['scanSource'] = async function* (range) {
+      const rows = [...source.values()].filter(({ key }) => key.text !== hidden.text);
+      for await (const page of sourcePages(rows, range, [{ rows: 5, saysWhole: true }])) yield page;
+      if (range.after === splitRing(16)[2]?.after) {
+        const error = failing('SOURCE_TOMBSTONES', 'transient');
+        const { upTo: token } = range;
+        yield {
+          rows: [],
+          unreadable: [],
+          unread: [{ where: 'partition (3), c behind 9', error }],
+          upTo: token,
+          whole: true,
+        };
+      }
+    };
+    const report = await run('CHECKSUM', { parts: { scanSource } });
+    expect(report).toMatchObject({
+      verdict: 'INCONCLUSIVE',
+      drift: [],
+      unproven: 0,
+      rangesScanned: 15,
+      sourceRows: ROWS - 1,
+    });
+    expect(report.notChecked).toEqual([{ where: 'partition (3), c behind 9', reason: 'SOURCE_TOMBSTONES it says' }]);
   });
 });
 

@@ -84,8 +84,23 @@ describe('dead letters', () => {
       payload_encoding: 'json',
       offset: sample?.offset,
     });
-    const stats = JSON.parse((await stage.lockstep(member, 'dlq', 'stats', '--json')).stdout) as { total: number };
+    // The value column is sensitive: masked for a person who does not ask for it, wherever it stands.
+    for (const args of [['show', sample?.id ?? ''], ['list'], ['stats', '--samples']]) {
+      const { code, stdout: text } = await stage.lockstep(member, 'dlq', ...args);
+      expect([args, code]).toEqual([args, 0]);
+      expect(text).not.toContain('far-too-long');
+    }
+    expect((await stage.lockstep(member, 'dlq', 'show', sample?.id ?? '', '--unmask')).stdout).toContain(
+      'far-too-long',
+    );
+    const stats = JSON.parse((await stage.lockstep(member, 'dlq', 'stats', '--json')).stdout) as {
+      total: number;
+      histogram: { code: string; count: number }[];
+    };
     expect(stats.total).toBe(45);
+    const counted = Map.groupBy(stats.histogram, ({ code }) => code);
+    const sum = (code: string) => counted.get(code)?.reduce((all, { count }) => all + count, 0);
+    expect([sum('PG_23514'), sum('NOT_JSON')]).toEqual([40, 5]);
 
     const range = ['--source-offsets', `${topic}:0:100-139`];
     const hopeless = await redrive(member, ...range, '--dry-run');
@@ -178,10 +193,28 @@ describe('dead letters', () => {
     await eventually('the letter', async () =>
       (await letters(member, '--table', 'shop.forgotten')).total === 1 ? true : undefined,
     );
+    const bytes = async () => {
+      const { stdout } = await stage.lockstep(member, 'dlq', 'stats', '--json', '--table', 'shop.forgotten');
+      return (JSON.parse(stdout) as { bytes: unknown }).bytes;
+    };
+    const open = { topic: 'forgotten.dlq', records: 1, open: 1, retention_seconds: 30 * 86_400 };
+    expect(await bytes()).toMatchObject({ ...open, gone: { count: 0 }, leaving: { count: 0 } });
+    await stage.sql(`UPDATE _cdc_dead_letters SET first_failed_at = now() - interval '25 days' WHERE topic = $1`, [
+      table.table.topic,
+    ]);
+    const { records } = await letters(member, '--table', 'shop.forgotten');
+    const group = { count: 1, ids: records.map(({ id }) => id) };
+    expect(await bytes()).toMatchObject({ ...open, gone: { count: 0 }, leaving: group });
+    await stage.sql('UPDATE _cdc_dead_letters SET first_failed_at = last_failed_at WHERE topic = $1', [
+      table.table.topic,
+    ]);
     // The DLQ topic has expired: the source topic still has the record.
     const admin = stage.kafka.admin();
     await admin.connect();
     await admin.deleteTopicRecords({ topic: 'forgotten.dlq', partitions: await ends('forgotten.dlq') });
+    expect(await bytes()).toMatchObject({ open: 1, records: 0, gone: group, leaving: { count: 0 } });
+    const doctor = JSON.parse((await stage.lockstep(member, 'doctor', '--json')).stdout) as { checks: unknown[] };
+    expect(doctor.checks).toContainEqual(expect.objectContaining({ id: 'dlq.letters', status: 'fault' }));
     expect(await redrive(member, '--table', 'shop.forgotten')).toMatchObject({ failures: { NOT_JSON: 1 } });
     await admin.deleteTopicRecords({ topic: table.table.topic, partitions: await ends(table.table.topic) });
     expect(await redrive(member, '--table', 'shop.forgotten')).toMatchObject({ code: 1, failures: { BYTES_GONE: 1 } });

@@ -24,6 +24,8 @@ const WIDE_ROWS = 30_000;
 const GRAVE_PARTITIONS = 3;
 const GRAVES_PER_PARTITION = 50_000;
 const GRAVES_PER_BATCH = 50;
+/** More than a page may cross, in one partition and between two of its rows. */
+const DEEP_GRAVES = 120_000;
 /** Into so many ranges the scan cuts the ring: partitions of one part are read together. */
 const RING_PARTS = 64;
 
@@ -35,6 +37,9 @@ const DDL = [
   `CREATE TABLE scan.wide (k text, up int, down timeuuid, "V" int, PRIMARY KEY (k, up, down))
      WITH CLUSTERING ORDER BY (up ASC, down DESC)`,
   `CREATE TABLE scan.graves (k int, c int, v int, PRIMARY KEY (k, c))`,
+  `CREATE TABLE scan.deep (k int, up tinyint, down smallint, v int, PRIMARY KEY (k, up, down))
+     WITH CLUSTERING ORDER BY (up ASC, down DESC)`,
+  `CREATE TABLE scan.uncut (k int, c uuid, v int, PRIMARY KEY (k, c))`,
 ];
 
 let stack: Stack;
@@ -197,6 +202,45 @@ describe('a scan of a real table', () => {
     const pages = await pagesOf(table, { onRetry: () => failed++ });
     expect(keysOf(pages).sort()).toEqual(keys.map((k) => `["${k}","1000000"]`).sort());
     expect(failed).toBeGreaterThan(0);
+  });
+
+  it('cuts a partition with more tombstones in a row than a page may cross, and names what it can not cut', async () => {
+    const deletes = (table: string, columns: readonly string[]): string => {
+      const statement = `DELETE FROM scan.${table} WHERE ${columns.map((name) => `${name} = ?`).join(' AND ')};`;
+      return `BEGIN UNLOGGED BATCH ${statement.repeat(GRAVES_PER_BATCH)} APPLY BATCH`;
+    };
+    const batches = DEEP_GRAVES / GRAVES_PER_BATCH;
+    const each = (first: number, values: (n: number) => unknown[]): unknown[] =>
+      Array.from({ length: GRAVES_PER_BATCH }, (_, n) => values(first * GRAVES_PER_BATCH + n)).flat();
+    const deep = deletes('deep', ['k', 'up', 'down']);
+    await writeAll(writer, batches, (i) => [deep, each(i, (n) => [1, n % 2, Math.floor(n / 2) - 30_000])]);
+    const uncut = deletes('uncut', ['k', 'c']);
+    await writeAll(writer, batches, (i) => [
+      uncut,
+      each(i, (n) => [1, `10000000-0000-4000-8000-${n.toString(16).padStart(12, '0')}`]),
+    ]);
+    const live = [
+      `INSERT INTO scan.deep (k, up, down, v) VALUES (1, 1, -31000, 1)`,
+      `INSERT INTO scan.deep (k, up, down, v) VALUES (1, 1, -31001, 2)`,
+      `INSERT INTO scan.deep (k, up, down, v) VALUES (1, 9, 0, 3)`,
+      `INSERT INTO scan.deep (k, up, down, v) VALUES (2, 0, 0, 4)`,
+      `INSERT INTO scan.uncut (k, c, v) VALUES (1, 00000000-0000-4000-8000-000000000000, 1)`,
+      `INSERT INTO scan.uncut (k, c, v) VALUES (1, ffffffff-0000-4000-8000-000000000000, 2)`,
+      `INSERT INTO scan.uncut (k, c, v) VALUES (2, ffffffff-0000-4000-8000-000000000000, 3)`,
+    ];
+    for (const statement of live) await writer.execute(statement);
+    let failed = 0;
+    const pages = await pagesOf(await tableOf('deep'), { onRetry: () => failed++ });
+    expect(keysOf(pages).sort()).toEqual(
+      ['["1","1","-31000"]', '["1","1","-31001"]', '["1","9","0"]', '["2","0","0"]'].sort(),
+    );
+    expect(failed).toBeGreaterThan(0);
+    await expect(pagesOf(await tableOf('uncut'))).rejects.toMatchObject({ code: 'SOURCE_TOMBSTONES' });
+    const passed = await pagesOf(await tableOf('uncut'), { passesOver: true });
+    expect(passed.flatMap(({ unread }) => unread.map(({ where }) => where))).toEqual([
+      'partition (1), c behind 00000000-0000-4000-8000-000000000000',
+    ]);
+    expect(keysOf(passed)).toHaveLength(2);
   });
 
   it('says what is wrong where the source refuses the query', async () => {

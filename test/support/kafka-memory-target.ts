@@ -3,6 +3,7 @@
  * every change's text by record offset, so that a hole or a double shows.
  */
 import type { ApplyBatch, ApplyManner, ApplyResult, DeadLetterEntry, Door } from '../../src/target/batch.ts';
+import type { ShardNote } from '../../src/target/shard-note.ts';
 import type { Gap, ShardPosition, ShardStore } from '../../src/target/shard-store.ts';
 
 interface Shelf {
@@ -15,6 +16,7 @@ export class MemoryTarget implements Door, ShardStore {
   readonly batches: ApplyBatch[] = [];
   readonly gaps: Gap[] = [];
   readonly states: string[] = [];
+  readonly notes: ShardNote[] = [];
   readonly deadLetters: DeadLetterEntry[] = [];
   /** Offsets of changes and duplicates per partition, in the order of their COMMIT. */
   readonly applied = new Map<string, bigint[]>();
@@ -51,6 +53,7 @@ export class MemoryTarget implements Door, ShardStore {
       owner: null,
       epoch: 0n,
       state: 'running',
+      note: { reason: null, breaker: null },
     };
     this.shelves.set(key, { position: { ...before, ...change }, state: change.state ?? before.state });
   }
@@ -107,10 +110,11 @@ export class MemoryTarget implements Door, ShardStore {
     return Promise.resolve(true);
   }
 
-  setState(shard: ShardPosition['shard'], state: string): Promise<void> {
+  setState(shard: ShardPosition['shard'], state: string, note: ShardNote): Promise<void> {
     this.states.push(state);
+    this.notes.push(note);
     const shelf = this.shelf(shard.topic, shard.partition);
-    shelf.position = { ...shelf.position, state };
+    shelf.position = { ...shelf.position, state, note };
     return Promise.resolve();
   }
 }

@@ -1,6 +1,8 @@
 import { Command } from 'commander';
-import { dlqListCommand, dlqShowCommand, dlqStatsCommand } from './dlq-look.ts';
+import { dlqListCommand } from './dlq-list.ts';
 import { dlqRedriveCommand } from './dlq-redrive.ts';
+import { dlqShowCommand } from './dlq-show.ts';
+import { dlqStatsCommand } from './dlq-stats.ts';
 
 /** `lockstep dlq …`: what was set aside, why, and through the door again. */
 export function dlqCommand(): Command {

@@ -1,6 +1,7 @@
 import CliTable from 'cli-table3';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { DEFAULT_CONFIGURATION_FILE, loadConfiguration, type Configuration } from '../../config/index.ts';
+import { breakerDocument } from '../../operate/shard-view.ts';
 import { LockstepError } from '../../shared/errors.ts';
 import type { ShardAdmin, StoredShard } from '../../target/shard-admin.ts';
 import { EXIT } from '../exit-code.ts';
@@ -32,6 +33,9 @@ function shardDocument(shard: StoredShard): Record<string, unknown> {
     owner: shard.owner,
     epoch: String(shard.epoch),
     growing: shard.growing,
+    reason: shard.note.reason,
+    state_since: shard.sinceMs === null ? null : new Date(shard.sinceMs).toISOString(),
+    breaker: breakerDocument(shard.note.breaker),
     updated_at: new Date(shard.updatedMs).toISOString(),
   };
 }
@@ -55,6 +59,15 @@ function printShards(shards: readonly StoredShard[]): void {
     ]);
   }
   process.stdout.write(`${table.toString()}\n`);
+  for (const { topic, partition, state, sinceMs, note } of shards) {
+    if (note.reason === null) continue;
+    const since = sinceMs === null ? '' : ` since ${new Date(sinceMs).toISOString().slice(0, 19)}`;
+    process.stdout.write(`\n${topic}/${partition} is ${state}${since}: ${note.reason}\n`);
+    if (note.breaker === null || note.breaker.state === 'closed') continue;
+    const { state: breaker, share, records } = note.breaker;
+    const tries = breaker === 'half-open' ? ': records at the position are being tried' : '';
+    process.stdout.write(`  breaker ${breaker}${tries}; ${Math.round(share * 100)} % of ${records} records failed\n`);
+  }
 }
 
 function withConfig(command: Command): Command {

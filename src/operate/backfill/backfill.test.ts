@@ -68,7 +68,8 @@ async function* scan(which: typeof table, from: ScanPosition | null): AsyncGener
   for (let page = first; page < (isStatic ? 1 : PAGES); page++) {
     await Promise.resolve();
     const rows = isStatic ? [rowAt(0)] : all.slice(page * ROWS, (page + 1) * ROWS);
-    yield { position: { token: BigInt(page), key: null }, rows, unreadable: [] };
+    const token = BigInt(page);
+    yield { position: { token, key: null }, upTo: token, whole: true, rows, unreadable: [], unread: [] };
   }
 }
 

@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import type { SourceTable } from '../../catalog/source-table.ts';
 import { parseConfiguration, type Configuration } from '../../config/index.ts';
+import type { KeepingSummary } from '../../deadletter/letter-keeping.ts';
 import type { KafkaProbe, TopicFacts } from '../kafka-probe.ts';
 import { agentChecks } from './agent-checks.ts';
 import { cassandraChecks, type CassandraProbe } from './cassandra-checks.ts';
 import { runChecks, type Check, type CheckResult } from './check.ts';
 import { kafkaChecks } from './kafka-checks.ts';
+import { letterChecks } from './letter-checks.ts';
 import { postgresChecks, type PostgresProbe, type Row } from './postgres-checks.ts';
 
 const configuration = parseConfiguration(
@@ -71,11 +73,63 @@ describe('Kafka', () => {
     expect(results.find(({ status }) => status === 'fault')?.remedy).toBeTruthy();
   });
 
+  it.each([
+    [
+      'less than the configuration says',
+      { 'retention.ms': '86400000' },
+      /retention\.deadLetters/,
+      /retention\.ms=2592000000/,
+    ],
+    ['as many bytes as fit', { 'retention.bytes': '1000000' }, /flood/, /retention\.bytes=-1/],
+  ])('warns of a DLQ topic that keeps %s', async (_, settings, found, remedy) => {
+    const dlq = topic({ 'cleanup.policy': 'compact,delete', 'max.message.bytes': '1200000', ...settings });
+    expect(await check({ 'cass1.shop.orders': plain, 'lockstep.dlq': dlq })).toContainEqual(
+      expect.objectContaining({
+        id: 'kafka.dlq',
+        status: 'warn',
+        found: expect.stringMatching(found),
+        remedy: expect.stringMatching(remedy),
+      }),
+    );
+  });
+
   it('refuses a DLQ topic that the largest record does not fit into', async () => {
     const dlq = topic({ 'cleanup.policy': 'compact,delete', 'max.message.bytes': '1000' });
     expect(await check({ 'cass1.shop.orders': plain, 'lockstep.dlq': dlq })).toContainEqual(
       expect.objectContaining({ id: 'kafka.dlq', status: 'fault', remedy: expect.stringContaining('1100000') }),
     );
+  });
+});
+
+describe('dead letters that are open', () => {
+  const none = { count: 0, ids: [] };
+  const keeping: KeepingSummary = {
+    topic: 'lockstep.dlq',
+    retentionMs: 2_592_000_000,
+    retentionBytes: null,
+    records: 9,
+    bytes: 9_000,
+    open: 5,
+    oldestOpenMs: 0,
+    gone: none,
+    leaving: none,
+    firstLeavesMs: null,
+  };
+  it.each<[string, string, KeepingSummary | null]>([
+    ['no letter yet', 'skipped', null],
+    ['letters with time left', 'ok', keeping],
+    ['letters that leave soon', 'warn', { ...keeping, leaving: { count: 2, ids: [3n, 4n] }, firstLeavesMs: 5 }],
+    ['letters without their records', 'fault', { ...keeping, gone: { count: 1, ids: [1n] } }],
+    ['a topic that is nearly full', 'warn', { ...keeping, retentionBytes: 10_000 }],
+  ])('%s: %s', async (_, status, summary) => {
+    const probe = { keeping: async () => summary, close: async () => undefined };
+    const reachable = ['kafka.reachable', 'postgres.reachable'].map((id): Check => ({
+      id,
+      needs: [],
+      run: () => Promise.resolve([]),
+    }));
+    const results = await run([...reachable, ...letterChecks(given, () => probe)]);
+    expect(statuses(results)).toEqual({ 'dlq.letters': status });
   });
 });
 

@@ -13,6 +13,8 @@ import { diagnosisOf, runChecks, type Check, type Diagnosis, type RunOptions } f
 import { configurationChecks } from './configuration-checks.ts';
 import { heartbeatChecks } from './heartbeat-checks.ts';
 import { kafkaChecks } from './kafka-checks.ts';
+import { letterChecks, type LetterProbe } from './letter-checks.ts';
+import { createLetterProbe } from './letter-probe.ts';
 import { mappingChecks } from './mapping-checks.ts';
 import { createPostgresProbe, postgresChecks, type PostgresProbe } from './postgres-checks.ts';
 
@@ -58,6 +60,7 @@ export async function diagnose(
   };
   const kafka = new Lazy<KafkaProbe>(() => createKafkaProbe(probeClientOf(configuration().kafka, quiet)));
   const postgres = new Lazy<PostgresProbe>(() => createPostgresProbe(configuration().target.postgres.url));
+  const letters = new Lazy<LetterProbe>(() => createLetterProbe(configuration()));
   const cassandra = new Lazy<CassandraProbe>(() =>
     createCassandraProbe(() => {
       const settings = configuration().source.cassandra;
@@ -73,6 +76,7 @@ export async function diagnose(
     ...configurationChecks(load),
     ...kafkaChecks(configuration, kafka.get),
     ...postgresChecks(configuration, postgres.get),
+    ...letterChecks(configuration, letters.get),
     ...cassandraChecks(configuration, cassandra.get),
     ...heartbeatChecks(configuration, cassandra.get, postgres.get),
     ...mappingChecks(configuration, { resolve: resolveTables, check: checkTargets }, readKeyspace),
@@ -81,7 +85,7 @@ export async function diagnose(
   try {
     return diagnosisOf(await runChecks(checks, options));
   } finally {
-    const closing = Promise.all([kafka.close(), postgres.close(), cassandra.close()]);
+    const closing = Promise.all([kafka.close(), postgres.close(), letters.close(), cassandra.close()]);
     const limit = new Promise((resolve) => setTimeout(resolve, CLOSE_TIMEOUT_MS).unref());
     await Promise.race([closing, limit]);
   }

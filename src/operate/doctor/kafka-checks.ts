@@ -29,7 +29,26 @@ function sourceTopicFinding(topic: string, source: string, facts: TopicFacts | n
   return ok(`${counted(facts.partitions, 'partition')}, cleanup.policy ${policy}`, topic);
 }
 
-function dlqFinding(topic: string, facts: TopicFacts | null, requiredBytes: number): Finding {
+/** How long the topic keeps a letter: what the configuration says, and by time alone. */
+function dlqRetentionFinding(topic: string, facts: TopicFacts, wantedMs: number): Finding | null {
+  const bytes = Number(facts.settings.get('retention.bytes') ?? -1);
+  if (bytes >= 0) {
+    return warn(
+      `retention.bytes is ${bytes}: a flood of letters drives older ones out before anybody has seen them`,
+      `Set retention.bytes=-1 on ${topic}, so that time alone decides.`,
+      topic,
+    );
+  }
+  const keptMs = Number(facts.settings.get('retention.ms') ?? -1);
+  if (keptMs < 0 || keptMs >= wantedMs) return null;
+  return warn(
+    `retention.ms is ${keptMs}, less than retention.deadLetters (${wantedMs}): letters leave sooner than the configuration says`,
+    `Set retention.ms=${wantedMs} on ${topic}, or lower retention.deadLetters.`,
+    topic,
+  );
+}
+
+function dlqFinding(topic: string, facts: TopicFacts | null, requiredBytes: number, wantedMs: number): Finding {
   if (facts === null) return ok('does not exist yet; lockstep run creates it', topic);
   const policy = facts.settings.get('cleanup.policy') ?? '';
   if (!policy.includes('compact')) {
@@ -47,7 +66,12 @@ function dlqFinding(topic: string, facts: TopicFacts | null, requiredBytes: numb
       topic,
     );
   }
-  return ok(`cleanup.policy ${policy}, max.message.bytes ${bytes}`, topic);
+  const retention = dlqRetentionFinding(topic, facts, wantedMs);
+  if (retention !== null) return retention;
+  return ok(
+    `cleanup.policy ${policy}, max.message.bytes ${bytes}, retention.ms ${facts.settings.get('retention.ms') ?? 'unknown'}`,
+    topic,
+  );
 }
 
 /** Kafka: reachable, source topics usable, DLQ topic able to hold what may come. */
@@ -87,12 +111,12 @@ export function kafkaChecks(configuration: () => Configuration, probe: () => Kaf
       id: 'kafka.dlq',
       needs: ['kafka.reachable'],
       async run() {
-        const { deadLetter, tables } = configuration();
+        const { deadLetter, retention, tables } = configuration();
         const present: string[] = [];
         for (const { topic } of tables) if ((await probe().topic(topic)) !== null) present.push(topic);
         if (present.length === 0) return [skipped('no source topic exists to measure it by', null, deadLetter.topic)];
         const required = await probe().requiredDlqBytes(present);
-        return [dlqFinding(deadLetter.topic, await probe().topic(deadLetter.topic), required)];
+        return [dlqFinding(deadLetter.topic, await probe().topic(deadLetter.topic), required, retention.deadLetters)];
       },
     },
   ];

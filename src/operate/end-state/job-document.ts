@@ -1,5 +1,5 @@
 /** Comparisons and findings as the API shows them. Pure. */
-import { MASK } from '../redrive/payload.ts';
+import { MASK } from '../redrive/masking.ts';
 import type { Finding } from '../../target/finding-store.ts';
 import type { EndedJob } from '../../target/job-store.ts';
 import type { ImageDocument } from '../../target/observation-document.ts';

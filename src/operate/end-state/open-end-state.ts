@@ -21,6 +21,7 @@ import { onlyTable, prepareOne, SCAN_PATIENCE, shardsOf } from '../one-table.ts'
 import { processPacing } from '../process-pacing.ts';
 import { QUORUMS } from './quorums.ts';
 import { kafkaUnreachable, quietKafka } from '../reach.ts';
+import { schemaWatch } from './source-change.ts';
 
 /** One for the scan, one for the repairs' session, one for findings and barrier. */
 const POOL_SIZE = 4;
@@ -75,8 +76,10 @@ export async function openEndState(
     };
     const heartbeats = heartbeatParts(one, cassandra, pool, systemClock);
     const [shard] = await shardsOf(target, table.topic);
+    const schemaChange = await schemaWatch(cassandra, table);
     const common = {
       ...told,
+      schemaChange,
       nowUs: () => BigInt(systemClock.nowMs()) * 1000n,
       repairs: target.repairs,
       findings: new FindingStore(pool, controlSchema),
@@ -101,10 +104,9 @@ export async function openEndState(
           from: null,
           signal,
           elapsedMs: processPacing.elapsedMs,
+          passesOver: true,
         });
-        for await (const { rows, unreadable, position } of pages) {
-          yield { rows, unreadable, upTo: position.token, whole: position.key === null };
-        }
+        yield* pages;
       },
       readSource: (keys, signal) => reader.read(which, keys, signal),
       // What is owed of static columns stands in the queues of their table's shards.

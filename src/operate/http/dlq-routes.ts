@@ -40,10 +40,19 @@ const attempt = z.object({
 });
 
 const letterWithRecord = letter.extend({
-  payload: z.string().nullable().describe('JSON text, or base64; null where the record is gone.'),
-  payload_encoding: z.enum(['json', 'base64', 'null']).nullable(),
+  payload: z.string().nullable().describe('JSON or other text, or base64; null where the record is gone.'),
+  payload_encoding: z.enum(['json', 'text', 'base64', 'null']).nullable(),
   cause: z.string().nullable().describe('The value at `path`, as JSON text.'),
+  cause_lines: z
+    .object({ first: z.number().int(), count: z.number().int() })
+    .nullable()
+    .describe('Lines of `payload` that are the cause, counted from 0.'),
   history: z.array(attempt),
+});
+
+const keepingGroup = z.object({
+  count: z.number().int(),
+  ids: z.array(bigintText).describe('The oldest of them.'),
 });
 
 const stats = z.object({
@@ -61,6 +70,24 @@ const stats = z.object({
     }),
   ),
   hours: z.array(z.object({ hour: time, count: z.number().int() })),
+  histogram: z
+    .array(z.object({ table: z.string().nullable(), code: z.string(), hour: time, count: z.number().int() }))
+    .describe('Letters by table, code and the hour of their first failure.'),
+  bytes: z
+    .object({
+      topic: z.string(),
+      retention_seconds: z.number().nullable().describe('Null = for ever.'),
+      retention_bytes: z.number().nullable().describe('Of all partitions together; null = no bound.'),
+      records: z.number().int().describe('Records in the topic.'),
+      bytes: z.number().int().describe('Their size, estimated from the index, uncompressed.'),
+      open: z.number().int(),
+      oldest_open: time.nullable(),
+      gone: keepingGroup.describe('Open letters whose records have left the topic.'),
+      leaving: keepingGroup.describe('Open letters whose records have less than a quarter of their time left.'),
+      first_leaves_at: time.nullable(),
+    })
+    .nullable()
+    .describe('What the DLQ topic still has of the open letters; null where Kafka can not be asked.'),
 });
 
 const job = z.object({
@@ -135,12 +162,18 @@ export function dlqRoutes(source: () => Operations | null): RouteGroup {
         },
       },
       async (request) => {
-        guard('read', request);
+        const caller = guard('read', request);
         const { limit, offset, ...rest } = request.query;
         const filter = filterOf(rest);
         const { letters } = operations();
         const [records, total] = [await letters.newest(filter, limit, offset), await letters.count(filter)];
-        return { records: records.map(letterDocument) as z.output<typeof letter>[], total, limit, offset };
+        const masking = await operations().masking(caller);
+        return {
+          records: records.map((each) => letterDocument(masking.letter(each))) as z.output<typeof letter>[],
+          total,
+          limit,
+          offset,
+        };
       },
     );
 
@@ -156,8 +189,12 @@ export function dlqRoutes(source: () => Operations | null): RouteGroup {
         },
       },
       async (request) => {
-        guard('read', request);
-        return statsDocument(await operations().letters.stats(filterOf(request.query))) as z.output<typeof stats>;
+        const caller = guard('read', request);
+        const filter = filterOf(request.query);
+        const [found, keeping] = [await operations().letters.stats(filter), await operations().keeping(filter)];
+        const masking = await operations().masking(caller);
+        const groups = found.groups.map((group) => masking.group(group));
+        return statsDocument({ ...found, groups }, keeping) as z.output<typeof stats>;
       },
     );
 
@@ -181,14 +218,18 @@ export function dlqRoutes(source: () => Operations | null): RouteGroup {
           throw new HttpProblem(404, 'LETTER_UNKNOWN', `There is no dead letter ${request.params.id}.`);
         }
         const record = (await bytes.read([found], AbortSignal.timeout(RECORD_LIMIT_MS))).get(found.id) ?? null;
-        const sensitive = caller.scopes.has('operate') ? new Set<string>() : operations().sensitiveColumns(found.table);
-        const payload = record === null ? null : payloadOf(record.value, found.path, sensitive);
-        const history = await letters.attempts(found.id);
+        const masking = await operations().masking(caller);
+        const payload = record === null ? null : payloadOf(record.value, found.path, masking.of(found.table).columns);
+        const history = (await letters.attempts(found.id)).map((each) => ({
+          ...each,
+          reason: masking.reason(found.table, each.code, each.reason),
+        }));
         return {
-          ...(letterDocument(found) as z.output<typeof letter>),
+          ...(letterDocument(masking.letter(found)) as z.output<typeof letter>),
           payload: payload?.text ?? null,
           payload_encoding: payload?.encoding ?? null,
           cause: payload?.cause ?? null,
+          cause_lines: payload?.causeLines ?? null,
           history: history.map(attemptDocument) as z.output<typeof attempt>[],
         };
       },

@@ -2,7 +2,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { messageOf } from '../../shared/errors.ts';
 import type { Operations } from '../operations.ts';
-import type { ShardView } from '../shard-view.ts';
+import type { BreakerDocument, ShardView } from '../shard-view.ts';
 import { bigintText, problems, security, time } from './contract.ts';
 import { HttpProblem } from './problem.ts';
 import { notStarted, type RouteGroup } from './server.ts';
@@ -15,6 +15,8 @@ export interface TableStatus {
   /** Shards of this member. */
   readonly shards: number;
   readonly stopped_shards: number;
+  /** Dead-letter breakers of these shards, by partition. */
+  readonly breakers: readonly (BreakerDocument & { readonly partition: number })[];
   /** Records that wait in the shards of this member. */
   readonly backlog: string;
   readonly staleness_seconds: number;
@@ -45,6 +47,15 @@ export interface StatusSource {
 
 const dependency = z.object({ state: z.string(), reason: z.string().nullable() });
 
+const breaker = z.object({
+  state: z
+    .enum(['closed', 'open', 'half-open'])
+    .describe('half-open: records at the position are tried, and nothing of it is committed or set aside.'),
+  share: z.number().describe('Of the recent records, those that could not be applied; 0 to 1.'),
+  records: z.number().describe('How many recent records that is a share of.'),
+  since: time.nullable().describe('When it opened; null while it is closed.'),
+});
+
 const statusDocument = z.object({
   status: z.enum(['starting', 'running', 'stopping']),
   version: z.string(),
@@ -60,6 +71,7 @@ const statusDocument = z.object({
       target: z.string(),
       shards: z.number(),
       stopped_shards: z.number(),
+      breakers: z.array(breaker.extend({ partition: z.number() })),
       backlog: z.string(),
       staleness_seconds: z.number(),
       rereads_queued: z.number(),
@@ -80,7 +92,8 @@ const shardDocument = z.object({
   lag: bigintText.nullable(),
   owner: z.string().nullable(),
   epoch: bigintText,
-  here: z.boolean().describe('Whether this member works on it; only then are log end, lag and reason known here.'),
+  breaker: breaker.nullable().describe('Null where its owner has noted none: then it is closed.'),
+  here: z.boolean().describe('Whether this member works on it; only then are log end and lag known here.'),
 });
 
 const shardParams = z.object({ topic: z.string(), partition: z.coerce.number().int().min(0) });
@@ -101,7 +114,7 @@ export function statusRoutes(source: StatusSource, operations: () => Operations 
       },
       async (request) => {
         guard('read', request);
-        return source.status() as z.output<typeof statusDocument>;
+        return source.status() as unknown as z.output<typeof statusDocument>;
       },
     );
 

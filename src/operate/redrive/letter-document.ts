@@ -1,5 +1,6 @@
 /** Dead letters as JSON, for the command line and HTTP alike. */
 import type { IndexedLetter, LetterAttempt, LetterStats } from '../../deadletter/letter-index.ts';
+import type { KeepingSummary, LetterGroupOfKeeping } from '../../deadletter/letter-keeping.ts';
 
 const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
 
@@ -32,7 +33,9 @@ export function attemptDocument(attempt: LetterAttempt): Record<string, unknown>
   return { at: iso(atMs), job_id: jobId, outcome, code, reason };
 }
 
-export function statsDocument(stats: LetterStats): Record<string, unknown> {
+/** `bytes` is null where Kafka could not be asked or has no such topic. */
+export function statsDocument(stats: LetterStats, keeping: KeepingSummary | null): Record<string, unknown> {
+  const hours = Map.groupBy(stats.hours, ({ hourMs }) => hourMs);
   return {
     total: stats.total,
     groups: stats.groups.map((group) => ({
@@ -45,6 +48,27 @@ export function statsDocument(stats: LetterStats): Record<string, unknown> {
       sample_id: String(group.sampleId),
       sample_reason: group.sampleReason,
     })),
-    hours: stats.hours.map(({ hourMs, count }) => ({ hour: iso(hourMs), count })),
+    hours: [...hours].map(([hourMs, of]) => ({
+      hour: iso(hourMs),
+      count: of.reduce((sum, { count }) => sum + count, 0),
+    })),
+    histogram: stats.hours.map(({ table, code, hourMs, count }) => ({ table, code, hour: iso(hourMs), count })),
+    bytes: keeping === null ? null : keepingDocument(keeping),
+  };
+}
+
+function keepingDocument(keeping: KeepingSummary): Record<string, unknown> {
+  const group = ({ count, ids }: LetterGroupOfKeeping) => ({ count, ids: ids.map(String) });
+  return {
+    topic: keeping.topic,
+    retention_seconds: keeping.retentionMs === null ? null : keeping.retentionMs / 1000,
+    retention_bytes: keeping.retentionBytes,
+    records: keeping.records,
+    bytes: keeping.bytes,
+    open: keeping.open,
+    oldest_open: iso(keeping.oldestOpenMs),
+    gone: group(keeping.gone),
+    leaving: group(keeping.leaving),
+    first_leaves_at: iso(keeping.firstLeavesMs),
   };
 }

@@ -6,7 +6,9 @@ import { rowKey, type RowKey } from '../../change/change-event.ts';
 import type { TokenRange } from '../../change/token-range.ts';
 import type { BoundTable } from '../../target/bound-table.ts';
 import type { TargetRow, TokenScan } from '../../target/token-scan.ts';
+import { messageOf } from '../../shared/errors.ts';
 import { compareRows, type Difference } from './compare-rows.ts';
+import type { NotChecked } from './not-checked.ts';
 import { digestOfRow, RangeDigester, sameDigest, type RangeDigest } from './row-digest.ts';
 import {
   isPresent,
@@ -54,6 +56,8 @@ export interface RangeAccount {
   readonly suspects: number;
   /** Rows of the source that could not be read exactly: nothing is known of them. */
   readonly unreadable: number;
+  /** Parts of the source that can't be read: what of them differs is proven row by row, what is missing is not seen. */
+  readonly unread: readonly NotChecked[];
   readonly sourceDigest: RangeDigest;
   readonly targetDigest: RangeDigest;
 }
@@ -77,6 +81,7 @@ class RangeComparison {
   partitions = 0;
   suspects = 0;
   unreadable = 0;
+  readonly unread: NotChecked[] = [];
   readonly source = new RangeDigester();
   readonly target = new RangeDigester();
   readonly #unreadable = new Set<string>();
@@ -94,6 +99,7 @@ class RangeComparison {
 
   onPage(page: SourcePage): void {
     this.unreadable += page.unreadable.length;
+    for (const { where, error } of page.unread ?? []) this.unread.push({ where, reason: messageOf(error) });
     for (const { key } of page.unreadable) {
       if (key !== null) this.#unreadable.add(this.#storedText(key));
     }
@@ -227,7 +233,7 @@ export async function compareRange(
       seen = new RangeDigester();
     }
   }
-  const { sourceRows, targetRows, compared, partitions, suspects, unreadable } = comparison;
+  const { sourceRows, targetRows, compared, partitions, suspects, unreadable, unread } = comparison;
   return {
     range,
     sourceRows,
@@ -236,6 +242,7 @@ export async function compareRange(
     partitions,
     suspects,
     unreadable,
+    unread,
     sourceDigest: comparison.source.digest(),
     targetDigest: comparison.target.digest(),
   };

@@ -155,7 +155,9 @@ function settled(of: World): readonly string[] {
 }
 
 function placed(proof: Proof): number {
-  return proof.drift.length + proof.equal.length + proof.inFlight.length + proof.unproven.length;
+  return (
+    proof.drift.length + proof.equal.length + proof.following.length + proof.inFlight.length + proof.unproven.length
+  );
 }
 
 describe('the proof', () => {
@@ -199,6 +201,109 @@ describe('the proof', () => {
       ),
       { numRuns: 1000 },
     );
+  });
+
+  it('takes no row for following that has lost something which nobody has written over', async () => {
+    let lost = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        world,
+        fc.array(happening, { maxLength: 40 }),
+        fc.constantFrom('y', null),
+        async (made, happenings, value) => {
+          const key = KEYS[0]!;
+          made.write(key.text, 'x');
+          made.log.push(...made.capture.splice(0));
+          made.deliver(made.log, Infinity);
+          made.write(key.text, value, true);
+          const proof = await proveSuspects(partsOf(made, happenings), KEYS, SIGNAL);
+          expect(placed(proof)).toBe(KEYS.length);
+          // What happened to the row afterwards may have healed it.
+          if (!settled(made).includes(key.text)) return;
+          lost += 1;
+          expect([...proof.following, ...proof.equal].map(({ text }) => text)).not.toContain(key.text);
+        },
+      ),
+      { numRuns: 1500 },
+    );
+    expect(lost).toBeGreaterThan(300);
+  });
+
+  it('lets a row that is written between any two steps follow, and one that is stuck not', async () => {
+    const hot = (key: RowKey, deliver: boolean) => {
+      const made = new World();
+      made.write(key.text, 'x');
+      made.log.push(...made.capture.splice(0));
+      made.deliver(made.log, Infinity);
+      let n = 0;
+      const write = (): void => {
+        made.write(key.text, `hot${n++}`, !deliver);
+        // Half a step behind.
+        made.log.push(...made.capture.splice(0, made.capture.length - 1));
+        made.deliver(made.log, made.log.length);
+      };
+      const parts = partsOf(made, []);
+      const wrapped: ProofParts = {
+        ...parts,
+        session: {
+          observe: (table_, keys) => {
+            write();
+            return parts.session.observe(table_, keys);
+          },
+        },
+        readSource: (keys, signal) => {
+          write();
+          return parts.readSource(keys, signal);
+        },
+      };
+      return proveSuspects(wrapped, [key], SIGNAL);
+    };
+    expect(await hot(KEYS[0]!, true)).toMatchObject({ following: [KEYS[0]], inFlight: [], drift: [] });
+    expect(await hot(KEYS[0]!, false)).toMatchObject({ following: [], inFlight: [KEYS[0]], drift: [] });
+  });
+
+  it('finds a column that was spoilt in a row that never rests', async () => {
+    const wide = await boundWithoutServer({
+      ...table,
+      regular: [...table.regular, column('cold', 'regular', scalar('text'), 'text')],
+    });
+    const of = async (cold: string): Promise<Proof> => {
+      let time = 100n;
+      const cells = () => [
+        { writeTime: time, value: `hot ${time}`, expiry: null },
+        { writeTime: 5n, value: 'cold', expiry: null },
+      ];
+      return proveSuspects(
+        {
+          ...partsOf(new World(), []),
+          table: wide,
+          session: {
+            observe: (_table, keys) => {
+              // The target is a write behind.
+              const state = { deletedAt: NEVER, marker: { writeTime: 1n, expiry: null }, cells: cells() };
+              time += 10n;
+              const row = { state, values: [state.cells[0]!.value, cold] };
+              return Promise.resolve({
+                rows: keys.map((key) => ({ key, row, memory: null, coveredAt: NEVER })),
+                sequence: 1n,
+              });
+            },
+          },
+          readSource: (keys) => {
+            const row = { cells: cells() };
+            time += 10n;
+            return Promise.resolve(keys.map(() => row));
+          },
+        },
+        [KEYS[0]!],
+        SIGNAL,
+      );
+    };
+    const spoilt = await of('spoilt');
+    expect(spoilt.drift.map(({ classification, differs }) => [classification.cause, differs])).toEqual([
+      ['rogue-update', [false, true]],
+    ]);
+    expect(await of('cold')).toMatchObject({ drift: [], following: [KEYS[0]] });
   });
 
   it('is not given where the barrier is not proven, or where only the capture could tell', async () => {

@@ -5,7 +5,8 @@
  *     observe target → barrier → read source → (time for the capture) → barrier → observe target → read source
  *
  * The first three give the order that a repair needs; the last four are the proof: the second barrier begins after the
- * first read, so what that read saw has arrived. A row that moved is looked at again, a few times.
+ * first read, so what that read saw has arrived. A row that moved follows the source (follow.ts), or drifts in columns
+ * that stood still, or is looked at again, a few times.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { ReadSequence, RowKey } from '../../change/change-event.ts';
@@ -15,6 +16,7 @@ import type { RepairSession } from '../../target/repair-door.ts';
 import type { Observation } from '../../target/row-observation.ts';
 import { classify, leansOnCapture, type Classification } from './classify.ts';
 import { compareRows, sameExpiry, type Difference } from './compare-rows.ts';
+import { follows } from './follow.ts';
 import type { SourceImage } from './row-images.ts';
 
 /** How often a row that moves is looked at before it is left as "in flight". */
@@ -54,6 +56,8 @@ export interface Drift {
 export interface Proof {
   readonly drift: readonly Drift[];
   readonly equal: readonly RowKey[];
+  /** Rows that moved on both sides, and were in step at a moment. */
+  readonly following: readonly RowKey[];
   /** Rows that moved whenever they were looked at. */
   readonly inFlight: readonly RowKey[];
   /** Rows that differ, and why it is not proven that they drift. */
@@ -76,11 +80,28 @@ function sameSource(left: SourceImage | 'unreadable', right: SourceImage | 'unre
   });
 }
 
+/** Columns that differ and stood still on both sides, while the row moved in others. */
+function differingAtRest(before: Look, now: Look): readonly number[] {
+  const [from, to] = [before.observed, now.observed];
+  if (before.difference?.kind !== 'differs' || now.difference?.kind !== 'differs') return [];
+  if (from.row === null || to.row === null || from.coveredAt !== to.coveredAt) return [];
+  const [differed, source, later] = [new Set(before.difference.columns), before.source, now.source];
+  if (source === null || source === 'unreadable' || later === null || later === 'unreadable') return [];
+  return now.difference.columns.filter(
+    (i) =>
+      differed.has(i) &&
+      sameSource({ cells: [source.cells[i] ?? null] }, { cells: [later.cells[i] ?? null] }) &&
+      from.row?.values[i] === to.row?.values[i] &&
+      isDeepStrictEqual(from.row?.state.cells[i], to.row?.state.cells[i]),
+  );
+}
+
 class Prover {
   readonly #parts: ProofParts;
   readonly #signal: AbortSignal;
   readonly drift: Drift[] = [];
   readonly equal: RowKey[] = [];
+  readonly following: RowKey[] = [];
   readonly unproven: { key: RowKey; reason: string }[] = [];
 
   constructor(parts: ProofParts, signal: AbortSignal) {
@@ -108,16 +129,25 @@ class Prover {
       const before = first.get(key.text);
       const now = this.#look(again.rows[i], reread[i] ?? null, again.sequence);
       if (now?.difference === null) this.equal.push(key);
-      else if (
-        before == null ||
-        now === null ||
-        !isDeepStrictEqual(before.observed, now.observed) ||
-        !sameSource(before.source, now.source)
-      ) {
-        moved.push(key);
-      } else this.#judge(key, now, stillLate, held);
+      else if (before == null || now === null) moved.push(key);
+      else if (isDeepStrictEqual(before.observed, now.observed) && sameSource(before.source, now.source)) {
+        this.#judge(key, now, stillLate, held);
+      } else if (this.#follows(before, now)) this.following.push(key);
+      else {
+        const columns = differingAtRest(before, now);
+        const look: Look = { ...now, difference: { kind: 'differs', columns } };
+        // What would lean on the capture is judged in a round that has asked it.
+        const isProven = columns.length > 0 && (leaning || !leansOnCapture(this.#cause(look).cause));
+        if (isProven) this.#judge(key, look, stillLate, held);
+        else moved.push(key);
+      }
     }
     return moved;
+  }
+
+  #follows({ source: earlier }: Look, { observed, source: later }: Look): boolean {
+    if (earlier === 'unreadable' || later === 'unreadable') return false;
+    return follows(this.#parts.table, earlier, observed, later, this.#parts.nowUs());
   }
 
   #sort(keys: readonly RowKey[], looks: ReadonlyMap<string, Look | null>, late: string | null): RowKey[] {
@@ -189,6 +219,6 @@ export async function proveSuspects(parts: ProofParts, keys: readonly RowKey[], 
   const prover = new Prover(parts, signal);
   let moving = keys;
   for (let round = 0; round < ROUNDS && moving.length > 0; round++) moving = await prover.round(moving);
-  const { drift, equal, unproven } = prover;
-  return { drift, equal, unproven, inFlight: moving };
+  const { drift, equal, following, unproven } = prover;
+  return { drift, equal, following, unproven, inFlight: moving };
 }

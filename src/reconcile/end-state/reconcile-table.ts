@@ -11,9 +11,10 @@ import type { Pacing } from '../../target/paced-door.ts';
 import type { RepairDoor } from '../../target/repair-door.ts';
 import type { TokenScan } from '../../target/token-scan.ts';
 import type { Statement } from '../../target/transaction.ts';
-import { compareRange, partitionOf, type RangeAccount, type RangeParts } from './compare-range.ts';
+import { partitionOf, type RangeAccount, type RangeParts } from './compare-range.ts';
 import { planOf, type PlanRequest } from './comparison-plan.ts';
 import { findingOf } from './finding-of-drift.ts';
+import type { NotChecked } from './not-checked.ts';
 import { proveSuspects, type Drift, type Proof, type ProofParts } from './prove-suspects.ts';
 import {
   NO_REPAIRS,
@@ -24,14 +25,13 @@ import {
   type RepairLimits,
 } from './repair-drift.ts';
 import { addDigests, digestText, EMPTY_DIGEST } from './row-digest.ts';
+import { reasonOf, scanRanges, type RangeScan } from './scan-ranges.ts';
 import { estimate, judge, type Judgement, type SampleEstimate } from './verdict.ts';
 
 /** Rows that are looked at again; of more it is only known that they differ. Bounds the memory of a run. */
 export const MAX_SUSPECTS = 10_000;
 /** Suspects that share their barriers. */
 const PROOF_ROWS = 1_000;
-/** A range whose scan fails is tried this often. */
-const RANGE_ATTEMPTS = 3;
 
 export interface ReconcileParts extends RangeParts, Omit<ProofParts, 'session'> {
   readonly target: Pick<TokenScan, 'range' | 'byKeys' | 'tokenless'>;
@@ -41,6 +41,8 @@ export interface ReconcileParts extends RangeParts, Omit<ProofParts, 'session'> 
   readonly shard: ShardId;
   readonly quorumReads: boolean;
   readonly pacing: Pacing;
+  /** What has changed of the schema of a side since the parts were made: what was compared is not the table. Null: nothing. */
+  readonly schemaChange?: (signal: AbortSignal) => Promise<string | null>;
   readonly onProgress: (progress: { readonly scanned: number; readonly ranges: number; readonly rows: number }) => void;
   readonly onLeft: (drift: Drift, reason: string) => void;
 }
@@ -61,13 +63,18 @@ export interface ReconcileReport extends Judgement {
   readonly targetRows: number;
   readonly compared: number;
   readonly rangesDue: number;
+  /** Ranges that were scanned whole. */
   readonly rangesScanned: number;
+  /** What was not looked at, or not to its end, and why. */
+  readonly notChecked: readonly NotChecked[];
   /** `count:sum:sum` of what both sides showed while they were scanned. */
   readonly sourceDigest: string;
   readonly targetDigest: string;
   readonly drift: readonly Drift[];
   /** Rows that differ and that somebody has accepted. */
   readonly ignored: number;
+  /** Rows that never rested, and were in step with the source at a moment. */
+  readonly following: number;
   readonly inFlight: number;
   readonly unproven: number;
   /** Findings of earlier runs whose rows are equal now. */
@@ -80,9 +87,7 @@ export interface ReconcileReport extends Judgement {
   readonly sample: SampleEstimate | null;
 }
 
-interface ScanTotals {
-  readonly accounts: readonly RangeAccount[];
-  readonly rangesDue: number;
+interface ScanTotals extends RangeScan {
   readonly suspects: ReadonlyMap<string, RowKey>;
   readonly notFollowed: number;
   readonly tokenless: number;
@@ -111,28 +116,18 @@ class Run {
 
   async scan(): Promise<ScanTotals> {
     const plan = planOf(this.#request.plan);
-    const accounts: RangeAccount[] = [];
-    let [due, compared] = [0, 0];
-    for (const range of plan.ranges) {
-      due += 1;
-      for (let attempt = 1; ; attempt++) {
-        try {
-          const account = await compareRange(this.#parts, range, plan.depth, (key) => this.#suspect(key), this.#signal);
-          accounts.push(account);
-          compared += account.compared;
-          break;
-        } catch (error) {
-          this.#signal.throwIfAborted();
-          if (!(error instanceof LockstepError) || error.kind !== 'transient') throw error;
-          // A range that can't be scanned is missing from the coverage; the others are worth knowing.
-          if (attempt === RANGE_ATTEMPTS) break;
-        }
-      }
-      this.#parts.onProgress({ scanned: accounts.length, ranges: plan.rangeCount, rows: compared });
-      if (plan.enoughRows !== null && compared >= plan.enoughRows) break;
+    const scan = await scanRanges(this.#parts, plan, (key) => this.#suspect(key), this.#signal);
+    const notChecked = [...scan.notChecked];
+    let tokenless = 0;
+    try {
+      if (plan.withTokenless) tokenless = await this.#tokenless();
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      notChecked.push({ where: 'rows of the target without a token', reason: reasonOf(error) });
     }
-    const tokenless = plan.withTokenless ? await this.#tokenless() : 0;
-    return { accounts, rangesDue: due, suspects: this.#suspects, notFollowed: this.#notFollowed, tokenless };
+    const changed = (await this.#parts.schemaChange?.(this.#signal)) ?? null;
+    if (changed !== null) notChecked.push({ where: 'what was compared before it', reason: changed });
+    return { ...scan, notChecked, suspects: this.#suspects, notFollowed: this.#notFollowed, tokenless };
   }
 
   /** Rows that no range holds: inserted past the door. */
@@ -162,17 +157,31 @@ class Run {
     const total = {
       drift: [] as Drift[],
       equal: [] as RowKey[],
+      following: [] as RowKey[],
       inFlight: [] as RowKey[],
       unproven: [] as Proof['unproven'][number][],
     };
     for (let at = 0; at < keys.length; at += PROOF_ROWS) {
-      const proof = await proveSuspects({ ...this.#parts, session }, keys.slice(at, at + PROOF_ROWS), this.#signal);
+      const part = keys.slice(at, at + PROOF_ROWS);
+      const proof = await this.#proofOf(session, part);
       total.drift.push(...proof.drift);
       total.equal.push(...proof.equal);
+      total.following.push(...proof.following);
       total.inFlight.push(...proof.inFlight);
       total.unproven.push(...proof.unproven);
     }
     return total;
+  }
+
+  /** A side that fails meanwhile leaves what differs unproven. */
+  async #proofOf(session: ProofParts['session'], keys: readonly RowKey[]): Promise<Proof> {
+    try {
+      return await proveSuspects({ ...this.#parts, session }, keys, this.#signal);
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      const reason = reasonOf(error);
+      return { drift: [], equal: [], following: [], inFlight: [], unproven: keys.map((key) => ({ key, reason })) };
+    }
   }
 
   /** Notes what is proven. @returns the drift that nobody has accepted, with its findings. */
@@ -196,7 +205,7 @@ class Run {
     const superseded = await findings.supersede(
       table.id,
       jobId,
-      proof.equal.map(({ text }) => text),
+      [...proof.equal, ...proof.following].map(({ text }) => text),
     );
     return { known, superseded };
   }
@@ -243,7 +252,8 @@ export async function reconcileTable(
     const repair = await run.repair(session, known, compared);
     const judgement = judge({
       rangesDue: totals.rangesDue,
-      rangesScanned: totals.accounts.length,
+      rangesScanned: totals.rangesScanned,
+      notChecked: totals.notChecked,
       compared,
       mayBeEmpty: request.mayBeEmpty,
       drift: known.length,
@@ -262,11 +272,13 @@ export async function reconcileTable(
       targetRows: sum((each) => each.targetRows) + totals.tokenless,
       compared,
       rangesDue: totals.rangesDue,
-      rangesScanned: totals.accounts.length,
+      rangesScanned: totals.rangesScanned,
+      notChecked: totals.notChecked,
       sourceDigest: digest('sourceDigest'),
       targetDigest: digest('targetDigest'),
       drift: known.map(({ drift }) => drift),
       ignored: proof.drift.length - known.length,
+      following: proof.following.length,
       inFlight: proof.inFlight.length,
       unproven: proof.unproven.length,
       superseded,

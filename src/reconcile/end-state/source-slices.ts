@@ -5,6 +5,7 @@
  */
 import type { Cells, RowKey } from '../../change/change-event.ts';
 import type { TokenRange } from '../../change/token-range.ts';
+import type { LockstepError } from '../../shared/errors.ts';
 
 /** A row of the source as a scan gives it. */
 export interface ScannedRow {
@@ -18,6 +19,8 @@ export interface SourcePage {
   readonly rows: readonly ScannedRow[];
   /** Rows that could not be read exactly; no key where even that could not be. */
   readonly unreadable: readonly { readonly key: RowKey | null; readonly token: bigint }[];
+  /** Parts that the scan passed over: nothing is known of their rows. Left out: none. */
+  readonly unread?: readonly { readonly where: string; readonly error: LockstepError }[];
   /** The scan has come to this token. */
   readonly upTo: bigint;
   /** Every partition of that token was read whole. */

@@ -1,4 +1,5 @@
 /** The verdict of a comparison: a function of what was scanned and of nothing else (invariant 7). */
+import { notCheckedReasons, type NotChecked } from './not-checked.ts';
 import { clopperPearson, smallestSeen, wilson, type Interval } from './interval.ts';
 
 export type Verdict = 'PASS' | 'DRIFT' | 'INCONCLUSIVE';
@@ -18,6 +19,8 @@ export interface RunAccount {
   readonly unreadable: number;
   /** Rows that differed and were too many to be looked at again. */
   readonly notFollowed: number;
+  /** What was not looked at, or not to its end. */
+  readonly notChecked: readonly NotChecked[];
   /** Why differences are not proven, each once. */
   readonly unprovenReasons: readonly string[];
 }
@@ -37,6 +40,7 @@ export function judge(account: RunAccount): Judgement {
   if (account.drift > 0) reasons.push(`${account.drift} rows drift`);
   if (rangesScanned < rangesDue)
     reasons.push(`${rangesDue - rangesScanned} of ${rangesDue} ranges could not be scanned`);
+  reasons.push(...notCheckedReasons(account.notChecked));
   if (rangesDue === 0) reasons.push('nothing was scanned');
   if (account.compared === 0 && !account.mayBeEmpty)
     reasons.push('no row was compared (--allow-empty where that is right)');

@@ -1,0 +1,42 @@
+/** What the looking commands of `lockstep dlq` work with. */
+import { loadConfiguration, type Configuration } from '../../config/index.ts';
+import type { LetterIndex } from '../../deadletter/letter-index.ts';
+import type { Masking } from '../../operate/redrive/masking.ts';
+
+export interface DlqContext {
+  readonly index: LetterIndex;
+  readonly configuration: Configuration;
+  readonly masking: Masking;
+}
+
+/** @param unmask shows the values of columns that are marked as sensitive. */
+export async function withLetters<T>(
+  options: { readonly config?: string; readonly unmask?: true },
+  work: (context: DlqContext) => Promise<T>,
+): Promise<T> {
+  const configuration = loadConfiguration({ path: options.config, env: process.env });
+  const { withControlTables } = await import('../../operate/command-pool.ts');
+  const { LetterIndex: Index } = await import('../../deadletter/letter-index.ts');
+  const { Masking: Masks } = await import('../../operate/redrive/masking.ts');
+  return withControlTables(configuration, async (pool, schema) => {
+    const index = new Index(pool, schema);
+    const masking = options.unmask === true ? Masks.off : await Masks.of(configuration.tables, index);
+    return work({ index, configuration, masking });
+  });
+}
+
+export function printJson(document: unknown): void {
+  process.stdout.write(`${JSON.stringify(document)}\n`);
+}
+
+const REASON_CHARS = 80;
+
+/** A reason on one line of a table. */
+export function shortened(text: string): string {
+  return text.length <= REASON_CHARS ? text : `${text.slice(0, REASON_CHARS - 1)}…`;
+}
+
+/** Seconds are enough for people. */
+export function second(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 19);
+}

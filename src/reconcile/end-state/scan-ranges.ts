@@ -1,0 +1,100 @@
+/**
+ * The ranges of a comparison, one behind the other. A range that can't be scanned is missing from the coverage, with its
+ * reason; the others are worth knowing.
+ */
+import type { RowKey } from '../../change/change-event.ts';
+import { LockstepError, messageOf } from '../../shared/errors.ts';
+import type { Pacing } from '../../target/paced-door.ts';
+import type { TokenRange } from '../../change/token-range.ts';
+import { compareRange, type RangeAccount, type RangeParts } from './compare-range.ts';
+import type { ComparisonPlan } from './comparison-plan.ts';
+import { rangesNotChecked, type NotChecked } from './not-checked.ts';
+
+/** A range whose scan fails for a while is tried this often: the sides have been patient already. */
+const RANGE_ATTEMPTS = 3;
+/** Pause before a range is tried again, doubled once: a target that restarts is back by then. */
+const RETRY_MS = 5_000;
+/** After so many ranges in a row that can't be scanned, the side is away: the others are not tried. */
+const FAILED_IN_A_ROW = 3;
+
+export interface RangeScan {
+  /** Of the ranges that were scanned, also those with parts that were passed over. */
+  readonly accounts: readonly RangeAccount[];
+  readonly rangesDue: number;
+  /** Ranges that were scanned whole. */
+  readonly rangesScanned: number;
+  readonly notChecked: readonly NotChecked[];
+}
+
+export interface ScanRangesParts extends RangeParts {
+  readonly pacing: Pacing;
+  readonly onProgress: (progress: { readonly scanned: number; readonly ranges: number; readonly rows: number }) => void;
+}
+
+/** Why a side could not be asked. Bugs, and what somebody has to mend before anything can be compared, are thrown on. */
+export function reasonOf(error: unknown): string {
+  if (error instanceof LockstepError && error.kind !== 'bug' && error.kind !== 'usage') return messageOf(error);
+  throw error;
+}
+
+/** Rejects only when the signal aborts, and for bugs. */
+export async function scanRanges(
+  parts: ScanRangesParts,
+  plan: ComparisonPlan,
+  onSuspect: (key: RowKey) => void,
+  signal: AbortSignal,
+): Promise<RangeScan> {
+  const accounts: RangeAccount[] = [];
+  const failed: { range: TokenRange; reason: string }[] = [];
+  let [due, compared, inARow] = [0, 0, 0];
+  let away: string | null = null;
+  for (const range of plan.ranges) {
+    due += 1;
+    if (away !== null) {
+      // Random arcs are drawn until there are enough rows: of a sample the rest was never due.
+      if (plan.enoughRows !== null) break;
+      failed.push({ range, reason: away });
+      continue;
+    }
+    const result = await attempted(parts, plan, range, onSuspect, signal);
+    if ('account' in result) {
+      accounts.push(result.account);
+      compared += result.account.compared;
+      inARow = 0;
+    } else {
+      failed.push({ range, reason: result.reason });
+      inARow += 1;
+      if (result.forGood || inARow === FAILED_IN_A_ROW) away = result.reason;
+    }
+    parts.onProgress({ scanned: accounts.length, ranges: plan.rangeCount, rows: compared });
+    if (plan.enoughRows !== null && compared >= plan.enoughRows) break;
+  }
+  return {
+    accounts,
+    rangesDue: due,
+    rangesScanned: accounts.filter(({ unread }) => unread.length === 0).length,
+    notChecked: [...rangesNotChecked(failed), ...accounts.flatMap(({ unread }) => unread)],
+  };
+}
+
+type Attempted = { readonly account: RangeAccount } | { readonly reason: string; readonly forGood: boolean };
+
+async function attempted(
+  parts: ScanRangesParts,
+  plan: ComparisonPlan,
+  range: TokenRange,
+  onSuspect: (key: RowKey) => void,
+  signal: AbortSignal,
+): Promise<Attempted> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return { account: await compareRange(parts, range, plan.depth, onSuspect, signal) };
+    } catch (error) {
+      signal.throwIfAborted();
+      const reason = reasonOf(error);
+      const forGood = error instanceof LockstepError && error.kind !== 'transient';
+      if (forGood || attempt === RANGE_ATTEMPTS) return { reason, forGood };
+      await parts.pacing.pause(RETRY_MS * attempt, signal);
+    }
+  }
+}
