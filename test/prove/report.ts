@@ -22,6 +22,8 @@ export interface ProofReport {
   readonly rowsCompared: number;
   readonly valuesCompared: number;
   readonly faults: FaultCounts;
+  /** Times that the agents stood still of their own accord and were started again. */
+  readonly agentStalls: number;
   /** Changes that Cassandra acknowledged and no topic has. */
   readonly lostByConnector: number;
   readonly lostExamples: readonly string[];
@@ -53,6 +55,7 @@ export function reportDocument(report: ProofReport): Record<string, unknown> {
     rows_compared: report.rowsCompared,
     values_compared: report.valuesCompared,
     ...report.faults,
+    agent_stalls: report.agentStalls,
     lost_by_connector: report.lostByConnector,
     lost_examples: report.lostExamples,
     rows_differing_by_connector: report.connectorRows,

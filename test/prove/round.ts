@@ -55,6 +55,8 @@ export interface RoundResult {
   readonly rowsCompared: number;
   readonly valuesCompared: number;
   readonly lost: readonly LostChange[];
+  /** Times that the agents stood still and were started again. */
+  readonly agentStalls: number;
   readonly differences: readonly { readonly table: ProvenTable; readonly difference: Difference }[];
   readonly failedChecks: readonly Check[];
   readonly deadLetters: readonly string[];
@@ -225,14 +227,16 @@ export async function runRound(options: RoundOptions): Promise<RoundResult> {
     rowsCompared: 0,
     valuesCompared: 0,
     lost: [],
+    agentStalls: 0,
     differences: [],
     failedChecks: [],
     deadLetters: [],
     inconclusive: null,
     stuck: null,
   };
-  const reached = await barrier(site, set, signal);
+  const reached = await barrier(site, set, signal, { restartsAgents: options.repertoire.hazards.size === 0 });
   if (reached.kind === 'inconclusive') return { ...base, inconclusive: reached.why };
+  if (reached.kind === 'reached' && reached.stalled) tell('the agents stood still, and were started again');
   if (reached.kind === 'stuck') return { ...base, stuck: reached.why, deadLetters: await deadLetters(options) };
 
   await options.beforeComparing?.({ site, set });
@@ -251,6 +255,7 @@ export async function runRound(options: RoundOptions): Promise<RoundResult> {
     valuesCompared:
       sum(before, ({ valuesCompared }) => valuesCompared) + sum(after, ({ valuesCompared }) => valuesCompared),
     lost: reached.lost,
+    agentStalls: reached.stalled ? 1 : 0,
     // What stood different before the last expiry counts, even where expiry has made the sides agree.
     differences: [
       ...[...withoutMarkerRows(before), ...withoutMarkerRows(after)].filter(

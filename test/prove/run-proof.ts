@@ -110,6 +110,7 @@ export async function runProof(options: ProofOptions, closing: Closing): Promise
     records: 0,
     rows: 0,
     values: 0,
+    agentStalls: 0,
   };
   const lostExamples: string[] = [];
   let lostByConnector = 0;
@@ -169,6 +170,7 @@ export async function runProof(options: ProofOptions, closing: Closing): Promise
       totals.schemaChanges += result.schemaChanges;
       totals.rows += result.rowsCompared;
       totals.values += result.valuesCompared;
+      totals.agentStalls += result.agentStalls;
       inconclusive = result.inconclusive;
       if (result.stuck !== null) failures.push(`not applied though captured: ${result.stuck}`);
       failures.push(
@@ -213,6 +215,7 @@ export async function runProof(options: ProofOptions, closing: Closing): Promise
     rowsCompared: totals.rows,
     valuesCompared: totals.values,
     faults,
+    agentStalls: totals.agentStalls,
     lostByConnector,
     lostExamples,
     connectorRows,

@@ -111,7 +111,7 @@ const eventsOf = (proven: ProvenTable, key_: string): CapturedEvent[] =>
 
 /** Comes to rest; what no topic has of this table. */
 async function rest(proven: ProvenTable): Promise<readonly LostChange[]> {
-  const result = await barrier(site, set, signal, LOST_AFTER_MS);
+  const result = await barrier(site, set, signal, { lostAfterMs: LOST_AFTER_MS });
   if (result.kind !== 'reached') throw new Error(`${result.kind}: ${result.why}`);
   return result.lost.filter((lost) => lost.table === proven);
 }

@@ -2,8 +2,11 @@
 import { describe, expect, it } from 'vitest';
 import type { ProofColumn } from '../../src/demo/proof/source-rows.ts';
 import { readEvent, type CapturedEvent } from '../prove/audit/captured-event.ts';
+import { TopicLog } from '../prove/audit/event-log.ts';
+import { lostEffects } from '../prove/audit/lost-effects.ts';
 import { judge, type RowCase } from '../prove/audit/row-evidence.ts';
 import { componentOf } from '../prove/audit/wire-value.ts';
+import type { TimedEffect } from '../prove/generate/statement.ts';
 import type { WrittenStatement } from '../prove/stage/history-log.ts';
 
 const columns: readonly ProofColumn[] = [
@@ -107,5 +110,46 @@ describe('an event', () => {
   it('gives a blob of a composite partition key out of the whole key', () => {
     expect(componentOf(Buffer.from('AAIBAgAAAXgA', 'base64').toString('hex'), 0, 2)).toBe('0102');
     expect(() => componentOf('0102', 0, 2)).toThrow('no composite');
+  });
+});
+
+describe('an effect without an event', () => {
+  const row = '["1","2"]';
+  const write = (timeUs: bigint | null, rest: object = {}): TimedEffect => {
+    const columns = { columns: ['v'], live: ['v'] };
+    return { kind: 'write', partition: '["1"]', row, insert: false, ...columns, ttlSeconds: 0, timeUs, ...rest };
+  };
+  const lost = (events: readonly CapturedEvent[], effects: readonly TimedEffect[], rest: object = {}): number[] => {
+    const log = new TopicLog();
+    for (const each of events) log.add(each);
+    const history = effects.map((effect, number) => {
+      const written: unknown = { number, statement: { effects: [effect], ...rest } };
+      return written as WrittenStatement;
+    });
+    const found = lostEffects(log, history);
+    return effects.flatMap((effect, number) => (found.has(effect) ? [number] : []));
+  };
+  const at = (timeUs: bigint): CapturedEvent => event('u', timeUs, { v: live('x') });
+
+  it('is one of which no event has the time', () => {
+    expect(lost([at(10n), at(12n)], [write(10n), write(11n), write(12n)])).toEqual([1]);
+  });
+
+  it('is, of the writes whose time the server chose, what there are too few events for', () => {
+    const three = [write(null), write(null), write(null)];
+    expect(lost([at(10n), at(12n), at(12n), at(20n)], [write(10n), ...three])).toEqual([3]);
+    expect(lost([], three)).toEqual([0, 1, 2]);
+    expect(lost([at(10n), at(12n), at(20n)], three)).toEqual([]);
+  });
+
+  it('stands 1 µs earlier in the topic where only collections were emptied', () => {
+    expect(lost([at(9n)], [write(10n, { empties: true })])).toEqual([]);
+    expect(lost([at(9n)], [write(10n)])).toEqual([0]);
+    expect(lost([at(9n)], [write(10n, { empties: true }), write(null)])).toEqual([1]);
+  });
+
+  it('is none where it was written to see whether anything is captured', () => {
+    expect(lost([], [write(10n)], { isProbe: true })).toEqual([]);
+    expect(lost([at(10n)], [write(10n), write(null)], { isProbe: true })).toEqual([1]);
   });
 });

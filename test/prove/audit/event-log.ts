@@ -17,13 +17,29 @@ export interface AuditedTopic {
 /** The events of one topic. */
 export class TopicLog {
   readonly events: CapturedEvent[] = [];
-  readonly #seen = new Set<string>();
+  /** Write times of events by the row or partition that they are about, and whether they delete it. */
+  readonly #times = new Map<string, Set<bigint>>();
 
   add(event: CapturedEvent): void {
     this.events.push(event);
-    this.#seen.add(placeOf(classOf(event.kind), event.row ?? event.partition, event.timeUs));
+    this.#note(placeOf(classOf(event.kind), event.row ?? event.partition), event.timeUs);
     // Where a row is a partition, either kind of delete is the other.
-    this.#seen.add(placeOf(classOf(event.kind), event.partition, event.timeUs));
+    this.#note(placeOf(classOf(event.kind), event.partition), event.timeUs);
+  }
+
+  #note(place: string, timeUs: bigint): void {
+    const times = this.#times.get(place) ?? new Set();
+    this.#times.set(place, times.add(timeUs));
+  }
+
+  /** Under which an effect's events are found. */
+  placeOf(effect: TimedEffect): string {
+    const key = effect.kind === 'write' || effect.kind === 'row-delete' ? effect.row : effect.partition;
+    return placeOf(effect.kind === 'write' ? 'write' : 'delete', key);
+  }
+
+  timesAt(place: string): ReadonlySet<bigint> {
+    return this.#times.get(place) ?? NO_TIMES;
   }
 
   /** Whether an effect of a statement is in the topic, or something of its own statement has covered it. */
@@ -42,20 +58,19 @@ export class TopicLog {
 
   #holds(effect: TimedEffect): boolean {
     if (effect.timeUs === null) return true;
-    const key = effect.kind === 'write' || effect.kind === 'row-delete' ? effect.row : effect.partition;
-    const eventClass = effect.kind === 'write' ? 'write' : 'delete';
-    if (this.#seen.has(placeOf(eventClass, key, effect.timeUs))) return true;
-    return (
-      effect.kind === 'write' && effect.empties === true && this.#seen.has(placeOf('write', key, effect.timeUs - 1n))
-    );
+    const times = this.timesAt(this.placeOf(effect));
+    if (times.has(effect.timeUs)) return true;
+    return effect.kind === 'write' && effect.empties === true && times.has(effect.timeUs - 1n);
   }
 }
+
+const NO_TIMES: ReadonlySet<bigint> = new Set();
 
 type EventClass = 'write' | 'delete';
 
 const classOf = (kind: CapturedEvent['kind']): EventClass =>
   kind === 'insert' || kind === 'update' ? 'write' : 'delete';
-const placeOf = (eventClass: EventClass, key: string, timeUs: bigint): string => `${eventClass} ${timeUs} ${key}`;
+const placeOf = (eventClass: EventClass, key: string): string => `${eventClass} ${key}`;
 
 /** See the header. */
 export class EventLog {

@@ -8,6 +8,7 @@ import type { Site } from '../stage/site.ts';
 import type { ProvenTable, TableSet } from '../stage/table-set.ts';
 import type { CapturedEvent } from './captured-event.ts';
 import { comparableKey, type DifferingRow } from './image-difference.ts';
+import { lostEffects } from './lost-effects.ts';
 import { judge, type RowEvidence } from './row-evidence.ts';
 
 /**
@@ -88,6 +89,7 @@ export async function evidenceOf(
     }
   };
   const log = set.events.of(topic);
+  const lost = lostEffects(log, set.history.of(table));
   const statements: WrittenStatement[] = [];
   const missing: WrittenStatement[] = [];
   const rangeTimes = new Set<bigint>();
@@ -96,7 +98,7 @@ export async function evidenceOf(
     for (const effect of written.statement.effects) if (await touches(effect)) touching.push(effect);
     if (touching.length === 0) continue;
     statements.push(written);
-    if (touching.some((effect) => !log.has(effect, written.statement))) missing.push(written);
+    if (touching.some((effect) => lost.has(effect))) missing.push(written);
     // A range's event is known by its time: what its bounds cover, Cassandra has said.
     for (const { kind, timeUs } of touching) if (kind === 'range-delete' && timeUs !== null) rangeTimes.add(timeUs);
   }

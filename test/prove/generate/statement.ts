@@ -46,6 +46,8 @@ export interface Statement {
   /** The longest TTL of it in seconds, 0 for none. */
   readonly ttlSeconds: number;
   readonly effects: readonly TimedEffect[];
+  /** Written to see whether it is captured: that it is not is no loss. */
+  readonly isProbe?: true;
 }
 
 /** A key in plain form as one text: partition keys and row keys alike. */

@@ -95,3 +95,11 @@ export async function openSite(
     postgres,
   };
 }
+
+/** Ends the agents in good order and starts them again: they read on from where they were. */
+export async function restartAgents({ stack, nodes }: Site): Promise<void> {
+  for (const agent of nodes === 1 ? (['agent'] as const) : (['agent', 'agent2'] as const)) {
+    await stack.stopPart(agent);
+    await stack.startPart(agent);
+  }
+}

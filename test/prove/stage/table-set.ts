@@ -16,7 +16,7 @@ import type { GeneratedTable } from '../generate/table.ts';
 import { HistoryLog } from './history-log.ts';
 import { clusteringRanks } from './clustering-ranks.ts';
 import { configuration, Members, topicOf, type Names } from './members.ts';
-import type { Site } from './site.ts';
+import { restartAgents, type Site } from './site.ts';
 import { SourceSession } from './source-session.ts';
 
 const MAX_PARTITIONS = 4;
@@ -51,13 +51,6 @@ export interface TableSetOptions {
   readonly program: string;
   readonly signal: AbortSignal;
   readonly clockUs: () => bigint;
-}
-
-async function restartAgents({ stack, nodes }: Site): Promise<void> {
-  for (const agent of nodes === 1 ? (['agent'] as const) : (['agent', 'agent2'] as const)) {
-    await stack.stopPart(agent);
-    await stack.startPart(agent);
-  }
 }
 
 /** Makes a set. The agents are started again: a table with a user-defined type is captured only after that. */
@@ -124,10 +117,10 @@ function probe(table: GeneratedTable, random: Random, timeUs: bigint): Statement
         columns: value === undefined ? [] : [value.name],
         live: value === undefined ? [] : [value.name],
         ttlSeconds: table.defaultTtlSeconds,
-        // No time by which it would be missed: whether the agent captures it is what is being asked.
-        timeUs: null,
+        timeUs,
       },
     ],
+    isProbe: true,
   };
 }
 
