@@ -5,12 +5,14 @@ import { kafkaChangelog } from '../reconcile/delivery/kafka-changelog.ts';
 import { sourceChangelog } from '../reconcile/delivery/source-changelog.ts';
 import { verifyDueWindows, type WindowObserver, type WindowRounds } from '../reconcile/delivery/verify-due-windows.ts';
 import { LockstepError } from '../shared/errors.ts';
+import { openGaps } from '../target/gap-store.ts';
 import { LedgerReader } from '../target/ledger-reader.ts';
 import { WindowStore } from '../target/window-store.ts';
 import { UPKEEP_BACKOFF } from './backoff.ts';
 import { waitForBarrier } from './barrier-wait.ts';
 import { decoderOf } from './decoder-of.ts';
 import { replayOf, type ReplayBarrier } from './delivery-replay.ts';
+import { RECONCILE } from './end-state/run-comparison.ts';
 import { captureBarrier, heartbeatParts, type HeartbeatParts } from './heartbeats/capture-barrier.ts';
 import { repeating } from './repeating.ts';
 import type { Service } from './service.ts';
@@ -74,6 +76,18 @@ function barrierOf(
     }
     return { unproven: await stream(table, signal), silent: null };
   };
+}
+
+/** What was gone from a topic before it was read is in no account of that topic. */
+function lostOf({ pool, configuration }: RunningParts): WindowRounds['lost'] {
+  const { controlSchema } = configuration.target.postgres;
+  const { skew } = configuration.reconciliation.windows;
+  return async (table) =>
+    (await openGaps(pool, controlSchema, table, RECONCILE)).map(({ topic, partition, from, to, afterMs, foundMs }) => ({
+      what: `records ${from} to ${to - 1n} of ${topic}/${partition} were gone before they were read: a CHECKSUM comparison that passes accounts for them`,
+      fromMs: afterMs === null ? null : afterMs - skew,
+      toMs: foundMs + skew,
+    }));
 }
 
 function changelogOf(parts: RunningParts, kafka: Kafka): Changelog | null {
@@ -140,6 +154,7 @@ export function verifyDelivery(parts: RunningParts, kafka: Kafka): Service | nul
     verifier: { changelog, ledger: new LedgerReader(pool, controlSchema), replay: replayOf(parts, halves) },
     clock,
     observer: observerOf(parts),
+    lost: changelog.name === 'kafka' ? lostOf(parts) : null,
     barrier: barrierOf(halves, changelog, windows.horizons.length),
   };
   const heartbeatTable = configuration.reconciliation.heartbeats?.table;

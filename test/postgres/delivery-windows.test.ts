@@ -3,6 +3,7 @@ import { rowKey, type ChangeEvent } from '../../src/change/change-event.ts';
 import { identify } from '../../src/change/change-id.ts';
 import { IdAccount } from '../../src/reconcile/delivery/id-account.ts';
 import { idRangeOf } from '../../src/reconcile/delivery/window.ts';
+import { openGaps } from '../../src/target/gap-store.ts';
 import { LedgerReader } from '../../src/target/ledger-reader.ts';
 import { queuedBefore } from '../../src/target/queued-work.ts';
 import { WindowStore, type WindowUpdate } from '../../src/target/window-store.ts';
@@ -144,6 +145,41 @@ describe('stored windows', () => {
     expect(await find({ fromMs: 120_000 })).toEqual([120_000]);
     expect(await find({ table: other.name })).toEqual([]);
     expect(await store.count({ limit: 1, offset: 0 })).toBe(2);
+  });
+});
+
+describe('gaps', () => {
+  it('are open until every row was compared after they were found, and passed', async () => {
+    await rig.pool.query(`TRUNCATE ${SCHEMA}._cdc_gaps`);
+    await rig.pool.query(
+      `INSERT INTO ${SCHEMA}._cdc_gaps (topic, incarnation, partition, from_offset, to_offset, after_ms, found_at)
+       VALUES ($1, 1, 0, 5, 9, 1000, to_timestamp(2000)), ($1, 1, 1, 0, 2, NULL, to_timestamp(3000))`,
+      [table.topic],
+    );
+    const compared = (strategy: string, verdict: string, seconds: number, of = table.name) =>
+      rig.pool.query(
+        `INSERT INTO ${SCHEMA}._cdc_jobs (id, kind, parameters, status, total, requested_by, started_at, verdict)
+         VALUES (gen_random_uuid(), 'compare', $1, 'COMPLETED', 0, 'test', to_timestamp($2), $3)`,
+        [JSON.stringify({ table: of, strategy }), seconds, verdict],
+      );
+    const open = async () => (await openGaps(rig.pool, SCHEMA, table.name, 'compare')).map(({ from }) => Number(from));
+    // Too early, in part, not passed, of another table.
+    await compared('CHECKSUM', 'PASS', 1_999);
+    await compared('SAMPLE', 'PASS', 4_000);
+    await compared('CHECKSUM', 'INCONCLUSIVE', 4_000);
+    await compared('CHECKSUM', 'PASS', 4_000, other.name);
+    expect((await open()).sort()).toEqual([0, 5]);
+    expect(await openGaps(rig.pool, SCHEMA, table.name, 'compare')).toContainEqual({
+      topic: table.topic,
+      partition: 0,
+      from: 5n,
+      to: 9n,
+      afterMs: 1_000,
+      foundMs: 2_000_000,
+    });
+    expect(await openGaps(rig.pool, SCHEMA, other.name, 'compare')).toEqual([]);
+    await compared('CHECKSUM', 'PASS', 2_500);
+    expect(await open()).toEqual([0]);
   });
 });
 

@@ -75,6 +75,7 @@ it('accounts for every change in the end, each once, and calls missing only what
       let missingNow = 0;
       const rounds: WindowRounds = {
         store,
+        lost: null,
         schedule: { sizeMs: SIZE_MS, horizonsMs: HORIZONS_MS },
         clock: { nowMs: () => nowMs + ownSkewMs },
         verifier: {

@@ -5,9 +5,11 @@ import type { WindowStore } from '../../target/window-store.ts';
 import type { BarrierVerdict } from './barrier.ts';
 import { verifyWindows, type VerifiedWindow, type WindowVerifier } from './verify-windows.ts';
 import {
+  beside,
   changeSince,
   dueWindows,
   type DueWindow,
+  type LostStretch,
   type StoredWindow,
   type WindowChange,
   type WindowSchedule,
@@ -30,6 +32,8 @@ export type WindowRows = Pick<WindowStore, 'unfinishedSinceMs' | 'list' | 'save'
 export interface WindowRounds {
   /** The barrier of the moment it is asked. `horizon` counts from 0: how often the windows have come of age. */
   readonly barrier: (table: string, horizon: number, signal: AbortSignal) => Promise<BarrierVerdict>;
+  /** Stretches that the changelog has lost of a table; null where it can't lose any that the capture has not. */
+  readonly lost: ((table: string) => Promise<readonly LostStretch[]>) | null;
   readonly store: WindowRows;
   readonly verifier: WindowVerifier;
   readonly schedule: WindowSchedule;
@@ -94,7 +98,7 @@ function consecutive(due: readonly DueWindow[]): DueWindow[][] {
 
 /** Starts of the windows that passed; null where they could not be read. */
 async function verifyGroup(
-  { store, verifier, observer, barrier }: WindowRounds,
+  { store, verifier, observer, barrier, lost }: WindowRounds,
   table: string,
   group: readonly DueWindow[],
   stored: ReadonlyMap<number, StoredWindow>,
@@ -105,7 +109,9 @@ async function verifyGroup(
   let found: readonly VerifiedWindow[];
   try {
     const windows = group.map(({ window }) => window);
-    found = await verifyWindows(verifier, table, windows, (until) => barrier(table, horizon, until), signal);
+    const gone = (await lost?.(table)) ?? [];
+    const verified = await verifyWindows(verifier, table, windows, (until) => barrier(table, horizon, until), signal);
+    found = verified.map((each) => beside(each, gone));
   } catch (error) {
     if (!signal.aborted) observer.failed(table, messageOf(error));
     return null;

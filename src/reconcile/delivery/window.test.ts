@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { changeIdOf } from '../../change/changelog-entry.ts';
 import type { BarrierVerdict } from './barrier.ts';
 import {
+  beside,
   changeSince,
   dueWindows,
   idRangeOf,
@@ -118,6 +119,25 @@ describe('the verdict', () => {
     const wrong = { ...account({ processed: 2 }), changelog: 3 };
     expect(isBalanced(wrong)).toBe(false);
     expect(verdictOf(wrong, PROVEN).verdict).toBe('INCONCLUSIVE');
+  });
+});
+
+describe('an account that has lost a part of itself', () => {
+  const found = (verdict: StoredWindow['verdict']) => ({
+    window: { startMs: 60_000, endMs: 120_000 },
+    account: account(),
+    verdict,
+    reason: null,
+  });
+  it.each<[string, number | null, number, StoredWindow['verdict']]>([
+    ['ends before the window', 0, 59_999, 'PASS'],
+    ['begins after it', 120_000, 130_000, 'PASS'],
+    ['reaches into it', 0, 60_000, 'INCONCLUSIVE'],
+    ['lies in it', 70_000, 80_000, 'INCONCLUSIVE'],
+    ['has no known beginning', null, 70_000, 'INCONCLUSIVE'],
+  ])('keeps a window from passing where the lost stretch %s', (_, fromMs, toMs, verdict) => {
+    expect(beside(found('PASS'), [{ what: 'gone', fromMs, toMs }]).verdict).toBe(verdict);
+    expect(beside(found('DRIFT'), [{ what: 'gone', fromMs, toMs }]).verdict).toBe('DRIFT');
   });
 });
 

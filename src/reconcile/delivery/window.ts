@@ -80,6 +80,26 @@ export function verdictOf(
   return { verdict: 'PASS', reason: null };
 }
 
+/** A stretch of a log that is gone: changes of this time may have been in it. */
+export interface LostStretch {
+  /** What is gone, for the reader. */
+  readonly what: string;
+  /** ms since the epoch; null = since ever. */
+  readonly fromMs: number | null;
+  readonly toMs: number;
+}
+
+/**
+ * Nothing passes of which the account itself has lost a part: a topic does not show what was removed from it before it
+ * was read. What is proven missing stays so.
+ */
+export function beside<Finding extends WindowFinding>(found: Finding, lost: readonly LostStretch[]): Finding {
+  if (found.verdict !== 'PASS') return found;
+  const { startMs, endMs } = found.window;
+  const stretch = lost.find(({ fromMs, toMs }) => (fromMs === null || fromMs < endMs) && toMs >= startMs);
+  return stretch === undefined ? found : { ...found, verdict: 'INCONCLUSIVE', reason: stretch.what };
+}
+
 /** What is stored of a window: how many horizons it has been verified at, and what the last one found. */
 export interface StoredWindow {
   readonly window: DeliveryWindow;
