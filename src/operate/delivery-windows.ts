@@ -18,8 +18,16 @@ import { repeating } from './repeating.ts';
 import type { Service } from './service.ts';
 import type { RunningParts } from './running-parts.ts';
 
-/** Windows come of age one by one; looking for them costs one small query a table. */
-const ROUND_EVERY_MS = 15_000;
+/** Windows come of age one by one; looking for them costs one small query a table. Small windows come more often. */
+const MAX_ROUND_EVERY_MS = 15_000;
+const MIN_ROUND_EVERY_MS = 1_000;
+/** Rounds in the time in which one window comes of age. */
+const ROUNDS_A_WINDOW = 4;
+
+function roundEveryMs({ configuration }: RunningParts): number {
+  const { size } = configuration.reconciliation.windows;
+  return Math.min(MAX_ROUND_EVERY_MS, Math.max(MIN_ROUND_EVERY_MS, size / ROUNDS_A_WINDOW));
+}
 /** A round reads hours of a changelog after an outage. */
 const ROUND_TIMEOUT_MS = 600_000;
 /** How long a round waits for the shards to pass the log ends that it has taken; then its windows are inconclusive. */
@@ -41,12 +49,12 @@ function streamReason(parts: RunningParts, table: string, signal: AbortSignal): 
 }
 
 /** The capture's half; a node that is silent is not waited for again at once, for every table and window. */
-function captureReason(heartbeats: HeartbeatParts): (signal: AbortSignal) => Promise<string | null> {
+function captureReason(heartbeats: HeartbeatParts, pauseMs: number): (signal: AbortSignal) => Promise<string | null> {
   let known: { readonly reason: string; readonly untilMs: number } | null = null;
   return async (signal) => {
     if (known !== null && performance.now() < known.untilMs) return known.reason;
     const reason = await captureBarrier(heartbeats, BARRIER_LIMIT_MS, signal);
-    known = reason === null ? null : { reason, untilMs: performance.now() + ROUND_EVERY_MS };
+    known = reason === null ? null : { reason, untilMs: performance.now() + pauseMs };
     return reason;
   };
 }
@@ -57,7 +65,7 @@ function halvesOf(parts: RunningParts): ReplayBarrier {
   const heartbeats = heartbeatParts(configuration, prepared.cassandra, pool, clock);
   return {
     stream: (table, signal) => streamReason(parts, table, signal),
-    capture: heartbeats === null ? null : captureReason(heartbeats),
+    capture: heartbeats === null ? null : captureReason(heartbeats, roundEveryMs(parts)),
   };
 }
 
@@ -167,7 +175,7 @@ export function verifyDelivery(parts: RunningParts, kafka: Kafka): Service | nul
   }
   const stopping = new AbortController();
   const service = repeating('verify-delivery', {
-    everyMs: ROUND_EVERY_MS,
+    everyMs: roundEveryMs(parts),
     timeoutMs: ROUND_TIMEOUT_MS,
     work: async () => {
       const first = consumer.shards().filter(({ partition, table }) => partition === 0 && table !== heartbeatTable);
