@@ -1,7 +1,7 @@
 /** The demo's own Kafka client: it shares nothing with the service's but the library. */
 import kafkajs, { Kafka, logLevel, Partitioners, type Admin, type Producer } from 'kafkajs';
 import { DemoError } from '../demo-error.ts';
-import { waitFor } from '../waiting.ts';
+import { pause, waitFor } from '../waiting.ts';
 
 /** One Kafka partition. */
 export interface TopicPartition {
@@ -50,8 +50,25 @@ export async function createTopics(kafka: Kafka, topics: readonly string[], part
   }
 }
 
+/** A broker that was started again has no leaders for a moment, and kafkajs does not wait for them here. */
+const RETRY_LIMIT_MS = 30_000;
+const RETRY_MS = 250;
+
 /** What the logs of these topics hold now. A topic that does not exist has no partitions. */
 export async function logRanges(kafka: Kafka, topics: readonly string[]): Promise<LogRange[]> {
+  const deadline = performance.now() + RETRY_LIMIT_MS;
+  for (;;) {
+    try {
+      return await readLogRanges(kafka, topics);
+    } catch (error) {
+      const isPassing = error instanceof kafkajs.KafkaJSError && error.retriable;
+      if (!isPassing || performance.now() >= deadline) throw error;
+      await pause(RETRY_MS);
+    }
+  }
+}
+
+async function readLogRanges(kafka: Kafka, topics: readonly string[]): Promise<LogRange[]> {
   const admin = kafka.admin();
   await admin.connect();
   try {
