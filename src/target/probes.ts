@@ -7,7 +7,7 @@ import type { TableDoor } from './row-writes.ts';
 import { imageFrom, keyParameters, stateFrom } from './row-codec.ts';
 import { contestable } from './row-statements.ts';
 import { numberArray } from './sql-text.ts';
-import { needsImage, withMemory, type KnownRow } from './row-plan.ts';
+import { losesToRange, needsImage, withMemory, type KnownRow } from './row-plan.ts';
 import { pipeline, type Statement } from './transaction.ts';
 import type { BoundTable } from './bound-table.ts';
 
@@ -152,7 +152,7 @@ function rangeFrom(bounds: string, writeTime: string): RangeTombstone {
 
 /**
  * Puts the answers together per row. Rows whose memory turns out to decide differently (a grave or a range left only a
- * cell tombstone of their changes), and rows that meet an undecided tie, get their images by one more round trip; that is
+ * cell tombstone of their changes, or took something out of them), and rows that meet an undecided tie, get their images by one more round trip; that is
  * rare.
  */
 export async function readProbes(
@@ -187,7 +187,7 @@ export async function readProbes(
       !images.has(row.key.text) &&
       (tied.has(row.key.text) ||
         ((row.grave !== null || row.ranges.length > 0) &&
-          needsImage(bound, row.incoming, withMemory(bound, row), nowUs))),
+          (losesToRange(bound, row) || needsImage(bound, row.incoming, withMemory(bound, row), nowUs)))),
   );
   if (late.length > 0) {
     const asked = late.map((row) => ({ key: row.key, state: row.incoming }));

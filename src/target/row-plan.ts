@@ -109,6 +109,16 @@ export function withMemory(table: BoundTable, row: Omit<KnownRow, 'image'>): Row
   return covered(table, row, remembered(table, row));
 }
 
+/**
+ * Whether a partition or range tombstone takes something out of the row's changes. Its delete may still be under way, so
+ * that what the change was to replace stands in the row ⚠: without its image that would go on showing.
+ */
+export function losesToRange(table: BoundTable, row: Omit<KnownRow, 'image'>): boolean {
+  const whole = remembered(table, row);
+  const left = covered(table, row, whole);
+  return left.marker !== whole.marker || left.cells.some((cell, i) => cell !== (whole.cells[i] ?? null));
+}
+
 /** Decides what becomes of every row of the batch. Pure: the same knowledge gives the same plan. */
 export function planRows(table: BoundTable, rows: readonly KnownRow[], nowUs: bigint): RowPlan {
   const plan = {

@@ -42,7 +42,7 @@ function moodOf(random: Random, schema: ModelSchema): Mood {
   return {
     rows: Array.from({ length: few }, () => values(random, keys)),
     writes: random.pick([0.4, 0.65, 0.65, 0.85, 0.95]),
-    inserts: random.pick([0.2, 0.45, 0.45, 0.7]),
+    inserts: random.pick([0, 0.2, 0.45, 0.45, 0.7]),
     expires: schema.usesTtl ? random.pick([0.2, 0.4, 0.7]) : 0,
     ttlSeconds: random.pick([[1, 2, 5, 3_600], [1], [1, 2]]),
     nulls: random.pick([0.15, 0.25, 0.5]),

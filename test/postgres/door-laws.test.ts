@@ -191,6 +191,21 @@ describe('deleted rows stay deleted', () => {
     ]);
   });
 
+  it('what a range delete under way takes out of a change still replaces what stands in the row ⚠', async () => {
+    await rig.apply(visits, 0, [insert(visits, ['p', '1'], 1n, { v: 'old' })]);
+    // Its first transaction committed, then its process died: the rows are still there.
+    await rig.pool.query(
+      `INSERT INTO ${SCHEMA}._cdc_range_tombstones (table_id, partition_key, bounds, write_time)
+       SELECT id, '["p"]', '[true,[],true,[]]', 4 FROM ${SCHEMA}._cdc_tables WHERE source = $1`,
+      [visits.name],
+    );
+    await rig.apply(visits, 0, [
+      update(visits, ['p', '1'], 3n, { v: null }),
+      insert(visits, ['p', '1'], 862n, {}),
+    ]);
+    expect(await rows('SELECT c, v FROM visits')).toEqual([['1', null]]);
+  });
+
   it('keeps one tombstone where a wider one covers the others', async () => {
     const range = (start: string[], end: string[], writeTime: bigint): ChangeEvent => ({
       kind: 'range-delete',
