@@ -335,18 +335,6 @@ export const MUTATIONS: readonly SourceMutation[] = [
     find: 'image === null ? null : withoutSettled(image, read, trigger, { names, policy });',
     replace: 'image;',
   },
-  {
-    name: 're-reads: a read that finds no row leaves the marker that another one had found',
-    file: `${target}/reread-merge.ts`,
-    find: 'image: stored === null || row !== null ? stored : withdrawn(stored),',
-    replace: 'image: stored,',
-  },
-  {
-    name: 're-reads: the row’s existence is not asked when its last living cell goes',
-    file: `${target}/row-plan.ts`,
-    find: 'if (had && isUnknown(merged.marker) &&',
-    replace: 'if (!had && isUnknown(merged.marker) &&',
-  },
   // Change IDs
   {
     name: 'change IDs: the kind is not in them',
