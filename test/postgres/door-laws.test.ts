@@ -199,10 +199,7 @@ describe('deleted rows stay deleted', () => {
        SELECT id, '["p"]', '[true,[],true,[]]', 4 FROM ${SCHEMA}._cdc_tables WHERE source = $1`,
       [visits.name],
     );
-    await rig.apply(visits, 0, [
-      update(visits, ['p', '1'], 3n, { v: null }),
-      insert(visits, ['p', '1'], 862n, {}),
-    ]);
+    await rig.apply(visits, 0, [update(visits, ['p', '1'], 3n, { v: null }), insert(visits, ['p', '1'], 862n, {})]);
     expect(await rows('SELECT c, v FROM visits')).toEqual([['1', null]]);
   });
 
