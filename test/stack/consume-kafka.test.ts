@@ -254,7 +254,7 @@ describe('positions', () => {
     join(topic, target, randomUUID(), 500, 500);
     await until(() => target.changes === 10);
     // A failover to a standby that had not got the last commits: nothing fetches, so nothing is fenced.
-    target.put(topic, 0, { next: 6n });
+    target.put(topic, 0, { next: 6n, lastRecord: null });
     await until(() => target.next(topic, 0) === 10n);
     expect(target.applied.get(`${topic}/0`)).toEqual([...offsets(10), ...offsets(10).slice(6)]);
   });
