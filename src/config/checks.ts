@@ -137,6 +137,27 @@ export function checkAcrossKeys(sections: Partial<Configuration>, locate: Locate
     });
   };
   checkNames(reconciliation?.tables ?? [], ['reconciliation', 'tables']);
+  const ruleNames = new Map<string, number>();
+  reconciliation?.rules.forEach(({ name, tolerance, tables: read }, index) => {
+    const path = ['reconciliation', 'rules', index] as const;
+    checkNames(read, [...path, 'tables']);
+    const before = ruleNames.get(name);
+    if (before !== undefined) {
+      report(
+        [...path, 'name'],
+        `${name}, as in rules[${before}]`,
+        'each name once',
+        'Give each rule a name of its own.',
+      );
+    }
+    ruleNames.set(name, before ?? index);
+    if (tolerance.absolute !== null && tolerance.relative !== null) {
+      report([...path, 'tolerance'], 'both', 'absolute or relative', 'Keep one of the two.');
+    }
+    if (sections.source?.cassandra === null) {
+      report([...path], name, 'a source connection to ask', 'Fill in source.cassandra, or remove the rule.');
+    }
+  });
   reconciliation?.schedules.forEach((schedule, index) => {
     checkNames(schedule.tables, ['reconciliation', 'schedules', index, 'tables']);
   });

@@ -188,6 +188,50 @@ const deadLetter = z
 
 const strategy = z.enum(['ROW_COUNT', 'CHECKSUM', 'TIMESTAMP_RANGE', 'SAMPLE']);
 
+const decimal = z
+  .union([z.string().regex(/^\d+(\.\d+)?$/), z.number().min(0)])
+  .meta({ title: 'a decimal number of at least 0', examples: ['0.01'] })
+  .transform(String);
+
+const rule = z.strictObject({
+  name: text.meta({ examples: ['revenue-per-day'] }).describe('Name of the rule in findings, metrics and reports.'),
+  cql: text
+    .meta({ examples: ['SELECT day, sum(total) AS total FROM shop.orders GROUP BY day'] })
+    .describe('What the source is asked: one SELECT that names its columns.'),
+  sql: text
+    .meta({ examples: ['SELECT day, sum(total) AS total FROM orders GROUP BY day'] })
+    .describe('What the target is asked, in a transaction that can only read. The same columns as the CQL.'),
+  key: z
+    .array(text)
+    .min(1)
+    .meta({ examples: [['day']] })
+    .describe('Columns by which rows of the two answers are told apart; every other column is compared.'),
+  tolerance: z
+    .strictObject({
+      absolute: decimal.nullable().default(null).describe('Numbers may be apart by this much.'),
+      relative: decimal
+        .nullable()
+        .default(null)
+        .describe('Numbers may be apart by this share of the source’s: 0.001 is 0.1 %.'),
+    })
+    .prefault({})
+    .describe('How far numbers may be apart; neither of the two = not at all. They are compared as decimals.'),
+  severity: z.enum(['warning', 'critical']).default('warning').describe('Severity of the alert.'),
+  schedule: text
+    .nullable()
+    .default('0 * * * *')
+    .meta({ title: 'a cron expression', examples: ['*/15 * * * *'] })
+    .describe('When it runs, in UTC; null = only on demand.'),
+  tables: z
+    .array(text)
+    .default([])
+    .describe(
+      'Tables that it reads, as in tables[].source: a difference counts once their changes have arrived; empty = all.',
+    ),
+  allowEmpty: z.boolean().default(false).describe('Answers without a row on both sides may pass.'),
+  timeout: duration.prefault('60s').describe('How long each of the two queries may take.'),
+});
+
 const reconciliation = z
   .strictObject({
     enabled: z.boolean().default(true).describe('Whether scheduled jobs run. Variable RECONCILIATION_ENABLED.'),
@@ -288,6 +332,10 @@ const reconciliation = z
       })
       .prefault({})
       .describe('What happens to drift that was found.'),
+    rules: z
+      .array(rule)
+      .default([])
+      .describe('Business rules: aggregates that source and target must agree on, compared key by key.'),
   })
   .prefault({})
   .describe('Comparing source and target on a schedule.');

@@ -312,6 +312,24 @@ export const RECONCILIATION_METRICS = {
     help: 'Findings that a comparison repaired, by their type.',
     labels: ['table', 'correction_type'],
   },
+  ruleMismatches: {
+    type: 'gauge',
+    name: 'cdc_reconciliation_rule_mismatches',
+    help: 'Keys that the last run of a business rule proved to differ and that nobody has accepted.',
+    labels: ['rule', 'severity'],
+  },
+  ruleLastPass: {
+    type: 'gauge',
+    name: 'cdc_reconciliation_rule_last_pass_timestamp_seconds',
+    help: 'When a business rule last passed, seconds since the epoch.',
+    labels: ['rule'],
+  },
+  ruleRuns: {
+    type: 'counter',
+    name: 'cdc_reconciliation_rule_runs_total',
+    help: 'Runs of business rules by verdict: PASS, DRIFT, INCONCLUSIVE; FAILED or CANCELLED without one. Counted by the owner of the first shard.',
+    labels: ['rule', 'verdict'],
+  },
   replayed: {
     type: 'counter',
     name: 'cdc_replayed_total',

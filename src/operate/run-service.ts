@@ -29,6 +29,9 @@ import { DependencyBoard, type DependencyName } from './readiness.ts';
 import { RereadBoard } from './reread-board.ts';
 import { ServiceView } from './service-view.ts';
 import { StalenessTracker } from './staleness.ts';
+import { ruleMetrics } from './rules/rule-metrics.ts';
+import { runRules } from './rules/rule-schedule.ts';
+import { rulesOf } from './rules/rules-of.ts';
 import { createStreamObserver } from './stream-observer.ts';
 import { upkeepOf, watchCassandra, watchKafka, watchPostgres } from './upkeep.ts';
 import type { RunningParts } from './running-parts.ts';
@@ -60,6 +63,8 @@ export interface RunServiceOptions {
 export async function runService(configuration: Configuration, options: RunServiceOptions): Promise<void> {
   const { logger, signal, clock = systemClock, owner = `${hostname()}:${process.pid}` } = options;
   const { cassandra } = configuration.source;
+  // A rule that is wrong by itself is told of before anything starts.
+  rulesOf(configuration);
   const metrics = createMetrics();
   const names: DependencyName[] = ['kafka', 'postgres', ...(cassandra === null ? [] : (['cassandra'] as const))];
   const dependencies = new DependencyBoard(names, clock, ({ name, state, reason }) => {
@@ -194,7 +199,9 @@ export async function runService(configuration: Configuration, options: RunServi
     if (delivery !== null) start(delivery);
     const heartbeats = writeHeartbeats(parts);
     if (heartbeats !== null) start(heartbeats);
-    start(comparisonMetrics(parts));
+    start(comparisonMetrics(parts), ruleMetrics(parts));
+    const rules = runRules(parts);
+    if (rules !== null) start(rules);
     if (prepared.cassandra !== null) start(watchCassandra(prepared.cassandra, dependencies));
     logger.info({ tables: [...tableOfTopic.values()] }, 'lockstep is running');
 

@@ -103,10 +103,15 @@ export class JobStore {
 
   /** The newest job of a kind for a table (its parameter `table`). */
   async latest(kind: string, table: string): Promise<Job | null> {
+    return this.latestOf(kind, 'table', table);
+  }
+
+  /** The newest job of a kind of which a parameter has this value. */
+  async latestOf(kind: string, parameter: string, value: string): Promise<Job | null> {
     const [line] = await this.#query(
-      `SELECT ${COLUMNS} FROM ${this.#jobs} WHERE kind = $1 AND parameters ->> 'table' = $2
+      `SELECT ${COLUMNS} FROM ${this.#jobs} WHERE kind = $1 AND parameters ->> $2 = $3
        ORDER BY started_at DESC LIMIT 1`,
-      [kind, table],
+      [kind, parameter, value],
     );
     return line === undefined ? null : jobFrom(line);
   }

@@ -83,6 +83,7 @@ export function facts(more: Partial<ReportFacts> = {}): ReportFacts {
   return {
     tables: [{ source: TABLE, target: 'public.orders' }],
     span: { fromMs: END_MS - 7 * 24 * HOUR_MS, toMs: END_MS },
+    rules: [],
     nowMs: END_MS,
     windowsOn: true,
     thresholds: { warning: 1, critical: 5 },

@@ -84,7 +84,8 @@ interface UndoOptions {
   readonly json?: true;
 }
 
-function findingId(text: string): bigint {
+/** The number of a finding. */
+export function findingId(text: string): bigint {
   if (!/^[1-9]\d{0,17}$/.test(text)) throw new InvalidArgumentError('expected the number of a finding');
   return BigInt(text);
 }

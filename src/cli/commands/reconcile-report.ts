@@ -70,6 +70,9 @@ function print(report: ReconciliationReport): void {
   }
   process.stdout.write(`${table.toString()}\n`);
   for (const each of report.tables) printTable(each);
+  for (const { rule, verdict, reasons } of report.rules) {
+    process.stdout.write(`\nrule ${rule}: ${[verdict, ...reasons].join('; ')}\n`);
+  }
 }
 
 async function run(options: ReportOptions): Promise<void> {

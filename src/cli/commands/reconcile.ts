@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { reconcileFindingsCommand, reconcileUndoCommand } from './reconcile-findings.ts';
 import { reconcileReportCommand } from './reconcile-report.ts';
+import { reconcileRulesCommand } from './reconcile-rules.ts';
 import { reconcileRunCommand } from './reconcile-run.ts';
 import { reconcileWindowsCommand } from './reconcile-windows.ts';
 
@@ -12,5 +13,6 @@ export function reconcileCommand(): Command {
     .addCommand(reconcileFindingsCommand())
     .addCommand(reconcileUndoCommand())
     .addCommand(reconcileWindowsCommand())
-    .addCommand(reconcileReportCommand());
+    .addCommand(reconcileReportCommand())
+    .addCommand(reconcileRulesCommand());
 }

@@ -4,6 +4,7 @@ import type { Configuration } from '../../config/index.ts';
 import { messageOf } from '../../shared/errors.ts';
 import { keysOfRing, ringOf } from '../../source/heartbeat-table.ts';
 import type { HeartbeatProbe } from './heartbeat-checks.ts';
+import { prepareSource } from '../../source/rule-query.ts';
 import { counted, fault, ok, skipped, warn, type Check, type Finding } from './check.ts';
 
 /** Settings of one node, as `system_views.settings` has them. */
@@ -21,6 +22,8 @@ export interface CassandraProbe extends HeartbeatProbe {
   readKeyspace(keyspace: string): Promise<readonly SourceTable[]>;
   /** gc_grace_seconds by table name. */
   gcGraceSeconds(keyspace: string): Promise<ReadonlyMap<string, number>>;
+  /** Has it look at the query of a rule. Rejects with what it does not like. */
+  prepare(cql: string): Promise<void>;
   isConnected(): boolean;
   close(): Promise<void>;
 }
@@ -94,6 +97,7 @@ export function createCassandraProbe(
         nodes: keysOfRing(ring),
       };
     },
+    prepare: (cql) => prepareSource(connected(), cql),
     isConnected: () => client !== null,
     close: async () => {
       await client?.shutdown();

@@ -218,6 +218,7 @@ describe('Cassandra', () => {
       readKeyspace: async () => answers.tables ?? [table],
       gcGraceSeconds: async () => new Map([['orders', answers.grace ?? 864_000]]),
       heartbeats: async () => null,
+      prepare: async () => undefined,
       isConnected: () => true,
       close: async () => undefined,
     };

@@ -2,6 +2,8 @@ import { loadConfiguration, type Configuration, type Environment } from '../../c
 import { assert } from '../../shared/assert.ts';
 import { connectCassandra } from '../../source/cassandra-client.ts';
 import { readSchema } from '../../source/schema.ts';
+import { createPool } from '../../target/index.ts';
+import { describeTarget } from '../../target/rule-query.ts';
 import { probeClientOf } from '../kafka-client.ts';
 import { createKafkaProbe, type KafkaProbe } from '../kafka-probe.ts';
 import { createLogger } from '../logger.ts';
@@ -15,9 +17,12 @@ import { heartbeatChecks } from './heartbeat-checks.ts';
 import { kafkaChecks } from './kafka-checks.ts';
 import { letterChecks, type LetterProbe } from './letter-checks.ts';
 import { createLetterProbe } from './letter-probe.ts';
+import { ruleChecks } from './rule-checks.ts';
 import { mappingChecks } from './mapping-checks.ts';
 import { createPostgresProbe, postgresChecks, type PostgresProbe } from './postgres-checks.ts';
 
+/** The target looks at the query of a rule; it is not asked. */
+const RULE_TIMEOUT_MS = 8_000;
 /** Longest wait for a connection to close when everything is answered. */
 const CLOSE_TIMEOUT_MS = 1_000;
 
@@ -68,6 +73,10 @@ export async function diagnose(
       return connectCassandra(settings, { attempts: 1 });
     }, readSchema),
   );
+  const rulePool = new Lazy(() => {
+    const pool = createPool({ url: configuration().target.postgres.url, poolSize: 1 });
+    return { pool, close: () => pool.end() };
+  });
   const readKeyspace = () => {
     const probe = cassandra.peek();
     return probe?.isConnected() === true ? (keyspace: string) => probe.readKeyspace(keyspace) : null;
@@ -80,12 +89,17 @@ export async function diagnose(
     ...cassandraChecks(configuration, cassandra.get),
     ...heartbeatChecks(configuration, cassandra.get, postgres.get),
     ...mappingChecks(configuration, { resolve: resolveTables, check: checkTargets }, readKeyspace),
+    ...ruleChecks(configuration, {
+      prepare: (cql) => cassandra.get().prepare(cql),
+      describe: (sql) => describeTarget(rulePool.get().pool, sql, RULE_TIMEOUT_MS),
+    }),
     ...agentChecks(configuration, fetchHealth),
   ];
   try {
     return diagnosisOf(await runChecks(checks, options));
   } finally {
-    const closing = Promise.all([kafka.close(), postgres.close(), letters.close(), cassandra.close()]);
+    const open = [kafka, postgres, letters, cassandra, rulePool];
+    const closing = Promise.all(open.map((each) => each.close()));
     const limit = new Promise((resolve) => setTimeout(resolve, CLOSE_TIMEOUT_MS).unref());
     await Promise.race([closing, limit]);
   }

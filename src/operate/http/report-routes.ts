@@ -23,6 +23,7 @@ const report = z.looseObject({
   from: time,
   to: time,
   verdict,
+  rules: z.array(z.looseObject({ rule: z.string(), verdict, reasons: z.array(z.string()) })),
   tables: z.array(
     z.looseObject({
       table_name: z.string(),

@@ -2,7 +2,9 @@
 import type { Pool } from 'pg';
 import type { Configuration } from '../../config/index.ts';
 import { ReportStore, type ReportSpan } from '../../target/report-store.ts';
+import { RuleFindingStore } from '../../target/rule-finding-store.ts';
 import { RECONCILE } from '../end-state/run-comparison.ts';
+import { RULE } from '../rules/rule-job.ts';
 import { openDeadLetters } from '../open-dead-letters.ts';
 import { reconciliationReport, WINDOW_SLOTS, type ReconciliationReport } from './reconciliation-report.ts';
 
@@ -27,7 +29,7 @@ export async function readReport(
   nowMs: number,
 ): Promise<ReconciliationReport> {
   const { controlSchema } = configuration.target.postgres;
-  const { windows, driftWarningThreshold, driftCriticalThreshold } = configuration.reconciliation;
+  const { windows, driftWarningThreshold, driftCriticalThreshold, heartbeats } = configuration.reconciliation;
   const store = new ReportStore(pool, controlSchema);
   const span = { fromMs, toMs };
   // One after the other: a report is not worth several connections of the stream's pool.
@@ -37,8 +39,21 @@ export async function readReport(
   const sums = await store.windowSums(span);
   const slots = await store.windowSlots(span, WINDOW_SLOTS);
   const letters = await openDeadLetters(pool, controlSchema);
+  const settings = table === null ? configuration.reconciliation.rules : [];
+  const ruleRuns = settings.length === 0 ? [] : await store.runs(RULE, 'rule', span);
+  const ruleFindings = settings.length === 0 ? null : await new RuleFindingStore(pool, controlSchema).counts();
   return reconciliationReport({
-    tables: configuration.tables.filter(({ source }) => table === null || source === table),
+    rules: settings.map(({ name, severity, schedule }) => ({
+      name,
+      severity,
+      schedule,
+      runs: ruleRuns.filter(({ subject }) => subject === name),
+      open: ruleFindings?.get(name)?.open ?? 0,
+      accepted: ruleFindings?.get(name)?.accepted ?? 0,
+    })),
+    tables: configuration.tables.filter(
+      ({ source }) => source !== heartbeats?.table && (table === null || source === table),
+    ),
     span,
     nowMs,
     windowsOn: windows.changelog !== 'off',

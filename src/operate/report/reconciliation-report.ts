@@ -72,6 +72,21 @@ export interface TableReport {
   readonly windows: WindowAccount;
 }
 
+export interface RuleEntry {
+  readonly rule: string;
+  readonly severity: string;
+  readonly schedule: string | null;
+  /** Of its newest run that ended with one; INCONCLUSIVE where none has, or a later one failed. */
+  readonly verdict: Verdict;
+  readonly reasons: readonly string[];
+  readonly last_run_at: string | null;
+  readonly last_pass_at: string | null;
+  readonly cassandra_keys: number | null;
+  readonly postgres_keys: number | null;
+  readonly open_findings: number;
+  readonly accepted_findings: number;
+}
+
 export interface ReconciliationReport {
   readonly generated_at: string;
   readonly from: string;
@@ -80,9 +95,21 @@ export interface ReconciliationReport {
   readonly drift_warning_threshold: number;
   readonly drift_critical_threshold: number;
   readonly tables: readonly TableReport[];
+  readonly rules: readonly RuleEntry[];
+}
+
+/** What is known of a rule: its settings, its runs (newest first), its findings. */
+export interface RuleFacts {
+  readonly name: string;
+  readonly severity: string;
+  readonly schedule: string | null;
+  readonly runs: readonly RunRow[];
+  readonly open: number;
+  readonly accepted: number;
 }
 
 export interface ReportFacts {
+  readonly rules: readonly RuleFacts[];
   readonly tables: readonly { readonly source: string; readonly target: string }[];
   readonly span: ReportSpan;
   readonly nowMs: number;
@@ -215,16 +242,47 @@ function tableReport(facts: ReportFacts, source: string, target: string): TableR
   };
 }
 
-/** Tables stand in the order of the configuration. */
+function ruleEntry({ name, severity, schedule, runs, open, accepted }: RuleFacts): RuleEntry {
+  const ended = runs.filter(({ status }) => status !== 'RUNNING');
+  const [newest] = ended;
+  const decided = ended.find(({ verdict }) => verdict !== null);
+  const figure = (key: string): number | null =>
+    typeof decided?.report?.[key] === 'number' ? decided.report[key] : null;
+  const reasons =
+    newest === undefined
+      ? ['it has not run yet']
+      : newest.verdict === null
+        ? [`the newest run ended without a verdict: ${newest.error ?? newest.status}`]
+        : ((newest.report?.['reasons'] as readonly string[] | undefined) ?? []);
+  const passed = ended.find(({ verdict }) => verdict === 'PASS');
+  const verdict = open > 0 ? 'DRIFT' : ((newest?.verdict ?? 'INCONCLUSIVE') as Verdict);
+  return {
+    rule: name,
+    severity,
+    schedule,
+    verdict,
+    reasons,
+    last_run_at: newest === undefined ? null : iso(newest.startedMs),
+    last_pass_at: passed === undefined ? null : iso(passed.startedMs),
+    cassandra_keys: figure('cassandra_keys'),
+    postgres_keys: figure('postgres_keys'),
+    open_findings: open,
+    accepted_findings: accepted,
+  };
+}
+
+/** Tables and rules stand in the order of the configuration. */
 export function reconciliationReport(facts: ReportFacts): ReconciliationReport {
   const tables = facts.tables.map(({ source, target }) => tableReport(facts, source, target));
+  const rules = facts.rules.map(ruleEntry);
   return {
     generated_at: iso(facts.nowMs),
     from: iso(facts.span.fromMs),
     to: iso(facts.span.toMs),
-    verdict: together(tables.map(({ verdict }) => verdict)),
+    verdict: together([...tables, ...rules].map(({ verdict }) => verdict)),
     drift_warning_threshold: facts.thresholds.warning,
     drift_critical_threshold: facts.thresholds.critical,
     tables,
+    rules,
   };
 }

@@ -56,6 +56,35 @@ describe('the page', () => {
   });
 });
 
+describe('business rules', () => {
+  const rule = {
+    name: 'revenue',
+    severity: 'critical',
+    schedule: null,
+    runs: [run(2, { subject: 'revenue' })],
+    open: 0,
+    accepted: 0,
+  };
+  const of = (more: Partial<typeof rule>) => reconciliationReport(facts({ rules: [{ ...rule, ...more }] }));
+
+  it('count towards the verdict, and stand on the page', () => {
+    expect(of({})).toMatchObject({ verdict: 'PASS', rules: [{ verdict: 'PASS', reasons: [] }] });
+    expect(of({ open: 1 })).toMatchObject({ verdict: 'DRIFT', rules: [{ verdict: 'DRIFT' }] });
+    expect(of({ runs: [] })).toMatchObject({ verdict: 'INCONCLUSIVE', rules: [{ reasons: ['it has not run yet'] }] });
+    const failed = run(1, { subject: 'revenue', verdict: null, status: 'FAILED', error: 'no such table' });
+    expect(of({ runs: [failed, ...rule.runs] })).toMatchObject({
+      verdict: 'INCONCLUSIVE',
+      rules: [
+        {
+          reasons: ['the newest run ended without a verdict: no such table'],
+          last_pass_at: '2026-11-29T18:00:00.000Z',
+        },
+      ],
+    });
+    expect(reportPage(of({}))).toContain('revenue (critical)');
+  });
+});
+
 describe('the chart of drift', () => {
   it('stands higher for more drift, and at the bottom for none', () => {
     const none = run(10, { drift: 0 });

@@ -2,7 +2,7 @@
 import { html } from 'ghtml';
 import { driftChart } from './drift-chart.ts';
 import type { ReconciliationReport, TableReport } from './reconciliation-report.ts';
-import { findingsTable, runsTable, windowsBlock } from './report-tables.ts';
+import { findingsTable, rulesSection, runsTable, windowsBlock } from './report-tables.ts';
 import { REPORT_STYLE } from './report-style.ts';
 import { count, day, moment, percent, verdictBadge } from './report-text.ts';
 
@@ -117,7 +117,7 @@ export function reportPage(report: ReconciliationReport): string {
             </tbody>
           </table>
           !${tables.length === 0 ? html`<p class="none">The configuration has no such table.</p>` : ''}
-          !${tables.map((table) => tableSection(table, report))}
+          !${tables.map((table) => tableSection(table, report))} !${rulesSection(report.rules)}
         </main>
         <footer>
           <p>

@@ -1,6 +1,6 @@
 /** The tables of a table's section in the report. Pure. */
 import { html } from 'ghtml';
-import type { RunEntry, TableReport, WindowAccount } from './reconciliation-report.ts';
+import type { RuleEntry, RunEntry, TableReport, WindowAccount } from './reconciliation-report.ts';
 import { count, duration, moment, percent, verdictBadge } from './report-text.ts';
 import { windowStrip } from './window-strip.ts';
 
@@ -18,6 +18,7 @@ const CAUSES: Readonly<Record<string, string>> = {
   'target-ahead': 'the target’s write time is newer than anything the source shows',
   expiry: 'the same write with another expiry',
   corrupt: 'what the target holds is no value of the column’s type',
+  uncaptured: 'a static column, which the capture never holds, was written since the last repair',
   'not-representable': 'the target can’t hold the source’s value exactly',
 };
 
@@ -152,4 +153,51 @@ export function runsTable(runs: readonly RunEntry[]): string {
       </table>
     </div>
     !${more > 0 ? html`<p class="legend">${count(more)} older ones are in the JSON.</p>` : ''}`;
+}
+
+/** Business rules; nothing where none are configured. */
+export function rulesSection(rules: readonly RuleEntry[]): string {
+  if (rules.length === 0) return '';
+  const row = (rule: RuleEntry): string =>
+    html`<tr>
+        <td>${rule.rule}${rule.severity === 'critical' ? ' (critical)' : ''}</td>
+        <td>!${verdictBadge(rule.verdict)}</td>
+        <td class="n">${count(rule.cassandra_keys)} / ${count(rule.postgres_keys)}</td>
+        <td class="n ${rule.open_findings > 0 ? 'bad' : ''}">${count(rule.open_findings)}</td>
+        <td class="n">${count(rule.accepted_findings)}</td>
+        <td class="when">${rule.last_run_at === null ? 'never' : moment(rule.last_run_at)}</td>
+        <td class="when">${rule.last_pass_at === null ? 'never' : moment(rule.last_pass_at)}</td>
+        <td class="mono">${rule.schedule ?? 'on demand'}</td>
+      </tr>
+      !${
+        rule.reasons.length === 0
+          ? ''
+          : html`<tr class="notes">
+              <td></td>
+              <td colspan="7">${rule.reasons.join('; ')}</td>
+            </tr>`
+      }`;
+  return html`<section id="rules">
+    <h2>Business rules</h2>
+    <p class="lead">Aggregates that source and target must agree on, compared key by key.</p>
+    <div class="wide">
+      <table class="runs">
+        <thead>
+          <tr>
+            <th>rule</th>
+            <th>verdict</th>
+            <th class="n">keys source / target</th>
+            <th class="n">open</th>
+            <th class="n">accepted</th>
+            <th>last run</th>
+            <th>last pass</th>
+            <th>schedule</th>
+          </tr>
+        </thead>
+        <tbody>
+          !${rules.map(row)}
+        </tbody>
+      </table>
+    </div>
+  </section>`;
 }
