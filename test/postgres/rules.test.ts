@@ -53,8 +53,10 @@ describe('the SQL of a rule', () => {
       ['2026-11-02', '100.00'],
       ['2026-11-03', '100.00'],
     ]);
-    const { value: empty } = await askTarget(pool, 'SELECT 1 AS n WHERE false', { timeoutMs: 5_000, signal }).next();
-    expect(empty).toEqual({ columns: [{ name: 'n', type: 23 }], rows: [] });
+    const answers = [];
+    for await (const page of askTarget(pool, 'SELECT 1 AS n WHERE false', { timeoutMs: 5_000, signal }))
+      answers.push(page);
+    expect(answers).toEqual([{ columns: [{ name: 'n', type: 23 }], rows: [] }]);
     expect(
       await describeTarget(pool, `SELECT day, sum(total) AS total FROM ${SCHEMA}.sales GROUP BY day`, 5_000),
     ).toEqual([
