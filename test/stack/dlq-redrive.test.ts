@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { eventually, ServiceStage, stageTable, type Member } from '../support/service-stage.ts';
+import { cell, eventRecord } from '../fixtures/debezium-cassandra/events.ts';
+import { eventually, ServiceStage, stageTable, type Member, type StageTable } from '../support/service-stage.ts';
 
 let stage: ServiceStage;
 beforeAll(async () => {
@@ -260,6 +261,57 @@ describe('a record that another row may mend', () => {
     ]);
     const metrics = await (await fetch(`http://127.0.0.1:${member.apiPort}/metrics`)).text();
     expect(metrics).toContain(`cdc_dead_letters_total{table="${table.table.name}",reason="PG_23503"} 1`);
+  });
+});
+
+describe('rows that are not there yet, or in the way', () => {
+  it('a second unique index and an incomplete row wait, and mend themselves when the other record comes', async () => {
+    const unique = stageTable('singles');
+    const strict = stageTable('complete', 'stage', { w: 'text' });
+    for (const table of [unique, strict]) {
+      await stage.createTarget(table);
+      await stage.createTopic(table.table.topic, 1);
+    }
+    await stage.sql(`ALTER TABLE ${unique.table.targetTable} ADD CONSTRAINT single UNIQUE (v)`);
+    await stage.sql(`ALTER TABLE ${strict.table.targetTable} ALTER v SET NOT NULL`);
+    const member = await stage.member([unique, strict], { deadLetter: { waitForOthers: '5m' } });
+    await member.service.start();
+    await member.service.waitUntilReady();
+
+    // 2 takes the value that 1 still has: 1 gives it up later. The update of 7 overtakes its insert.
+    const send = async ({ table }: StageTable, op: string, after: Record<string, string>, tsUs: number) => {
+      const { key, value } = eventRecord({ table, op, after, tsUs: 1_700_000_000_000_000 + tsUs });
+      await stage.producer.send({ topic: table.topic, messages: [{ key, value }] });
+    };
+    await send(unique, 'i', { id: cell('1'), v: cell('"taken"') }, 1);
+    await send(unique, 'i', { id: cell('2'), v: cell('"taken"') }, 3);
+    await send(strict, 'u', { id: cell('7'), w: cell('"later"') }, 2);
+    const waiting = await eventually('both to wait', async () => {
+      const { total, records } = await letters(member, '--status', 'waiting');
+      return total === 2 ? records : undefined;
+    });
+    expect(waiting.map(({ code }) => code).toSorted()).toEqual(['INCOMPLETE_ROW', 'PG_23505']);
+
+    await send(unique, 'u', { id: cell('1'), v: cell('"free"') }, 2);
+    await send(strict, 'i', { id: cell('7'), v: cell('"first"') }, 1);
+    await eventually('both to be mended by themselves', async () =>
+      (await stage.sql(`SELECT 1 FROM _cdc_dead_letters WHERE status = 'waiting'`)).length === 0 ? true : undefined,
+    );
+    const { targetTable } = unique.table;
+    expect(await stage.sql(`SELECT id, v FROM ${targetTable} ORDER BY id`)).toEqual([
+      { id: 1, v: 'free' },
+      { id: 2, v: 'taken' },
+    ]);
+    expect(await stage.sql(`SELECT id, v, w FROM ${strict.table.targetTable}`)).toEqual([
+      { id: 7, v: 'first', w: 'later' },
+    ]);
+    const ended = await stage.sql<{ status: string }>('SELECT status FROM _cdc_dead_letters WHERE topic IN ($1, $2)', [
+      unique.table.topic,
+      strict.table.topic,
+    ]);
+    expect(ended).toEqual([{ status: 'redriven' }, { status: 'redriven' }]);
+    const metrics = await (await fetch(`http://127.0.0.1:${member.apiPort}/metrics`)).text();
+    expect(metrics).not.toMatch(/cdc_dead_letters_total\{/);
   });
 });
 
