@@ -31,9 +31,13 @@ export function printJson(document: unknown): void {
 
 const REASON_CHARS = 80;
 
-/** A reason on one line of a table. */
+/** What was being done stands beside it in the table already: topic and offsets. */
+const ACTION = /^applying \S+ \S+ \[\d+, \d+\): /;
+
+/** A reason on one line of a table: what is wrong first. */
 export function shortened(text: string): string {
-  return text.length <= REASON_CHARS ? text : `${text.slice(0, REASON_CHARS - 1)}…`;
+  const cause = text.replace(ACTION, '');
+  return cause.length <= REASON_CHARS ? cause : `${cause.slice(0, REASON_CHARS - 1)}…`;
 }
 
 /** Seconds are enough for people. */
