@@ -92,5 +92,5 @@ export function declaredTable(name: string, declared: DeclaredSchema): DeclaredT
 /** Counters have no write times that a merge could use, and the connector emits nothing for them. */
 export const COUNTER_TABLE = {
   what: 'a counter table, whose changes are not captured and carry no write times',
-  remedy: 'leave the table out',
+  remedy: 'leave the table out; reconciliation.counters compares a copy of it that something else keeps',
 } as const;

@@ -55,6 +55,8 @@ export interface Table {
   readonly rereads?: RereadSettings;
   /** Set where this is a table of static columns (`staticTable`): its rows are partitions of the source table. */
   readonly ofStatics?: true;
+  /** Set where this is a table of counters (`bindCounters`): Lockstep compares it and never writes it. */
+  readonly ofCounters?: true;
 }
 
 /** Partition key columns, then clustering columns: the order of `RowKey.values`. */

@@ -90,6 +90,20 @@ export function checkAcrossKeys(sections: Partial<Configuration>, locate: Locate
       'Raise the critical threshold or lower the warning threshold.',
     );
   }
+  reconciliation?.counters.forEach(({ source }, index) => {
+    const path = ['reconciliation', 'counters', index, 'source'];
+    const same = tables.findIndex((table) => table.source === source);
+    if (same >= 0) {
+      report(
+        path,
+        `${source}, as in tables[${same}]`,
+        'a table of counters',
+        'Leave it out: tables are compared as they are.',
+      );
+    } else if (sections.source?.cassandra === null) {
+      report(path, source, 'a source connection to read counters through', 'Fill in source.cassandra.');
+    }
+  });
   const horizons = reconciliation?.windows.horizons ?? [];
   horizons.forEach((horizonMs, index) => {
     const before = horizons[index - 1];

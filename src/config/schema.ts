@@ -274,6 +274,16 @@ const reconciliation = z
       .array(text.meta({ title: 'the source name of a table', examples: ['shop.orders'] }))
       .default([])
       .describe('Tables that scheduled jobs look at; empty = all.'),
+    counters: z
+      .array(
+        tableMappingSchema.pick({ source: true, columns: true }).extend({
+          target: tableMappingSchema.shape.target.describe('The copy. Lockstep neither creates nor writes it.'),
+        }),
+      )
+      .default([])
+      .describe(
+        'Tables of counters, which are not captured: a copy that something else keeps in PostgreSQL is compared (`lockstep reconcile run --table …`) and never repaired. `captureDelay` is how far the copy may be behind.',
+      ),
     schedules: z
       .array(
         z.strictObject({

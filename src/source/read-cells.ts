@@ -16,6 +16,8 @@ export function quoted(name: string): string {
 export interface ReadColumn {
   readonly column: Column;
   readonly multiCell: boolean;
+  /** A counter has neither a write time nor a TTL that could be asked for. */
+  readonly counter: boolean;
   readonly at: number;
 }
 
@@ -27,14 +29,20 @@ export function readColumns(
   const selected: string[] = [];
   const read = columns.map((column): ReadColumn => {
     const multiCell = isMultiCell(column.type);
+    const counter = column.type.kind === 'scalar' && column.type.name === 'counter';
     const at = from + selected.length;
     const name = quoted(column.name);
+    if (counter) {
+      // In the places of write time and TTL stands the counter itself, so that every column has three.
+      selected.push(`${name} AS v${at}`, `${name} AS w${at}`, `${name} AS t${at}`);
+      return { column, multiCell, counter, at };
+    }
     selected.push(
       `${name} AS v${at}`,
       `${multiCell ? 'MAXWRITETIME' : 'WRITETIME'}(${name}) AS w${at}`,
       `TTL(${name}) AS t${at}`,
     );
-    return { column, multiCell, at };
+    return { column, multiCell, counter, at };
   });
   return { selected, columns: read };
 }
@@ -70,7 +78,8 @@ export function valueOf(column: Column, bytes: Buffer): string {
 
 /** Whether some cell of the row expires, so that the second of the read matters. */
 export function hasTtl(columns: readonly ReadColumn[], row: RawRow): boolean {
-  return columns.some(({ at, multiCell }) => {
+  return columns.some(({ at, multiCell, counter }) => {
+    if (counter) return false;
     const bytes = row[at + 2] ?? null;
     return bytes !== null && leastTtl(bytes, multiCell) !== null;
   });
@@ -78,14 +87,16 @@ export function hasTtl(columns: readonly ReadColumn[], row: RawRow): boolean {
 
 /**
  * A cell with its write time, read in the second `nowSeconds` of the coordinator: expiry = that second + remaining TTL. Of a
- * multi-cell column the write time is the newest element's, the expiry that of the element that expires first.
+ * multi-cell column the write time is the newest element's, the expiry that of the element that expires first. A counter's
+ * write time says nothing.
  *
  * @throws {LockstepError} `row` for bytes that are no value of the column's type.
  */
-export function cellOf({ column, multiCell, at }: ReadColumn, row: RawRow, nowSeconds: bigint): Cell | null {
+export function cellOf({ column, multiCell, counter, at }: ReadColumn, row: RawRow, nowSeconds: bigint): Cell | null {
   const bytes = row[at] ?? null;
   const time = row[at + 1] ?? null;
   if (bytes === null || time === null) return null;
+  if (counter) return { writeTime: 0n, value: valueOf(column, bytes), expiry: null };
   const ttlBytes = row[at + 2] ?? null;
   const ttl = ttlBytes === null ? null : leastTtl(ttlBytes, multiCell);
   return {

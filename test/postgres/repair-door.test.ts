@@ -237,7 +237,7 @@ describe('what was observed is compared before anything is set', () => {
 });
 
 describe('a repair that races with live writes', () => {
-  it(`loses none of ${RACES}`, { timeout: 600_000 }, async () => {
+  it(`loses none of ${RACES}`, { timeout: 600_000 + RACES * 10 }, async () => {
     const rounds = Math.ceil(RACES / REPAIR_ROWS);
     const ids = Array.from({ length: REPAIR_ROWS }, (_, i) => i);
     const counts = { applied: 0, stale: 0, review: 0 };

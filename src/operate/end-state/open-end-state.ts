@@ -17,6 +17,7 @@ import { waitForBarrier } from '../barrier-wait.ts';
 import { closeAll } from '../closing.ts';
 import { captureBarrier, heartbeatParts } from '../heartbeats/capture-barrier.ts';
 import type { Logger } from '../logger.ts';
+import { openCounters } from './open-counters.ts';
 import { onlyTable, prepareOne, SCAN_PATIENCE, shardsOf } from '../one-table.ts';
 import { processPacing } from '../process-pacing.ts';
 import { QUORUMS } from './quorums.ts';
@@ -38,7 +39,7 @@ export interface OpenEndState {
   close(): Promise<void>;
 }
 
-type Told = Pick<ReconcileParts, 'onProgress' | 'onLeft'>;
+export type Told = Pick<ReconcileParts, 'onProgress' | 'onLeft'>;
 
 /** Rejects with a LockstepError where a system can't be reached or the configuration does not fit it. */
 export async function openEndState(
@@ -47,6 +48,8 @@ export async function openEndState(
   told: Told,
   logger: Logger,
 ): Promise<OpenEndState> {
+  const counters = configuration.reconciliation.counters.find(({ source }) => source === name);
+  if (counters !== undefined) return openCounters(configuration, counters, told, logger);
   const one = onlyTable(configuration, name);
   const { url, controlSchema } = one.target.postgres;
   const { consistency } = one.source.cassandra ?? {};

@@ -23,7 +23,7 @@ export type FindingType = (typeof FINDING_TYPES)[number];
  * | target-ahead | the target's write time is newer than anything the source shows |
  * | expiry | the same write with another expiry |
  * | corrupt | what the target holds is no value of the column's type |
- * | uncaptured | a static column, of which no event tells: the target is as old as the last scan that repaired it |
+ * | uncaptured | a static column, of which no event tells: the target is as old as the last scan that repaired it; or a counter |
  * | not-representable | the target can't hold the source's value exactly; its change is a dead letter |
  */
 export type Cause =
@@ -51,7 +51,7 @@ export interface Classification {
 const MISSED: ReadonlySet<Cause> = new Set(['missed-insert', 'missed-delete', 'missed-update', 'expiry']);
 
 export function leansOnCapture(cause: Cause): boolean {
-  return MISSED.has(cause);
+  return MISSED.has(cause) || cause === 'uncaptured';
 }
 
 /** Where columns differ for several reasons, the row's is the first of these. */
@@ -90,7 +90,7 @@ function columnCause(
 }
 
 /**
- * Of static columns nothing is missed: no event tells of them.
+ * Of static columns nothing is missed, because no event tells of them; of a counter nothing but its value is known.
  *
  * @param coveredAt Newest tombstone over the row in the target, or NEVER.
  */
@@ -103,7 +103,9 @@ export function classify(
   nowUs: bigint,
 ): Classification {
   const found = byWriteTimes(table, difference, source, target, coveredAt, nowUs);
-  return table.table.ofStatics === true && MISSED.has(found.cause) ? { ...found, cause: 'uncaptured' } : found;
+  const { ofStatics, ofCounters } = table.table;
+  const isUncaptured = ofCounters === true || (ofStatics === true && MISSED.has(found.cause));
+  return isUncaptured && found.cause !== 'not-representable' ? { ...found, cause: 'uncaptured' } : found;
 }
 
 function byWriteTimes(

@@ -178,12 +178,11 @@ class RangeComparison {
   }
 
   /**
-   * The rows that the target has of a token beside those that were seen. Their keys are held by nobody: digests tell
-   * whether there are any, and only then each row of the partition is asked for in the source.
+   * The rows that the target has of a range beside those that were seen. Their keys are held by nobody: digests tell
+   * whether there are any, and only then each row of the range is asked for in the source.
    */
-  async rest(token: bigint, seen: RangeDigest, signal: AbortSignal): Promise<void> {
+  async rest(range: TokenRange, seen: RangeDigest, signal: AbortSignal): Promise<void> {
     const { target, readSource } = this.#parts;
-    const range = { after: token - 1n, upTo: token };
     const all = new RangeDigester();
     for await (const page of target.range(range, signal)) {
       for (const row of page) {
@@ -191,7 +190,6 @@ class RangeComparison {
         all.add(digestOfKey(row.key));
       }
     }
-    this.partitions += 1;
     if (sameDigest(all.digest(), seen)) return;
     for await (const page of target.range(range, signal)) {
       const answers = await readSource(
@@ -229,10 +227,36 @@ export async function compareRange(
     }
     await comparison.part(slice.rows, seen);
     if (slice.last) {
-      await comparison.rest(slice.token, seen.digest(), signal);
+      comparison.partitions += 1;
+      await comparison.rest({ after: slice.token - 1n, upTo: slice.token }, seen.digest(), signal);
       seen = new RangeDigester();
     }
   }
+  return accountOf(range, comparison);
+}
+
+/**
+ * The same where the target has no tokens: each row of the source is asked for there by its key, and behind that what the
+ * target has beside them. The range is the whole ring.
+ */
+export async function compareByKey(
+  parts: RangeParts,
+  range: TokenRange,
+  depth: Depth,
+  onSuspect: OnSuspect,
+  signal: AbortSignal,
+): Promise<RangeAccount> {
+  const comparison = new RangeComparison(parts, depth, onSuspect);
+  const seen = new RangeDigester();
+  for await (const page of parts.scanSource(range, signal)) {
+    comparison.onPage(page);
+    await comparison.part(page.rows, seen);
+  }
+  await comparison.rest(range, seen.digest(), signal);
+  return accountOf(range, comparison);
+}
+
+function accountOf(range: TokenRange, comparison: RangeComparison): RangeAccount {
   const { sourceRows, targetRows, compared, partitions, suspects, unreadable, unread } = comparison;
   return {
     range,

@@ -4,6 +4,7 @@
  */
 import { rowKey, type RowKey } from '../../change/change-event.ts';
 import { LockstepError } from '../../shared/errors.ts';
+import { WHOLE_RING } from '../../change/token-range.ts';
 import type { AuditEntry } from '../../target/audit-log.ts';
 import type { ShardId } from '../../target/batch.ts';
 import type { FindingStore } from '../../target/finding-store.ts';
@@ -93,6 +94,10 @@ interface ScanTotals extends RangeScan {
   readonly tokenless: number;
 }
 
+/** Why no counter is repaired: whatever was counted between the read and the write would be lost. */
+const COUNTERS_STAY =
+  'a counter is a sum that others go on adding to, so no value is written over it: let what keeps the copy correct it';
+
 const NOTHING_REPAIRED = { repaired: NO_REPAIRS, repairedByType: {}, repairRefused: null };
 
 class Run {
@@ -115,7 +120,11 @@ class Run {
   }
 
   async scan(): Promise<ScanTotals> {
-    const plan = planOf(this.#request.plan);
+    const { ofCounters } = this.#parts.table.table;
+    const planned = planOf(this.#request.plan);
+    // Without tokens no part of the ring can be told from another.
+    const plan =
+      ofCounters === true ? { ...planned, ranges: [WHOLE_RING], rangeCount: 1, withTokenless: false } : planned;
     const scan = await scanRanges(this.#parts, plan, (key) => this.#suspect(key), this.#signal);
     const notChecked = [...scan.notChecked];
     let tokenless = 0;
@@ -217,6 +226,7 @@ class Run {
   ): Promise<Pick<ReconcileReport, 'repaired' | 'repairedByType' | 'repairRefused'>> {
     const { repair, dryRun, actor } = this.#request;
     if (repair === null || known.length === 0) return NOTHING_REPAIRED;
+    if (this.#parts.table.table.ofCounters === true) return { ...NOTHING_REPAIRED, repairRefused: COUNTERS_STAY };
     const repairRefused = overLimits(known.length, compared, repair.limits);
     if (repairRefused !== null) return { ...NOTHING_REPAIRED, repairRefused };
     const { counts, byType } = await repairDrift(
@@ -237,6 +247,14 @@ export async function reconcileTable(
   request: ReconcileRequest,
   signal: AbortSignal,
 ): Promise<ReconcileReport> {
+  const { strategy } = request.plan;
+  if (parts.table.table.ofCounters === true && strategy !== 'ROW_COUNT' && strategy !== 'CHECKSUM') {
+    throw new LockstepError(`${strategy} does not fit counters: their copy has neither tokens nor write times`, {
+      code: 'COUNTER_STRATEGY',
+      kind: 'usage',
+      remedy: 'compare counters by ROW_COUNT or CHECKSUM',
+    });
+  }
   // A table has no policy where its key's bytes, and so its tokens, are not known.
   if (parts.table.policy === null) {
     throw unscannable(parts.table.table.name);

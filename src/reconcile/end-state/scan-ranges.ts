@@ -6,7 +6,7 @@ import type { RowKey } from '../../change/change-event.ts';
 import { LockstepError, messageOf } from '../../shared/errors.ts';
 import type { Pacing } from '../../target/paced-door.ts';
 import type { TokenRange } from '../../change/token-range.ts';
-import { compareRange, type RangeAccount, type RangeParts } from './compare-range.ts';
+import { compareByKey, compareRange, type RangeAccount, type RangeParts } from './compare-range.ts';
 import type { ComparisonPlan } from './comparison-plan.ts';
 import { rangesNotChecked, type NotChecked } from './not-checked.ts';
 
@@ -86,9 +86,10 @@ async function attempted(
   onSuspect: (key: RowKey) => void,
   signal: AbortSignal,
 ): Promise<Attempted> {
+  const compare = parts.table.table.ofCounters === true ? compareByKey : compareRange;
   for (let attempt = 1; ; attempt++) {
     try {
-      return { account: await compareRange(parts, range, plan.depth, onSuspect, signal) };
+      return { account: await compare(parts, range, plan.depth, onSuspect, signal) };
     } catch (error) {
       signal.throwIfAborted();
       const reason = reasonOf(error);
