@@ -1,5 +1,5 @@
 /** The losses, one kind after another, each with what a comparison must say of every row that it touched. */
-import { readdir, rm, stat } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { logRanges } from '../../src/demo/kafka/kafka.ts';
 import { readRecords } from '../../src/demo/kafka/read-records.ts';
@@ -113,15 +113,11 @@ class Injector {
     await this.#ordinary('dead agent');
     await nextSegment(source, keyspace);
     const dir = join(stack.dir, 'cassandra', 'cdc_raw');
-    const files = await Promise.all(
-      (await readdir(dir)).map(async (name) => ({ name, at: (await stat(join(dir, name))).mtimeMs })),
-    );
-    // Cassandra still writes the newest one: its log file and its index.
+    const names = await readdir(dir);
+    // Of each a log file and an index. Cassandra writes the last but one, and has the last one ready.
     const segment = (name: string): string => name.replace(/(_cdc\.idx|\.log)$/, '');
-    const newest = segment(
-      files.reduce((left, right) => (segment(left.name) > segment(right.name) ? left : right)).name,
-    );
-    for (const { name } of files) if (segment(name) !== newest) await rm(join(dir, name), { force: true });
+    const kept = new Set([...new Set(names.map(segment))].sort().slice(-2));
+    for (const name of names) if (!kept.has(segment(name))) await rm(join(dir, name), { force: true });
     await stack.startPart('agent');
   }
 

@@ -79,14 +79,6 @@ async function shownRow(site: LossSite, { table, key }: Pick<FoundRow, 'table' |
   return JSON.stringify(rows);
 }
 
-/** Passes under a live load may meet a row that moves whenever it is looked at: asked again then, a few times. */
-async function passUnderLoad(site: LossSite): Promise<Report> {
-  for (let attempt = 1; ; attempt++) {
-    const report = await reconcile(site);
-    if (report.verdict !== 'INCONCLUSIVE' || attempt === 3) return report;
-  }
-}
-
 export async function lossRound(
   site: LossSite,
   live: LiveWrites,
@@ -125,10 +117,11 @@ export async function lossRound(
   for (const row of found) before.set(row.id, await shownRow(site, row));
   const repair = await reconcile(site, '--repair');
   const resolved = await foundBy(site, repair.job_id);
-  const later = await passUnderLoad(site);
   await live.stop();
   await comeToRest(site);
   const left = [...(await differingKeys(site))].filter((key) => !accepted.has(key));
+  tell('a later pass');
+  const later = await reconcile(site);
 
   tell('taking one repair of each kind back');
   const notRestored: string[] = [];
@@ -150,7 +143,7 @@ export async function lossRound(
     wrong: wrong.map(text),
     repaired: repair.repaired['applied'] ?? 0,
     leftAfterRepair: left,
-    laterVerdict: later.verdict,
+    laterVerdict: [later.verdict, ...later.reasons].join(' '),
     undone: samples.size,
     notRestored,
   };

@@ -104,7 +104,13 @@ async function run(options: RunOptions): Promise<void> {
   const { runComparison } = await import('../../operate/end-state/run-comparison.ts');
   const stop = new AbortController();
   const onSignal = (): void => {
-    stop.abort(new Error('interrupted'));
+    stop.abort(
+      new LockstepError('interrupted: nothing is proven', {
+        code: 'INTERRUPTED',
+        kind: 'transient',
+        remedy: 'run it again',
+      }),
+    );
   };
   process.once('SIGINT', onSignal);
   process.once('SIGTERM', onSignal);
