@@ -145,6 +145,8 @@ class Injector {
     });
     const admin = kafka.admin();
     await admin.connect();
+    // The client learns who leads the partitions.
+    await admin.fetchTopicOffsets(topic);
     await admin.deleteTopicRecords({
       topic,
       partitions: ends.map(({ partition, end }) => ({ partition, offset: String(end) })),
