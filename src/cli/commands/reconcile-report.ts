@@ -2,13 +2,13 @@ import { writeFile } from 'node:fs/promises';
 import CliTable from 'cli-table3';
 import { Command, Option } from 'commander';
 import { DEFAULT_CONFIGURATION_FILE, loadConfiguration } from '../../config/index.ts';
+import { withControlTables } from '../../operate/command-pool.ts';
 import { tableMappingOf } from '../../operate/one-table.ts';
 import { readReport, spanOf } from '../../operate/report/read-report.ts';
 import type { ReconciliationReport, TableReport } from '../../operate/report/reconciliation-report.ts';
 import { reportPage } from '../../operate/report/report-page.ts';
 import { count, moment, percent } from '../../operate/report/report-text.ts';
 import { LockstepError } from '../../shared/errors.ts';
-import { createPool } from '../../target/index.ts';
 import { EXIT } from '../exit-code.ts';
 import { timeArgument } from './arguments.ts';
 
@@ -87,16 +87,13 @@ async function run(options: ReportOptions): Promise<void> {
       remedy: 'give --from a time before --to; left out, it is seven days before',
     });
   }
-  const pool = createPool({ url: configuration.target.postgres.url, poolSize: 2 });
-  try {
-    const report = await readReport(pool, configuration, { table: options.table ?? null, ...span }, nowMs);
-    if (options.html !== undefined) await writeFile(options.html, reportPage(report));
-    if (options.json === true) process.stdout.write(`${JSON.stringify(report)}\n`);
-    else print(report);
-    if (report.verdict !== 'PASS') process.exitCode = EXIT.no;
-  } finally {
-    await pool.end();
-  }
+  const report = await withControlTables(configuration, (pool) =>
+    readReport(pool, configuration, { table: options.table ?? null, ...span }, nowMs),
+  );
+  if (options.html !== undefined) await writeFile(options.html, reportPage(report));
+  if (options.json === true) process.stdout.write(`${JSON.stringify(report)}\n`);
+  else print(report);
+  if (report.verdict !== 'PASS') process.exitCode = EXIT.no;
 }
 
 /** `lockstep reconcile report`: exit 0 only where every table stands at PASS. */
