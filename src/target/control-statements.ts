@@ -212,6 +212,31 @@ export class ControlStatements {
     };
   }
 
+  /**
+   * Condition: no tombstone, and no memory of a gone row, is kept of a row; `$1` is the table, `$2` its generation, which
+   * must be the registry's. Scalar subqueries, because as joins they may read all memory of the table ⚠.
+   */
+  knowsNothing(table: BoundTable, rowKey: string, partitionKey: string): string {
+    const conditions = [
+      `(SELECT next_ordinal FROM ${this.#tables} WHERE id = $1)::text = $2::text`,
+      `(SELECT true FROM ${this.#graveyard} WHERE table_id = $1 AND row_key = ${rowKey}) IS NULL`,
+    ];
+    // Without clustering columns a partition delete is a row delete: such a table has no wide tombstones.
+    if (table.table.clustering.length > 0) {
+      conditions.push(
+        `(SELECT true FROM ${this.#ranges} WHERE table_id = $1 AND partition_key = ${partitionKey} LIMIT 1) IS NULL`,
+      );
+    }
+    return conditions.join(' AND ');
+  }
+
+  /** Expiries of rows `f` that the target did not know; `$1` is the table, `$3` to `$5` the shard, which is a guess. */
+  queueFresh(from: string): string {
+    return `INSERT INTO ${this.#queue} (topic, incarnation, partition, kind, due_us, table_id, row_key, queued_at)
+      SELECT $3, $4::integer, $5::integer, 'expiry', f.lockstep_due, $1, f.lockstep_row, to_timestamp(0) ${from}
+      ON CONFLICT (topic, partition, incarnation, kind, due_us, table_id, row_key) DO UPDATE SET queued_at = to_timestamp(0)`;
+  }
+
   /** Which of some shards owe something by now: asked without a lock, so that tables without TTL pay nothing. */
   dueShards(shards: readonly ShardId[], nowUs: bigint): Statement {
     return {

@@ -15,25 +15,19 @@ export function owedPauseMs(askedMs: number): number {
 const TURN_MS = 25;
 const FIRST_ROWS = 100;
 const MIN_ROWS = 10;
-const MAX_ROWS = 1_000;
 
-export class GateShare {
+/** How many rows fit into a turn. */
+export class TurnSize {
+  readonly #maxRows: number;
   #rows = FIRST_ROWS;
-  #freeAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(maxRows: number) {
+    this.#maxRows = maxRows;
+  }
 
   /** Rows of the next turn. */
   get rows(): number {
     return this.#rows;
-  }
-
-  /** How long the next turn has to wait. */
-  waitMs(nowMs: number): number {
-    return Math.max(0, this.#freeAtMs - nowMs);
-  }
-
-  /** The gate was asked for, and perhaps held, from one moment to the other. */
-  asked(beganMs: number, nowMs: number): void {
-    this.#freeAtMs = nowMs + owedPauseMs(nowMs - beganMs);
   }
 
   /** A turn held the gate for so long; waiting for it says nothing about how many rows fit into a turn. */
@@ -41,6 +35,20 @@ export class GateShare {
     if (rows < this.#rows && heldMs < TURN_MS) return;
     const fitting = (rows * TURN_MS) / Math.max(1, heldMs);
     // Half the way, so that one slow turn does not decide.
-    this.#rows = Math.round(Math.max(MIN_ROWS, Math.min(MAX_ROWS, (this.#rows + fitting) / 2)));
+    this.#rows = Math.round(Math.max(MIN_ROWS, Math.min(this.#maxRows, (this.#rows + fitting) / 2)));
+  }
+}
+
+export class GateShare {
+  #freeAtMs = Number.NEGATIVE_INFINITY;
+
+  /** How long the next turn has to wait. */
+  waitMs(nowMs: number): number {
+    return Math.max(0, this.#freeAtMs - nowMs);
+  }
+
+  /** The gate was asked for, and perhaps held, for so long until now. */
+  asked(askedMs: number, nowMs: number): void {
+    this.#freeAtMs = nowMs + owedPauseMs(askedMs);
   }
 }

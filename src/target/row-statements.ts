@@ -19,6 +19,13 @@ export interface RowStatements {
    * can settle.
    */
   readonly ties: string | null;
+  /** All columns that a row of the target has, quoted. */
+  readonly columns: readonly string[];
+  /**
+   * A query for the rows of the parameters of `upsert`, and of one array more for each of the given columns (name, type of
+   * the array), which come last.
+   */
+  incoming(more: readonly (readonly [string, string])[]): string;
 }
 
 /** Columns of which two values of one time may be a conflict that only the source can settle. */
@@ -145,7 +152,13 @@ export function rowStatements(table: BoundTable): RowStatements {
       return type === undefined ? `r.${name}` : `r.${name}::${type} AS ${name}`;
     })
     .join(', ');
-  const rows = `SELECT ${selected} FROM unnest(${input(inputs.length)}) AS r(${inputs.join(', ')})`;
+  const incoming: RowStatements['incoming'] = (more) => {
+    const given = more.map(([, type], i) => `, $${inputs.length + i + 1}::${type}`).join('');
+    const names = more.map(([name]) => name);
+    const list = [selected, ...names.map((name) => `r.${name}`)].join(', ');
+    return `SELECT ${list} FROM unnest(${input(inputs.length)}${given}) AS r(${[...inputs, ...names].join(', ')})`;
+  };
+  const rows = incoming([]);
 
   const sides: Sides = { incoming: 'EXCLUDED', stored: 't' };
   const markerWins = wins(MARKER_ORDINAL, markerTie(sides), sides);
@@ -203,5 +216,7 @@ export function rowStatements(table: BoundTable): RowStatements {
     lockImages: `${readImages} FOR UPDATE OF t`,
     images: readImages,
     ties: tiesStatement(table, keys, keyJoin),
+    columns: all,
+    incoming,
   };
 }

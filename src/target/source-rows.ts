@@ -23,6 +23,7 @@ import { LockstepError } from '../shared/errors.ts';
 import type { ShardId } from './batch.ts';
 import { checkGeneration, type BoundTable } from './bound-table.ts';
 import type { ControlStatements } from './control-statements.ts';
+import { createStaging, freshRow, insertStaged, stage, type FreshRow } from './fresh-rows.ts';
 import { gateBusy } from './gate-busy.ts';
 import { asForeign } from './owed-reads.ts';
 import { classifyPostgresError } from './postgres-errors.ts';
@@ -72,11 +73,22 @@ export interface FoundRows {
   readonly gateWaitMs: number;
 }
 
-export interface MergedRows {
-  /** In the order of the rows. */
-  readonly outcomes: readonly FoundOutcome[];
+/** By PostgreSQL's clock. */
+export interface GateTimes {
   /** How long the gate was waited for, ms. */
   readonly waitedMs: number;
+  /** From asking for the gate to the end of the transaction, ms. */
+  readonly askedMs: number;
+}
+
+export interface MergedRows extends GateTimes {
+  /** In the order of the rows. */
+  readonly outcomes: readonly FoundOutcome[];
+}
+
+export interface InsertedRows extends GateTimes {
+  /** Positions of the rows that were not inserted: they are to be merged. */
+  readonly left: readonly number[];
 }
 
 export interface SourceRowsOptions {
@@ -91,6 +103,11 @@ export interface SourceRowsOptions {
 export interface SourceRowsSession {
   /** Before the source is asked. */
   begin(): Promise<ReadMark>;
+  /**
+   * Inserts the rows of which the target knows nothing, under the exclusive gate for a fraction of the time that merging
+   * them takes. Rejects as `merge` does, and has then written nothing.
+   */
+  insert(rows: FoundRows): Promise<InsertedRows>;
   /**
    * Merges rows of a read under the exclusive gate. Rejects with `GATE_BUSY` (transient: ask again later) or a row error
    * (halve the rows), and has then written nothing. Once `isLost`, the read is void.
@@ -124,6 +141,16 @@ export class SourceRows {
       throw classifyPostgresError(error, action, true);
     }
     let isLost = false;
+    const carriedOut = async <T>({ table }: FoundRows, work: () => Promise<T>): Promise<T> => {
+      if (isLost) throw sessionLost();
+      try {
+        return await work();
+      } catch (error) {
+        isLost = !(await rollback(client));
+        throw gateBusy(error) ?? classifyPostgresError(error, `merging rows of ${table} from the source`);
+      }
+    };
+    const staged = new Set<string>();
     return {
       get isLost() {
         return isLost;
@@ -140,19 +167,54 @@ export class SourceRows {
           throw classifyPostgresError(error, action, true);
         }
       },
-      merge: async (rows) => {
-        if (isLost) throw sessionLost();
-        try {
-          return await this.#merge(client, rows);
-        } catch (error) {
-          isLost = !(await rollback(client));
-          throw gateBusy(error) ?? classifyPostgresError(error, `merging rows of ${rows.table} from the source`);
-        }
-      },
+      insert: (rows) => carriedOut(rows, () => this.#insert(client, rows, staged)),
+      merge: (rows) => carriedOut(rows, () => this.#merge(client, rows)),
       close: () => {
         client.release(isLost);
       },
     };
+  }
+
+  /** @param staged Bindings whose temporary table the session has. */
+  async #insert(client: PoolClient, found: FoundRows, staged: Set<string>): Promise<InsertedRows> {
+    const { control, clock, doorOf } = this.#options;
+    const table = doorOf(found.table);
+    const { bound } = table;
+    if (bound.policy === null) throw noPolicy(bound);
+    const nowUs = BigInt(clock.nowMs()) * 1000n;
+    const fresh: FreshRow[] = [];
+    const left: number[] = [];
+    const at = new Map<string, number>();
+    for (const [i, row] of found.rows.entries()) {
+      const made = freshRow(bound, bound.policy, row, found.mark, nowUs);
+      if (made === null) left.push(i);
+      else {
+        fresh.push(made);
+        at.set(row.key.text, i);
+      }
+    }
+    if (fresh.length === 0) return { left, waitedMs: 0, askedMs: 0 };
+    if (!staged.has(bound.tag)) {
+      await pipeline(client, [createStaging(table)]);
+      staged.add(bound.tag);
+    }
+    const [, , , asked, , entered, , generation, rest, committed, ended] = await pipeline(client, [
+      { text: 'BEGIN' },
+      stage(table, fresh),
+      { text: `SET LOCAL lock_timeout = ${Math.ceil(found.gateWaitMs)}` },
+      CLOCK,
+      { name: 'gate-exclusive', text: gateStatement('exclusive'), values: [bound.id] },
+      CLOCK,
+      { text: 'SET LOCAL lock_timeout = DEFAULT' },
+      control.generation(bound.id),
+      insertStaged(control, table, found.shard),
+      { text: 'COMMIT' },
+      CLOCK,
+    ]);
+    checkCommitted(committed);
+    checkGeneration(bound, generation?.rows[0]?.[0]);
+    for (const [key] of rest?.rows ?? []) left.push(at.get(key ?? '') ?? -1);
+    return { left: left.sort((one, other) => one - other), ...gateTimes(asked, entered, ended) };
   }
 
   async #merge(client: PoolClient, found: FoundRows): Promise<MergedRows> {
@@ -210,9 +272,16 @@ export class SourceRows {
       ...queue.add(found.shard, bound.id, [...plan.rereads, ...owed].map(asForeign), nowUs),
       ...later,
     ];
-    checkCommitted((await pipeline(client, [...statements, { text: 'COMMIT' }])).at(-1));
-    return { outcomes, waitedMs: Number(entered?.rows[0]?.[0] ?? 0) - Number(asked?.rows[0]?.[0] ?? 0) };
+    const [committed, ended] = (await pipeline(client, [...statements, { text: 'COMMIT' }, CLOCK])).slice(-2);
+    checkCommitted(committed);
+    return { outcomes, ...gateTimes(asked, entered, ended) };
   }
+}
+
+/** From the answers to CLOCK. */
+function gateTimes(...clocks: readonly ({ readonly rows: readonly Line[] } | undefined)[]): GateTimes {
+  const [askedAt = 0, enteredAt = 0, endedAt = 0] = clocks.map((answer) => Number(answer?.rows[0]?.[0] ?? 0));
+  return { waitedMs: enteredAt - askedAt, askedMs: endedAt - askedAt };
 }
 
 type Line = readonly (string | null)[];

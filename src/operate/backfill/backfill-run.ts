@@ -2,10 +2,10 @@ import type { Table } from '../../catalog/table.ts';
 import type { ScanPage, ScannedRow, ScanPosition } from '../../source/row-scan.ts';
 import { LockstepError, messageOf } from '../../shared/errors.ts';
 import type { ShardId } from '../../target/batch.ts';
-import { GateShare } from '../../target/gate-share.ts';
+import { GateShare, TurnSize } from '../../target/gate-share.ts';
 import type { Job, JobStore } from '../../target/job-store.ts';
 import type { Pacing } from '../../target/paced-door.ts';
-import type { FoundOutcome, ReadMark, SourceRowsSession } from '../../target/source-rows.ts';
+import type { FoundOutcome, FoundRows, GateTimes, ReadMark, SourceRowsSession } from '../../target/source-rows.ts';
 import type { Statement } from '../../target/transaction.ts';
 import { failureCount } from '../failure-counts.ts';
 import { RateLimit } from '../rate-limit.ts';
@@ -24,6 +24,13 @@ const RETRY_MAX_MS = 5_000;
  */
 const GATE_WAIT_MIN_MS = 50;
 const GATE_WAIT_MAX_MS = 1_000;
+
+/** Rows of one turn at most: of a merge, which reads them first, and of an insert. */
+const MAX_MERGED_ROWS = 1_000;
+const MAX_INSERTED_ROWS = 5_000;
+/** A turn in which less than this share was new is followed by so many that merge at once. */
+const NEW_SHARE = 0.5;
+const MERGING_TURNS = 20;
 
 export interface BackfillParts extends Pacing {
   readonly jobs: JobStore;
@@ -59,6 +66,10 @@ export class BackfillRun {
   readonly #options: BackfillOptions;
   readonly #job: Job;
   readonly #gate = new GateShare();
+  readonly #merged = new TurnSize(MAX_MERGED_ROWS);
+  readonly #inserted = new TurnSize(MAX_INSERTED_ROWS);
+  /** Turns that merge without trying to insert first. */
+  #mergingTurns = 0;
   readonly #rate: RateLimit;
   #counts: Readonly<Record<string, number>>;
   /** Position and counts as they were noted in the job together. */
@@ -167,13 +178,22 @@ export class BackfillRun {
 
   async #pages(phase: BackfillPhase, table: Table, session: SourceRowsSession, signal: AbortSignal): Promise<void> {
     const pages = this.#parts.scan(table, this.#state.position, signal);
+    // The mark first, then the source is asked: the order is what makes the sequence true.
+    const ask = async (): Promise<{ readonly mark: ReadMark; readonly page: Promise<IteratorResult<ScanPage>> }> => {
+      const mark = await session.begin();
+      const page = pages.next();
+      // Where its turn never comes, nobody asks what became of it.
+      page.catch(() => undefined);
+      return { mark, page };
+    };
     try {
-      for (;;) {
+      for (let asked = await ask(); ;) {
         signal.throwIfAborted();
-        // The mark first, then the source is asked: the order is what makes the sequence true.
-        const mark = await session.begin();
-        const next = await pages.next();
+        const { mark, page } = asked;
+        const next = await page;
         if (next.done === true) return;
+        // The source reads the next page while this one is written.
+        asked = await ask();
         await this.#page({ session, table: table.name, mark }, phase, next.value, signal);
       }
     } finally {
@@ -192,8 +212,10 @@ export class BackfillRun {
     this.#add(phase, page.rows.length + page.unreadable.length);
     const state: BackfillState = { phase, position: page.position };
     for (let at = 0; at < rows.length;) {
-      const chunk = rows.slice(at, at + this.#gate.rows);
+      const size = this.#mergingTurns > 0 ? this.#merged : this.#inserted;
+      const chunk = rows.slice(at, at + size.rows);
       at += chunk.length;
+      await this.#rate.wait(chunk.length, signal);
       await this.#chunk(work, chunk, signal);
       this.#report();
     }
@@ -204,34 +226,35 @@ export class BackfillRun {
     this.#report();
   }
 
-  /** Rows in one transaction; halved where one of them fails. */
+  /** Inserts what is new, and merges the rest. */
   async #chunk(work: Work, rows: readonly ScannedRow[], signal: AbortSignal): Promise<void> {
-    const { elapsedMs, shards, pause } = this.#parts;
-    await this.#rate.wait(rows.length, signal);
-    const shard = shards[this.#turns++ % shards.length];
-    if (shard === undefined) throw new Error('a backfill has at least one shard');
+    if (this.#mergingTurns > 0) {
+      this.#mergingTurns -= 1;
+      await this.#merge(work, rows, signal);
+      return;
+    }
+    let rest = rows;
     try {
-      let gateWaitMs = GATE_WAIT_MIN_MS;
-      const outcomes = await this.#untilItAnswers(
-        async () => {
-          const waitMs = this.#gate.waitMs(elapsedMs());
-          if (waitMs > 0) await pause(waitMs, signal);
-          signal.throwIfAborted();
-          const beganMs = elapsedMs();
-          const { table, mark } = work;
-          try {
-            const merged = await work.session.merge({ table, shard, mark, rows, gateWaitMs });
-            this.#gate.held(rows.length, elapsedMs() - beganMs - merged.waitedMs);
-            return merged.outcomes;
-          } finally {
-            this.#gate.asked(beganMs, elapsedMs());
-            gateWaitMs = Math.min(GATE_WAIT_MAX_MS, gateWaitMs * 2);
-          }
-        },
-        signal,
-        () => work.session.isLost,
-      );
-      this.#account(work.table, rows, outcomes);
+      const { left } = await this.#turn(work, rows, this.#inserted, (found) => work.session.insert(found), signal);
+      rest = left.flatMap((i) => rows[i] ?? []);
+      if (rows.length > rest.length) this.#add('written', rows.length - rest.length);
+      if (rest.length > rows.length * (1 - NEW_SHARE)) this.#mergingTurns = MERGING_TURNS;
+    } catch (error) {
+      // The merge finds out which row it was.
+      if (!(error instanceof LockstepError) || error.kind !== 'row') throw error;
+    }
+    for (let at = 0; at < rest.length;) {
+      const chunk = rest.slice(at, at + this.#merged.rows);
+      at += chunk.length;
+      await this.#merge(work, chunk, signal);
+    }
+  }
+
+  /** Rows in one transaction; halved where one of them fails. */
+  async #merge(work: Work, rows: readonly ScannedRow[], signal: AbortSignal): Promise<void> {
+    try {
+      const merged = await this.#turn(work, rows, this.#merged, (found) => work.session.merge(found), signal);
+      this.#account(work.table, rows, merged.outcomes);
     } catch (error) {
       if (!(error instanceof LockstepError) || error.kind !== 'row') throw error;
       if (rows.length === 1) {
@@ -239,9 +262,46 @@ export class BackfillRun {
         return;
       }
       const middle = Math.ceil(rows.length / 2);
-      await this.#chunk(work, rows.slice(0, middle), signal);
-      await this.#chunk(work, rows.slice(middle), signal);
+      await this.#merge(work, rows.slice(0, middle), signal);
+      await this.#merge(work, rows.slice(middle), signal);
     }
+  }
+
+  /** One turn under the gate, when its share of the time allows it, and again while the gate is busy. */
+  async #turn<T extends GateTimes>(
+    work: Work,
+    rows: readonly ScannedRow[],
+    size: TurnSize,
+    step: (found: FoundRows) => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<T> {
+    const { elapsedMs, shards, pause } = this.#parts;
+    const shard = shards[this.#turns++ % shards.length];
+    if (shard === undefined) throw new Error('a backfill has at least one shard');
+    let gateWaitMs = GATE_WAIT_MIN_MS;
+    return this.#untilItAnswers(
+      async () => {
+        const waitMs = this.#gate.waitMs(elapsedMs());
+        if (waitMs > 0) await pause(waitMs, signal);
+        signal.throwIfAborted();
+        const beganMs = elapsedMs();
+        let askedMs: number | null = null;
+        try {
+          const { table, mark } = work;
+          const done = await step({ table, shard, mark, rows, gateWaitMs });
+          ({ askedMs } = done);
+          size.held(rows.length, askedMs - done.waitedMs);
+          return done;
+        } finally {
+          const nowMs = elapsedMs();
+          // Of a turn that failed it is not known when it asked.
+          this.#gate.asked(askedMs ?? nowMs - beganMs, nowMs);
+          gateWaitMs = Math.min(GATE_WAIT_MAX_MS, gateWaitMs * 2);
+        }
+      },
+      signal,
+      () => work.session.isLost,
+    );
   }
 
   #account(table: string, rows: readonly ScannedRow[], outcomes: readonly FoundOutcome[]): void {
