@@ -239,7 +239,7 @@ describe('a comparison that can not see everything', () => {
       scans += 1;
       return scanSource(range, signal);
     };
-    const report = await run('CHECKSUM', { parts: { scanSource: counted } });
+    const report = await run('CHECKSUM', { parts: { scanSource: counted, rangesAtOnce: 1 } });
     expect(report).toMatchObject({ verdict: 'INCONCLUSIVE', rangesScanned: 4, drift: [] });
     expect(report.notChecked.map(({ where }) => where)).toEqual([
       `tokens behind ${splitRing(16)[4]!.after} up to ${WHOLE_RING.upTo}`,
@@ -252,6 +252,7 @@ describe('a comparison that can not see everything', () => {
     const gone = failing('SOURCE_QUERY', 'config');
     const report = await run('CHECKSUM', {
       parts: {
+        rangesAtOnce: 1,
         scanSource: upTo(8, gone),
         readSource: () => Promise.reject(failing('SOURCE_UNREACHABLE', 'transient')),
       },

@@ -42,6 +42,8 @@ export interface ReconcileParts extends RangeParts, Omit<ProofParts, 'session'> 
   readonly shard: ShardId;
   readonly quorumReads: boolean;
   readonly pacing: Pacing;
+  /** Ranges that are scanned beside one another; left out: 2. */
+  readonly rangesAtOnce?: number;
   /** What has changed of the schema of a side since the parts were made: what was compared is not the table. Null: nothing. */
   readonly schemaChange?: (signal: AbortSignal) => Promise<string | null>;
   readonly onProgress: (progress: { readonly scanned: number; readonly ranges: number; readonly rows: number }) => void;

@@ -24,28 +24,66 @@ export interface ShownRow {
   readonly expiring: readonly boolean[];
 }
 
+/** Bytes that one row begins with; a larger one gets twice as many. */
+const FIRST_BYTES = 64 * 1024;
+const LENGTH_BYTES = 4;
+
+/** One row after the other in the same memory: many small buffers were a fifth of a comparison's time. */
 class Writer {
-  readonly #parts: Buffer[] = [];
+  #memory = Buffer.allocUnsafe(FIRST_BYTES);
+  #end = 0;
+
+  reset(): void {
+    this.#end = 0;
+  }
+
+  #room(bytes: number): void {
+    if (this.#end + bytes <= this.#memory.length) return;
+    const larger = Buffer.allocUnsafe(Math.max(this.#memory.length * 2, this.#end + bytes));
+    this.#memory.copy(larger, 0, 0, this.#end);
+    this.#memory = larger;
+  }
 
   number(value: number): void {
-    const bytes = Buffer.allocUnsafe(4);
-    bytes.writeUInt32BE(value);
-    this.#parts.push(bytes);
+    this.#room(LENGTH_BYTES);
+    this.#end = this.#memory.writeUInt32BE(value, this.#end);
   }
 
   text(value: string): void {
-    const bytes = Buffer.from(value, 'utf8');
-    this.number(bytes.length);
-    this.#parts.push(bytes);
+    // A character has three bytes of UTF-8 at most for each unit of its text.
+    this.#room(LENGTH_BYTES + value.length * 3);
+    const written = this.#memory.write(value, this.#end + LENGTH_BYTES, 'utf8');
+    this.#memory.writeUInt32BE(written, this.#end);
+    this.#end += LENGTH_BYTES + written;
   }
 
   state(value: number): void {
-    this.#parts.push(Buffer.from([value]));
+    this.#room(1);
+    this.#memory[this.#end++] = value;
   }
 
+  /** Valid until the next row is begun. */
   bytes(): Buffer {
-    return Buffer.concat(this.#parts);
+    return this.#memory.subarray(0, this.#end);
   }
+}
+
+const WRITER = new Writer();
+
+function written(columns: readonly string[], row: ShownRow): Buffer {
+  WRITER.reset();
+  WRITER.state(ENCODING_VERSION);
+  WRITER.number(row.key.length);
+  for (const value of row.key) WRITER.text(value);
+  for (let i = 0; i < columns.length; i++) {
+    const value = row.values[i] ?? null;
+    if (value === null) continue;
+    WRITER.text(columns[i] ?? '');
+    WRITER.state(row.expiring[i] === true ? EXPIRING : LASTING);
+    WRITER.text(value);
+  }
+  WRITER.state(ABSENT);
+  return WRITER.bytes();
 }
 
 /**
@@ -53,24 +91,20 @@ class Writer {
  * columns without a value are not written, so that adding one changes no digest of rows that lack it.
  */
 export function encodeRow(columns: readonly string[], row: ShownRow): Buffer {
-  const writer = new Writer();
-  writer.state(ENCODING_VERSION);
-  writer.number(row.key.length);
-  for (const value of row.key) writer.text(value);
-  for (const [i, name] of columns.entries()) {
-    const value = row.values[i] ?? null;
-    if (value === null) continue;
-    writer.text(name);
-    writer.state(row.expiring[i] === true ? EXPIRING : LASTING);
-    writer.text(value);
-  }
-  writer.state(ABSENT);
-  return writer.bytes();
+  return Buffer.from(written(columns, row));
 }
 
 /** SHA-256 of the row's canonical encoding. */
 export function digestOfRow(columns: readonly string[], row: ShownRow): Buffer {
-  return hash('sha256', encodeRow(columns, row), 'buffer');
+  return hash('sha256', written(columns, row), 'buffer');
+}
+
+/** Whether two rows have one encoding, so one digest. */
+export function sameShown(left: ShownRow, right: ShownRow): boolean {
+  return (
+    left.key.every((value, i) => value === right.key[i]) &&
+    left.values.every((value, i) => value === right.values[i] && left.expiring[i] === right.expiring[i])
+  );
 }
 
 export interface RangeDigest {

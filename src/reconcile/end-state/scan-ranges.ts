@@ -1,5 +1,5 @@
 /**
- * The ranges of a comparison, one behind the other. A range that can't be scanned is missing from the coverage, with its
+ * The ranges of a comparison, a few beside one another. A range that can't be scanned is missing from the coverage, with its
  * reason; the others are worth knowing.
  */
 import type { RowKey } from '../../change/change-event.ts';
@@ -14,6 +14,8 @@ import { rangesNotChecked, type NotChecked } from './not-checked.ts';
 const RANGE_ATTEMPTS = 3;
 /** Pause before a range is tried again, doubled once: a target that restarts is back by then. */
 const RETRY_MS = 5_000;
+/** While one waits for source or target, the other is compared. */
+const RANGES_AT_ONCE = 2;
 /** After so many ranges in a row that can't be scanned, the side is away: the others are not tried. */
 const FAILED_IN_A_ROW = 3;
 
@@ -28,6 +30,8 @@ export interface RangeScan {
 
 export interface ScanRangesParts extends RangeParts {
   readonly pacing: Pacing;
+  /** Ranges that are scanned beside one another; left out: 2. */
+  readonly rangesAtOnce?: number;
   readonly onProgress: (progress: { readonly scanned: number; readonly ranges: number; readonly rows: number }) => void;
 }
 
@@ -46,29 +50,37 @@ export async function scanRanges(
 ): Promise<RangeScan> {
   const accounts: RangeAccount[] = [];
   const failed: { range: TokenRange; reason: string }[] = [];
+  const ranges = plan.ranges[Symbol.iterator]();
   let [due, compared, inARow] = [0, 0, 0];
   let away: string | null = null;
-  for (const range of plan.ranges) {
-    due += 1;
-    if (away !== null) {
-      // Random arcs are drawn until there are enough rows: of a sample the rest was never due.
-      if (plan.enoughRows !== null) break;
-      failed.push({ range, reason: away });
-      continue;
+  const isEnough = (): boolean => plan.enoughRows !== null && (compared >= plan.enoughRows || away !== null);
+  const worker = async (): Promise<void> => {
+    while (!isEnough()) {
+      const next = ranges.next();
+      if (next.done === true) return;
+      const range = next.value;
+      due += 1;
+      if (away !== null) {
+        failed.push({ range, reason: away });
+        continue;
+      }
+      const result = await attempted(parts, plan, range, onSuspect, signal);
+      if ('account' in result) {
+        accounts.push(result.account);
+        compared += result.account.compared;
+        inARow = 0;
+      } else {
+        failed.push({ range, reason: result.reason });
+        inARow += 1;
+        if (result.forGood || inARow >= FAILED_IN_A_ROW) away = result.reason;
+      }
+      parts.onProgress({ scanned: accounts.length, ranges: plan.rangeCount, rows: compared });
     }
-    const result = await attempted(parts, plan, range, onSuspect, signal);
-    if ('account' in result) {
-      accounts.push(result.account);
-      compared += result.account.compared;
-      inARow = 0;
-    } else {
-      failed.push({ range, reason: result.reason });
-      inARow += 1;
-      if (result.forGood || inARow === FAILED_IN_A_ROW) away = result.reason;
-    }
-    parts.onProgress({ scanned: accounts.length, ranges: plan.rangeCount, rows: compared });
-    if (plan.enoughRows !== null && compared >= plan.enoughRows) break;
-  }
+  };
+  // A sample ends when it has enough: which arcs it has must not depend on which are quick.
+  const atOnce = plan.enoughRows === null ? (parts.rangesAtOnce ?? RANGES_AT_ONCE) : 1;
+  await Promise.all(Array.from({ length: atOnce }, worker));
+  failed.sort((left, right) => (left.range.after < right.range.after ? -1 : 1));
   return {
     accounts,
     rangesDue: due,
