@@ -2,78 +2,26 @@
  * `npm run bench:backfill`: existing rows of a real Cassandra into PostgreSQL, how fast and with how much memory, at several
  * sizes: memory must not grow with the table. Everything it starts is its own and gone at the end.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { json } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
-import type cassandra from 'cassandra-driver';
 import pg from 'pg';
 import { stringify } from 'yaml';
 import { connectSource } from '../src/demo/workload/source-client.ts';
 import { openStackOf } from '../test/support/stack-parts.ts';
+import { runCommand, type Cost } from './support/command.ts';
 import { prepareProgram } from './support/lockstep.ts';
+import { loadAverage } from './support/process-usage.ts';
 import { runBench, say } from './support/run-bench.ts';
-import { cpuSeconds, loadAverage, peakRssBytes } from './support/process-usage.ts';
+import { loadRows } from './support/source-rows.ts';
 
 const USAGE = `usage: npm run bench:backfill -- [options]
   --rows N[,N…]    rows of the source table, one run a size (200000,2000000)
   --json           one JSON document on standard output`;
 
-/** Writes of the load under way at a time. */
-const WRITERS = 256;
-const SAMPLE_MS = 200;
-const MIB = 1024 * 1024;
-/** Of every so many rows one has a TTL, so that expiries and their queue are part of what is measured. */
-const TTL_EVERY = 20;
-
-interface Figures {
+interface Figures extends Cost {
   readonly rows: number;
-  readonly seconds: number;
   readonly rowsPerSecond: number;
-  readonly cpuSeconds: number | null;
-  readonly peakRssMiB: number | null;
-}
-
-async function load(source: cassandra.Client, table: string, rows: number): Promise<void> {
-  await source.execute(`CREATE TABLE bench.${table} (customer int, id bigint, status text, city text, note text, quantity int,
-    price decimal, paid boolean, created timestamp, PRIMARY KEY (customer, id))`);
-  const insert = `INSERT INTO bench.${table} (customer, id, status, city, note, quantity, price, paid, created)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`;
-  let next = 0;
-  const writer = async (): Promise<void> => {
-    for (let i = next++; i < rows; i = next++) {
-      const note = `note of order ${i}, which is about as long as notes are`;
-      const values = [i % 50_000, BigInt(i), 'paid', 'Graz', note, i % 9, `${i}.25`, i % 2 === 0, new Date(i * 1000)];
-      await source.execute(i % TTL_EVERY === 0 ? `${insert} USING TTL 864000` : insert, values, { prepare: true });
-    }
-  };
-  await Promise.all(Array.from({ length: WRITERS }, writer));
-}
-
-/** Runs `lockstep` and reads its JSON answer, with what it cost. */
-async function lockstep(
-  program: string,
-  args: readonly string[],
-): Promise<Omit<Figures, 'rows' | 'rowsPerSecond'> & { readonly answer: unknown }> {
-  const started = performance.now();
-  const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const used: { peak: number | null; cpu: number | null } = { peak: null, cpu: null };
-  const timer = setInterval(() => {
-    used.peak = peakRssBytes(child.pid ?? -1) ?? used.peak;
-    used.cpu = cpuSeconds(child.pid ?? -1) ?? used.cpu;
-  }, SAMPLE_MS);
-  const [answer, closed] = await Promise.all([json(child.stdout), once(child, 'close')]);
-  const code = closed[0] as number | null;
-  clearInterval(timer);
-  if (code !== 0) throw new Error(`lockstep ${args.join(' ')} ended with ${String(code)}: ${JSON.stringify(answer)}`);
-  return {
-    answer,
-    seconds: (performance.now() - started) / 1000,
-    cpuSeconds: used.cpu,
-    peakRssMiB: used.peak === null ? null : Math.round(used.peak / MIB),
-  };
 }
 
 async function verify(postgres: pg.Client, table: string, rows: number): Promise<void> {
@@ -104,7 +52,7 @@ async function run(sizes: readonly number[], cleanUp: AsyncDisposableStack): Pro
   for (const [i, rows] of sizes.entries()) {
     const table = `orders_${i}`;
     say(`writing ${rows} rows`);
-    await load(source, table, rows);
+    await loadRows(source, table, rows);
     const file = join(dir, `${table}.yaml`);
     const configuration = {
       kafka: { brokers: ['localhost:1'] },
@@ -113,9 +61,9 @@ async function run(sizes: readonly number[], cleanUp: AsyncDisposableStack): Pro
       tables: [{ source: `bench.${table}`, topic: table, target: `public.${table}`, usesTtl: true }],
     };
     await writeFile(file, stringify(configuration), { mode: 0o600 });
-    await lockstep(program, ['schema', 'apply', '--json', '-c', file]);
+    await runCommand(program, ['schema', 'apply', '--json', '-c', file]);
     say(`backfill of ${rows} rows`);
-    const { answer: _answer, ...cost } = await lockstep(program, [
+    const { answer: _answer, ...cost } = await runCommand(program, [
       'backfill',
       '--table',
       `bench.${table}`,

@@ -67,7 +67,7 @@ describe('a scan', () => {
       }),
       { numRuns: 60 },
     );
-  });
+  }, 120_000);
 
   it('of the parts of the ring gives every row once', async () => {
     const rows = Array.from({ length: 50 }, (_, i): FakeRow => ({
@@ -158,7 +158,7 @@ describe('a scan', () => {
       ),
       { numRuns: 30, endOnFailure: true },
     );
-  });
+  }, 120_000);
 
   it('passes over what can not be cut, says what it was, and reads what is behind it', async () => {
     const rows = [
