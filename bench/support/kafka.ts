@@ -49,6 +49,12 @@ export async function startKafka(dir: string): Promise<BenchKafka> {
   return { broker, client, stop: () => stack.destroy() };
 }
 
+/** A broker that somebody else starts and stops. */
+export function attachKafka(brokers: readonly string[]): BenchKafka {
+  const client = new kafkajs.Kafka({ brokers: [...brokers], clientId: 'bench', logLevel: kafkajs.logLevel.NOTHING });
+  return { broker: brokers[0] ?? '', client, stop: () => Promise.resolve() };
+}
+
 /** Creates a topic whose records are stamped by the broker when it appends them: what latency is measured from. */
 export async function createTopic(kafka: BenchKafka, topic: string, partitions: number): Promise<void> {
   const admin = kafka.client.admin();

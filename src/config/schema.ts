@@ -269,6 +269,10 @@ const reconciliation = z
       ),
     driftWarningThreshold: z.number().min(0).max(100).default(1).describe('Drift in percent that warns.'),
     driftCriticalThreshold: z.number().min(0).max(100).default(5).describe('Drift in percent that is critical.'),
+    rowsPerSecond: wholeNumber(1, 100_000_000)
+      .nullable()
+      .default(null)
+      .describe('Rows of the source that a comparison reads a second at most; null = as quick as both sides are.'),
     sampleSize: wholeNumber(1, 100_000_000).default(1000).describe('Rows that the strategy SAMPLE compares.'),
     tables: z
       .array(text.meta({ title: 'the source name of a table', examples: ['shop.orders'] }))

@@ -93,7 +93,7 @@ export async function rawRows(
 
 /** The rows of an answer as bytes. @throws {LockstepError} `bug` where the driver decoded it. */
 export function assertRaw(rows: readonly cassandra.types.Row[]): readonly RawRow[] {
-  if (rows.every((row) => Array.isArray(row))) return rows as unknown as readonly RawRow[];
+  if (rows.every((row) => Array.isArray(row))) return rows;
   throw new LockstepError('the driver decoded rows that were asked for as bytes', {
     code: 'BUG_RAW_ROWS',
     kind: 'bug',

@@ -46,7 +46,10 @@ export function freshRow(
   // Nothing but its marker keeps the row, and the marker may expire.
   if (bound.table.usesTtl && cells.every((cell) => cell?.value == null)) return null;
   const names = bound.regular.map(({ column }) => column.name);
-  const state = sweep(stateOfRead({ cells }, EMPTY_TRIGGER, sequence, { names, policy, coveredBefore: NEVER }), nowUs);
+  const state = sweep(
+    stateOfRead({ cells }, EMPTY_TRIGGER, sequence, { names, policy, coveredBefore: NEVER, goneBefore: NEVER }),
+    nowUs,
+  );
   if (!isAlive(state, nowUs) || isIncomplete(bound, state)) return null;
   return { key, state, dueUs: nextExpiry(state, nowUs) };
 }

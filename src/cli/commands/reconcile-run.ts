@@ -18,6 +18,7 @@ interface RunOptions {
   readonly from?: number;
   readonly to?: number;
   readonly sampleSize?: number;
+  readonly rate?: number;
   readonly allowEmpty?: true;
   readonly json?: true;
 }
@@ -116,6 +117,7 @@ async function run(options: RunOptions): Promise<void> {
   process.once('SIGTERM', onSignal);
   const logger = createLogger({ level: 'warn' });
   const told = {
+    ...(options.rate === undefined ? {} : { rowsPerSecond: options.rate }),
     onProgress: progressPrinter(),
     onLeft: ({ key }: { readonly key: { readonly text: string } }, reason: string) => {
       logger.warn({ row: key.text, reason }, 'a drifting row is not repaired');
@@ -160,6 +162,11 @@ export function reconcileRunCommand(): Command {
       new Option('--to <time>', 'TIMESTAMP_RANGE: rows written before this time (default now)').argParser(timeArgument),
     )
     .addOption(new Option('--sample-size <n>', 'SAMPLE: rows to compare at least').argParser(countArgument))
+    .addOption(
+      new Option('--rate <n>', 'rows of the source a second at most (default reconciliation.rowsPerSecond)').argParser(
+        countArgument,
+      ),
+    )
     .option('--allow-empty', 'a table without rows may pass')
     .option('--json', 'print one JSON document')
     .action(run);

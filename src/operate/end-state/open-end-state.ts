@@ -6,7 +6,6 @@ import type { Configuration } from '../../config/index.ts';
 import type { ReconcileParts } from '../../reconcile/end-state/reconcile-table.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { RowReader } from '../../source/row-reader.ts';
-import { scanRows } from '../../source/row-scan.ts';
 import { scanSession } from '../../source/scan-session.ts';
 import { auditEntry, type AuditEntry } from '../../target/audit-log.ts';
 import { FindingStore } from '../../target/finding-store.ts';
@@ -18,10 +17,12 @@ import { closeAll } from '../closing.ts';
 import { captureBarrier, heartbeatParts } from '../heartbeats/capture-barrier.ts';
 import type { Logger } from '../logger.ts';
 import { openCounters } from './open-counters.ts';
-import { onlyTable, prepareOne, SCAN_PATIENCE, shardsOf } from '../one-table.ts';
+import { onlyTable, prepareOne, shardsOf } from '../one-table.ts';
 import { processPacing } from '../process-pacing.ts';
-import { QUORUMS } from './quorums.ts';
+import { RateLimit } from '../rate-limit.ts';
 import { kafkaUnreachable, quietKafka } from '../reach.ts';
+import { comparisonScan } from './comparison-scan.ts';
+import { QUORUMS } from './quorums.ts';
 import { schemaWatch } from './source-change.ts';
 
 /** One for the scan, one for the repairs' session, one for findings and barrier. */
@@ -39,7 +40,10 @@ export interface OpenEndState {
   close(): Promise<void>;
 }
 
-export type Told = Pick<ReconcileParts, 'onProgress' | 'onLeft'>;
+export interface Told extends Pick<ReconcileParts, 'onProgress' | 'onLeft'> {
+  /** Rows of the source a second at most; left out: `reconciliation.rowsPerSecond`. */
+  readonly rowsPerSecond?: number | null;
+}
 
 /** Rejects with a LockstepError where a system can't be reached or the configuration does not fit it. */
 export async function openEndState(
@@ -80,8 +84,10 @@ export async function openEndState(
     const heartbeats = heartbeatParts(one, cassandra, pool, systemClock);
     const [shard] = await shardsOf(target, table.topic);
     const schemaChange = await schemaWatch(cassandra, table);
+    const rate = new RateLimit(processPacing, told.rowsPerSecond ?? one.reconciliation.rowsPerSecond);
     const common = {
-      ...told,
+      onProgress: told.onProgress,
+      onLeft: told.onLeft,
       schemaChange,
       nowUs: () => BigInt(systemClock.nowMs()) * 1000n,
       repairs: target.repairs,
@@ -100,17 +106,7 @@ export async function openEndState(
     const sidesOf = (which: Table): Omit<ReconcileParts, 'captured' | keyof typeof common> => ({
       table: target.boundOf(which.name),
       target: new TokenScan(pool, target.boundOf(which.name)),
-      scanSource: async function* (range, signal) {
-        const pages = scanRows(session, which, {
-          ...SCAN_PATIENCE,
-          range,
-          from: null,
-          signal,
-          elapsedMs: processPacing.elapsedMs,
-          passesOver: true,
-        });
-        yield* pages;
-      },
+      scanSource: comparisonScan(session, which, rate),
       readSource: (keys, signal) => reader.read(which, keys, signal),
       // What is owed of static columns stands in the queues of their table's shards.
       barrier: (signal) => waitForBarrier(wait, { table: which.name, topic: table.topic }, signal),

@@ -1,0 +1,158 @@
+/** Command line and figures of `bench:reconcile`. */
+import { cpus } from 'node:os';
+import { parseArgs } from 'node:util';
+import type { StreamFigures } from './live-stream.ts';
+import type { ProfiledFunction } from './profile.ts';
+import { machine, median } from './report.ts';
+
+export const USAGE = `usage: npm run bench:reconcile -- [options]
+  --rows N[,N…]    rows of the compared table, one table a size (1000000); 1000000,10000000 compares their memory
+  --repeat N       readings and comparisons of each table, in turn; medians are printed (3)
+  --ids N          change IDs whose windows are verified (2000000)
+  --events N       changes of the live stream, applied with and without a scan beside it (300000); 0 = without
+  --scan-rate N    rows a second of that scan (5000)
+  --profile DIR    keeps CPU profiles of the comparisons in DIR and prints the last one
+  --json           one JSON document on standard output`;
+
+export interface ReconcileOptions {
+  readonly rows: readonly number[];
+  readonly repeat: number;
+  readonly ids: number;
+  readonly events: number;
+  readonly scanRate: number;
+  readonly profileDir: string | null;
+  readonly json: boolean;
+}
+
+function count(name: string, text: string, minimum = 1): number {
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value >= minimum) return value;
+  throw new TypeError(`--${name} must be a whole number from ${minimum}, not ${text}`);
+}
+
+/** Throws a TypeError for wrong usage. */
+export function optionsOf(args: readonly string[]): ReconcileOptions {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      rows: { type: 'string', default: '1000000' },
+      repeat: { type: 'string', default: '3' },
+      ids: { type: 'string', default: '2000000' },
+      events: { type: 'string', default: '300000' },
+      'scan-rate': { type: 'string', default: '5000' },
+      profile: { type: 'string' },
+      json: { type: 'boolean', default: false },
+    },
+  });
+  return {
+    rows: values.rows.split(',').map((text) => count('rows', text)),
+    repeat: count('repeat', values.repeat),
+    ids: count('ids', values.ids),
+    events: count('events', values.events, 0),
+    scanRate: count('scan-rate', values['scan-rate']),
+    profileDir: values.profile ?? null,
+    json: values.json,
+  };
+}
+
+/** Rows a second unless they say otherwise. */
+export interface TableFigures {
+  readonly rows: number;
+  readonly backfillRowsPerSecond: number;
+  readonly backfillPeakRssMiB: number | null;
+  /** With the driver: the columns alone, and with all that a comparison reads. */
+  readonly reads: readonly { readonly columns: number; readonly same: number }[];
+  readonly checksums: readonly number[];
+  /** Of the comparisons. */
+  readonly peakRssMiB: number | null;
+}
+
+export interface ReconcileFigures {
+  readonly tables: readonly TableFigures[];
+  /** Change IDs a second. */
+  readonly windows: number;
+  readonly stream: StreamFigures | null;
+  /** Load average before and after. */
+  readonly load: readonly [number | null, number | null];
+  readonly profile: readonly ProfiledFunction[] | null;
+}
+
+/** Targets of the project (issue 6). */
+const TARGETS = { checksumRatio: 0.6, idsPerSecond: 1_000_000, streamRatio: 0.8 };
+
+interface Ratios {
+  readonly rows: number;
+  readonly checksum: number;
+  readonly columns: number;
+  readonly same: number;
+  readonly toColumns: number;
+  readonly toSame: number;
+}
+
+function ratiosOf({ rows, reads, checksums }: TableFigures): Ratios {
+  const checksum = median(checksums) ?? Number.NaN;
+  const columns = median(reads.map((read) => read.columns)) ?? Number.NaN;
+  const same = median(reads.map((read) => read.same)) ?? Number.NaN;
+  return { rows, checksum, columns, same, toColumns: checksum / columns, toSame: checksum / same };
+}
+
+export function reconcileDocument(figures: ReconcileFigures): unknown {
+  const { stream } = figures;
+  return {
+    machine: machine(),
+    ...figures,
+    ratios: figures.tables.map(ratiosOf),
+    stream_ratio: stream === null ? null : stream.besideScan / stream.alone,
+  };
+}
+
+const number = (value: number, digits = 0): string =>
+  value.toLocaleString('en', { maximumFractionDigits: digits, minimumFractionDigits: digits });
+const percent = (share: number): string => `${number(share * 100)} %`;
+
+/** Beside other work a figure is not the program's: it is shown, and not judged. */
+function verdict(reached: boolean, [before, after]: ReconcileFigures['load']): string {
+  if (Math.max(before ?? 0, 0) > cpus().length)
+    return `not judged: other work on the machine (load ${before}, ${after})`;
+  return reached ? 'reached' : 'MISSED';
+}
+
+export function reconcileText(figures: ReconcileFigures, { repeat, ids, events }: ReconcileOptions): string {
+  const { tables, windows, stream, load, profile } = figures;
+  const lines = [
+    Object.entries(machine())
+      .map(([name, value]) => `${name} ${value}`)
+      .join(' · '),
+    '',
+  ];
+  for (const table of tables) {
+    const { rows, checksum, columns, same, toColumns, toSame } = ratiosOf(table);
+    lines.push(
+      `${number(rows)} rows, medians of ${repeat}:`,
+      `  CHECKSUM ${number(checksum)} rows/s, peak ${table.peakRssMiB ?? '–'} MiB resident`,
+      `  reading the same with the driver ${number(same)} rows/s: ratio ${percent(toSame)}, ≥ ${percent(TARGETS.checksumRatio)}: ${verdict(toSame >= TARGETS.checksumRatio, load)}`,
+      `  reading the columns alone ${number(columns)} rows/s: ratio ${percent(toColumns)}`,
+      `  backfill before that ${number(table.backfillRowsPerSecond)} rows/s, peak ${table.backfillPeakRssMiB ?? '–'} MiB`,
+    );
+  }
+  lines.push(
+    `Windows of ${number(ids)} change IDs: ${number(windows)} IDs/s, ≥ ${number(TARGETS.idsPerSecond)}: ${verdict(windows >= TARGETS.idsPerSecond, load)}`,
+  );
+  if (stream !== null) {
+    const ratio = stream.besideScan / stream.alone;
+    lines.push(
+      `Live stream of ${number(events)} changes: ${number(stream.alone)} changes/s alone, ${number(stream.besideScan)} beside a scan of ${number(stream.scanRate)} rows/s: ` +
+        `${percent(ratio)}, ≥ ${percent(TARGETS.streamRatio)}: ${verdict(ratio >= TARGETS.streamRatio, load)}`,
+    );
+  }
+  lines.push(`Load average ${load[0] ?? '–'} before, ${load[1] ?? '–'} after`);
+  if (profile !== null) {
+    lines.push('', 'CPU profile of the last comparison (the figures above are slower for it):');
+    for (const { name, place, selfMs, share } of profile) {
+      lines.push(
+        `${number(selfMs).padStart(8)} ms ${number(share * 100, 1).padStart(5)} %  ${name.padEnd(34)} ${place}`,
+      );
+    }
+  }
+  return lines.join('\n');
+}

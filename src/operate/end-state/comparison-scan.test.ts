@@ -1,0 +1,44 @@
+import { expect, it } from 'vitest';
+import { FakeScan, scanTable, type FakeRow } from '../../../test/support/scan-fake.ts';
+import { WHOLE_RING } from '../../change/token-range.ts';
+import { RateLimit } from '../rate-limit.ts';
+import { comparisonScan } from './comparison-scan.ts';
+
+const rows = Array.from({ length: 2_000 }, (_, i): FakeRow => ({ token: 5n, p: 1, up: i, down: 0 }));
+
+async function scanned(perSecond: number | null, pageMs: number): Promise<{ rows: number; ms: number }> {
+  let nowMs = 0;
+  const pacing = {
+    elapsedMs: () => nowMs,
+    pause: (ms: number) => {
+      nowMs += ms;
+      return Promise.resolve();
+    },
+  };
+  const fake = new FakeScan({
+    rows,
+    beforePage: () => {
+      nowMs += pageMs;
+    },
+  });
+  let found = 0;
+  const scan = comparisonScan(fake, scanTable, new RateLimit(pacing, perSecond), pacing);
+  for await (const page of scan(WHOLE_RING, new AbortController().signal)) found += page.rows.length;
+  return { rows: found, ms: nowMs };
+}
+
+it('keeps to its rate', async () => {
+  expect(await scanned(null, 0)).toEqual({ rows: 2_000, ms: 0 });
+  const slow = await scanned(500, 0);
+  expect(slow.rows).toBe(2_000);
+  // The last page owes nothing to what comes behind it.
+  expect(slow.ms).toBeGreaterThanOrEqual(2_000);
+  expect(slow.ms).toBeLessThanOrEqual(4_000);
+});
+
+it('rests as long as a slow page took', async () => {
+  const quick = await scanned(null, 100);
+  const slow = await scanned(null, 1_500);
+  expect(quick.ms % 100).toBe(0);
+  expect(slow.ms / 3_000).toBeGreaterThan((quick.ms / 100) * 0.9);
+});
