@@ -14,3 +14,12 @@ export function countArgument(text: string): number {
   if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('expected a whole number from 1');
   return value;
 }
+
+/** The ID of a job, as the commands that begin one print it. */
+export function jobArgument(text: string): string {
+  if (!UUID.test(text))
+    throw new InvalidArgumentError('expected the ID of a job, such as the command that began it printed');
+  return text;
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;

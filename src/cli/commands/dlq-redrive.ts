@@ -7,7 +7,7 @@ import { createLogger } from '../../operate/logger.ts';
 import type { RedriveProgress } from '../../operate/redrive/redrive-job.ts';
 import { LockstepError, messageOf } from '../../shared/errors.ts';
 import { EXIT } from '../exit-code.ts';
-import { countArgument } from './arguments.ts';
+import { countArgument, jobArgument } from './arguments.ts';
 import { addFilterOptions, filterOf, type FilterOptions } from './letter-options.ts';
 
 interface RedriveOptions extends FilterOptions {
@@ -118,6 +118,6 @@ export function dlqRedriveCommand(): Command {
       'a corrected value for the letter of --id: a JSON object from path to value, - for standard input',
     )
     .option('--why <text>', 'with --patch: why; kept in the audit log')
-    .option('--resume <job>', 'go on with a job that was interrupted or failed')
+    .addOption(new Option('--resume <job>', 'go on with a job that was interrupted or failed').argParser(jobArgument))
     .action(redrive);
 }

@@ -82,6 +82,13 @@ function listCommand(): Command {
     .action((options: ShardOptions) =>
       withAdmin(options, async (admin) => {
         const shards = await admin.list(options.topic ?? null);
+        if (options.topic !== undefined && shards.length === 0) {
+          throw new LockstepError(`no shard of ${options.topic} is known`, {
+            code: 'SHARD_UNKNOWN',
+            kind: 'usage',
+            remedy: 'lockstep shards list shows all; shards appear when lockstep run has first seen their topic',
+          });
+        }
         if (options.json === true) process.stdout.write(`${JSON.stringify({ shards: shards.map(shardDocument) })}\n`);
         else printShards(shards);
         if (shards.some(({ state }) => state !== 'running')) process.exitCode = EXIT.no;
