@@ -1,3 +1,5 @@
+import { CronExpressionParser } from 'cron-parser';
+import { messageOf } from '../shared/errors.ts';
 import type { ConfigurationCode, ConfigurationProblem } from './configuration-error.ts';
 import { pathText, type KeyPath } from './schema-node.ts';
 import type { Locate } from './problems.ts';
@@ -142,12 +144,16 @@ export function checkAcrossKeys(sections: Partial<Configuration>, locate: Locate
     }
   }
   const known = new Set(tables.map((table) => table.source));
-  const checkNames = (names: readonly string[], path: KeyPath) => {
+  const checkNames = (
+    names: readonly string[],
+    path: KeyPath,
+    place: (name: string, index: number) => string | number = (_name, index) => index,
+  ) => {
     if (sections.tables === undefined) return;
     names.forEach((name, index) => {
       if (known.has(name)) return;
       const remedy = 'Write keyspace.table as in tables[].source, or add the table there.';
-      report([...path, index], name, `one of ${[...known].join(', ')}`, remedy);
+      report([...path, place(name, index)], name, `one of ${[...known].join(', ')}`, remedy);
     });
   };
   checkNames(reconciliation?.tables ?? [], ['reconciliation', 'tables']);
@@ -174,7 +180,19 @@ export function checkAcrossKeys(sections: Partial<Configuration>, locate: Locate
   });
   reconciliation?.schedules.forEach((schedule, index) => {
     checkNames(schedule.tables, ['reconciliation', 'schedules', index, 'tables']);
+    try {
+      CronExpressionParser.parse(schedule.cron, { tz: 'UTC' });
+    } catch (error) {
+      report(
+        ['reconciliation', 'schedules', index, 'cron'],
+        `${schedule.cron} (${messageOf(error)})`,
+        'a cron expression',
+        'Write five fields: minute, hour, day of month, month, day of week.',
+      );
+    }
   });
+
+  checkNames(Object.keys(reconciliation?.repair.tables ?? {}), ['reconciliation', 'repair', 'tables'], (name) => name);
 
   const { apply } = sections;
   if (apply !== undefined && apply.maxBytesInFlight < apply.maxBatchBytes) {

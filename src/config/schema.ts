@@ -237,7 +237,9 @@ const reconciliation = z
     enabled: z.boolean().default(true).describe('Whether scheduled jobs run. Variable RECONCILIATION_ENABLED.'),
     intervalMinutes: wholeNumber(1, 525_600)
       .default(60)
-      .describe('Minutes between two jobs of a table without a schedule of its own.'),
+      .describe(
+        'Minutes between two incremental comparisons of a table: what was written since the last one that covered it.',
+      ),
     captureDelay: duration
       .nullable()
       .prefault('60s')
@@ -293,11 +295,43 @@ const reconciliation = z
         z.strictObject({
           cron: text.meta({ title: 'a cron expression', examples: ['0 3 * * *'] }).describe('When, in UTC.'),
           strategy: strategy.describe('How source and target are compared.'),
+          repair: z
+            .boolean()
+            .default(false)
+            .describe(
+              'Repairs what drifts in tables whose repair mode is auto; the others’ findings wait for a person.',
+            ),
           tables: z.array(text).default([]).describe('Tables; empty = those of `reconciliation.tables`.'),
         }),
       )
-      .default([])
-      .describe('Jobs at fixed times.'),
+      .prefault([
+        { cron: '*/15 * * * *', strategy: 'ROW_COUNT' },
+        { cron: '0 */4 * * *', strategy: 'SAMPLE', repair: true },
+        { cron: '0 2 * * *', strategy: 'CHECKSUM' },
+      ])
+      .describe(
+        'Comparisons at fixed times, beside the incremental ones. A time that finds the one before it still running is left out.',
+      ),
+    workers: wholeNumber(0, 32)
+      .default(1)
+      .describe('Ranges that this member scans at a time; 0 leaves them to other members.'),
+    throttle: z
+      .strictObject({
+        rowsPerSecond: wholeNumber(1, 100_000_000)
+          .nullable()
+          .default(20_000)
+          .describe('Rows that all members together read from the source; null = any number.'),
+        sourceLatency: duration
+          .nullable()
+          .prefault('100ms')
+          .describe(
+            'Scans pause, longer and longer, while a read of one row takes more than this; null = nobody looks.',
+          ),
+      })
+      .prefault({})
+      .describe(
+        'What scheduled and triggered comparisons may ask of the source. Those of the command line are not held up.',
+      ),
     windows: z
       .strictObject({
         size: duration.prefault('60s').describe('Span of write time of one delivery window.'),
@@ -332,9 +366,22 @@ const reconciliation = z
           .enum(['off', 'review', 'auto'])
           .default('review')
           .describe('off: findings only; review: a person confirms each repair; auto: repairs within their limits.'),
+        tables: z
+          .record(text, z.enum(['off', 'review', 'auto']))
+          .default({})
+          .describe('Modes of single tables, by their source names.'),
         maxRows: wholeNumber(1, 10_000)
           .default(1000)
           .describe('Rows that one run repairs at most; more drift than that is left to a person.'),
+        maxRowsPerDay: wholeNumber(1, 1_000_000)
+          .default(5000)
+          .describe(
+            'Rows of a table that are repaired by themselves within 24 h; then repairs stop until a person has looked.',
+          ),
+        rowsPerSecond: wholeNumber(1, 100_000)
+          .nullable()
+          .default(null)
+          .describe('Rows that are repaired in a second; null = as many as a fifth of the table’s gate allows.'),
         maxPercent: z
           .number()
           .min(0)

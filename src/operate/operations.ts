@@ -13,6 +13,7 @@ import { ShardAdmin } from '../target/shard-admin.ts';
 import { WindowStore } from '../target/window-store.ts';
 import { keepingSummary } from './dlq-keeping.ts';
 import type { Caller } from './http/access.ts';
+import type { Comparisons } from './jobs/comparisons.ts';
 import type { Logger } from './logger.ts';
 import type { Prepared } from './preparation.ts';
 import { Masking, sensitiveColumnsOf } from './redrive/masking.ts';
@@ -44,6 +45,7 @@ export class Operations {
   readonly shards: ShardAdmin;
   readonly #options: OperationsOptions;
   readonly #running = new Set<Promise<unknown>>();
+  #comparisons: () => Comparisons | null = () => null;
 
   constructor(options: OperationsOptions) {
     const { pool, kafka, configuration } = options;
@@ -95,6 +97,20 @@ export class Operations {
   report(request: ReportRequest, nowMs: number): Promise<ReconciliationReport> {
     const { pool, configuration } = this.#options;
     return readReport(pool, configuration, request, nowMs);
+  }
+
+  /** Comparisons are begun with these from now on. */
+  compareWith(comparisons: () => Comparisons | null): void {
+    this.#comparisons = comparisons;
+  }
+
+  /** Null where there is no source, or the job queue is not there. */
+  get comparisons(): Comparisons | null {
+    return this.#comparisons();
+  }
+
+  get reconciliation(): Configuration['reconciliation'] {
+    return this.#options.configuration.reconciliation;
   }
 
   /** Begins a redrive and works on it in the background. */

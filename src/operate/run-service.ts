@@ -20,6 +20,7 @@ import { statusRoutes } from './http/status-routes.ts';
 import { verifyDelivery } from './delivery-windows.ts';
 import { comparisonMetrics } from './end-state/comparison-metrics.ts';
 import { writeHeartbeats } from './heartbeats/write-heartbeats.ts';
+import { shareComparisons } from './jobs/share-comparisons.ts';
 import { kafkaClientOf } from './kafka-client.ts';
 import type { Logger } from './logger.ts';
 import { createMetrics } from './metrics.ts';
@@ -202,6 +203,11 @@ export async function runService(configuration: Configuration, options: RunServi
     start(comparisonMetrics(parts), ruleMetrics(parts));
     const rules = runRules(parts);
     if (rules !== null) start(rules);
+    const shared = shareComparisons(parts, owner);
+    if (shared !== null) {
+      start(shared.service);
+      operations.compareWith(shared.comparisons);
+    }
     if (prepared.cassandra !== null) start(watchCassandra(prepared.cassandra, dependencies));
     logger.info({ tables: [...tableOfTopic.values()] }, 'lockstep is running');
 

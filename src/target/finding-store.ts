@@ -139,6 +139,36 @@ export class FindingStore {
     return lines.map((line) => line['row_key'] ?? '');
   }
 
+  /** Keys of the rows that were repaired last, and whose repair stands. */
+  async repairedKeys(tableId: number, limit: number): Promise<readonly string[]> {
+    const lines = await this.#query(
+      `SELECT row_key FROM ${this.#findings} WHERE table_id = $1 AND status IN ('AUTO_RESOLVED', 'MANUAL_RESOLVED')
+         AND after IS NOT NULL GROUP BY row_key ORDER BY max(id) DESC LIMIT $2`,
+      [tableId, limit],
+    );
+    return lines.map((line) => line['row_key'] ?? '');
+  }
+
+  /** How many findings a run has repaired, by type. */
+  async repairedBy(tableId: number, jobId: string): Promise<Readonly<Record<string, number>>> {
+    const lines = await this.#query(
+      `SELECT type, count(*) AS n FROM ${this.#findings} WHERE table_id = $1 AND job_id = $2 AND status = 'AUTO_RESOLVED'
+       GROUP BY type`,
+      [tableId, jobId],
+    );
+    return Object.fromEntries(lines.map((line) => [line['type'] ?? '', Number(line['n'])]));
+  }
+
+  /** Repairs that nobody confirmed, since a moment. */
+  async autoResolvedSince(tableId: number, sinceMs: number): Promise<number> {
+    const [line] = await this.#query(
+      `SELECT count(*) AS n FROM ${this.#findings}
+       WHERE table_id = $1 AND status = 'AUTO_RESOLVED' AND resolved_at > to_timestamp($2::float8 / 1000)`,
+      [tableId, sinceMs],
+    );
+    return Number(line?.['n'] ?? 0);
+  }
+
   /** A later pass has proven these rows equal: their open findings say nothing any more. @returns how many there were. */
   async supersede(tableId: number, jobId: string, rowKeys: readonly string[]): Promise<number> {
     if (rowKeys.length === 0) return 0;

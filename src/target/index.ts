@@ -43,6 +43,8 @@ export interface Target {
   readonly outside: OutsideDoor;
   /** For repairs of rows that were compared with the source. */
   readonly repairs: RepairDoor;
+  /** The same over other connections: a session is held while a barrier is waited for. */
+  repairsOver(pool: Pool): RepairDoor;
   /** For rows that were read from the source beside the stream. */
   readonly sourceRows: SourceRows;
   /** Which source table the rows are from. */
@@ -111,6 +113,7 @@ export async function openTarget(options: TargetOptions): Promise<Target> {
       door,
       outside: new OutsideDoor({ pool, controlSchema, tableOf: doorOf, clock }),
       repairs: new RepairDoor({ pool, controlSchema, tableOf: doorOf, clock }),
+      repairsOver: (other) => new RepairDoor({ pool: other, controlSchema, tableOf: doorOf, clock }),
       rereads: new Rereads({ pool, control, queue, clock, doorOf, staticsOf }),
       sourceRows: new SourceRows({ pool, control, queue, clock, doorOf }),
       identity: {

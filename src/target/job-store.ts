@@ -34,6 +34,8 @@ export interface EndedJob extends Job {
 /** Which jobs of a kind; everything that is given must hold. Times are of the start, [from, to). */
 export interface JobFilter {
   readonly table?: string;
+  readonly strategy?: string;
+  readonly jobType?: string;
   readonly status?: JobStatus;
   readonly fromMs?: number;
   readonly toMs?: number;
@@ -164,6 +166,24 @@ export class JobStore {
     );
   }
 
+  /** Ends running jobs of a kind of which nobody was heard for so long. @returns their IDs. */
+  async endSilent(kind: string, silentMs: number, error: string): Promise<readonly string[]> {
+    const lines = await this.#query(
+      `UPDATE ${this.#jobs} SET status = 'FAILED', error = $3, completed_at = now()
+       WHERE kind = $1 AND status = 'RUNNING' AND heartbeat_at < now() - $2::float8 * interval '1 ms' RETURNING id`,
+      [kind, silentMs, error],
+    );
+    return lines.map((line) => line['id'] ?? '');
+  }
+
+  /** Forgets jobs of a kind that ended so long ago, with what hangs on them. */
+  async forget(kind: string, olderMs: number): Promise<void> {
+    await this.#query(
+      `DELETE FROM ${this.#jobs} WHERE kind = $1 AND completed_at < now() - $2::float8 * interval '1 ms'`,
+      [kind, olderMs],
+    );
+  }
+
   /** Ends a comparison with what it found. */
   async conclude(id: string, verdict: 'PASS' | 'DRIFT' | 'INCONCLUSIVE', report: unknown): Promise<void> {
     await this.#query(
@@ -197,6 +217,8 @@ export class JobStore {
       parts.push(sql.replace('?', `$${values.length}`));
     };
     add(`parameters ->> 'table' = ?`, filter.table);
+    add(`parameters ->> 'strategy' = ?`, filter.strategy);
+    add(`parameters ->> 'job_type' = ?`, filter.jobType);
     add('status = ?', filter.status);
     add('started_at >= to_timestamp(?::float8 / 1000)', filter.fromMs);
     add('started_at < to_timestamp(?::float8 / 1000)', filter.toMs);

@@ -36,6 +36,7 @@ beforeAll(async () => {
   const operations = {
     jobs,
     findings,
+    reconciliation: { driftWarningThreshold: 1 },
     tableNames: () => [COMPARED.name],
     columnsOf: () => ({ keyColumns: ['p', 'c'], sensitive: new Set(['a', 'c']) }),
   } as unknown as Operations;

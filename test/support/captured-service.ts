@@ -57,6 +57,8 @@ export async function startCaptured(
       usesTtl: true,
     })),
     ...more,
+    // Tests compare at their own moments.
+    reconciliation: { enabled: false, ...(more['reconciliation'] as object | undefined) },
     api: { host: '127.0.0.1', port: apiPort },
   };
   await writeFile(configurationFile, stringify(configuration), { mode: 0o600 });

@@ -48,7 +48,8 @@ export function serviceConfiguration(settings: ServiceSettings): Record<string, 
       ...(table === 'sessions' ? { usesTtl: true } : {}),
     })),
     deadLetter: { topic: DLQ_TOPIC },
-    reconciliation: { captureDelay: CAPTURE_DELAY, repair: { mode: 'auto' } },
+    // The demonstration compares by itself, at its own moments; schedules would do so beside its measurements.
+    reconciliation: { enabled: false, captureDelay: CAPTURE_DELAY, repair: { mode: 'auto' } },
     api: { host: '127.0.0.1', port: settings.apiPort },
   };
 }

@@ -15,8 +15,11 @@ interface Parameters {
 
 type Report = Readonly<Record<string, unknown>>;
 
-/** A comparison in the list: while it runs its figures are null, and the coverage is that of the ranges scanned so far. */
-export function comparisonDocument(job: EndedJob): Record<string, unknown> {
+/**
+ * A comparison in the list; `alertAbove` is the drift in percent that warns. While it runs its figures are null, and the
+ * coverage is that of the ranges scanned so far.
+ */
+export function comparisonDocument(job: EndedJob, alertAbove: number): Record<string, unknown> {
   const { table, strategy, job_type: type = 'MANUAL' } = job.parameters as Parameters;
   const report = job.report as Report | null;
   const figure = (name: string): unknown => report?.[name] ?? null;
@@ -35,7 +38,7 @@ export function comparisonDocument(job: EndedJob): Record<string, unknown> {
     postgres_row_count: figure('postgres_row_count'),
     mismatch_count: figure('mismatch_count'),
     drift_percentage: figure('drift_percentage'),
-    alert_fired: figure('alert_fired') ?? false,
+    alert_fired: Number(figure('drift_percentage') ?? 0) > alertAbove,
     reasons: figure('reasons') ?? [],
     error: job.error,
   };

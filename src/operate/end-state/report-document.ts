@@ -12,13 +12,17 @@ export interface JobHead {
 }
 
 /** Drift in percent of the rows that were compared. */
-export function driftPercentage(report: Pick<TableReport, 'compared' | 'drift'>): number {
-  return report.compared === 0 ? 0 : (report.drift.length / report.compared) * 100;
+export function driftPercentage(report: Pick<TableReport, 'compared' | 'drift' | 'repairedBefore'>): number {
+  return report.compared === 0 ? 0 : (driftCount(report) / report.compared) * 100;
+}
+
+function driftCount({ drift, repairedBefore }: Pick<TableReport, 'drift' | 'repairedBefore'>): number {
+  return Object.values(repairedBefore).reduce((sum, n) => sum + n, drift.length);
 }
 
 /** A comparison as JSON: what is printed, stored with its job and served. */
 export function reportDocument(head: JobHead, report: TableReport): Record<string, unknown> {
-  const byType: Record<string, number> = {};
+  const byType: Record<string, number> = { ...report.repairedBefore };
   for (const { classification } of report.drift) {
     byType[classification.type] = (byType[classification.type] ?? 0) + 1;
   }
@@ -39,7 +43,7 @@ export function reportDocument(head: JobHead, report: TableReport): Record<strin
     cassandra_row_count: report.sourceRows,
     postgres_row_count: report.targetRows,
     compared: report.compared,
-    mismatch_count: report.drift.length,
+    mismatch_count: driftCount(report),
     mismatches_by_type: byType,
     drift_percentage: driftPercentage(report),
     ignored: report.ignored,

@@ -6,18 +6,28 @@ import { keyColumns, type Table } from '../../catalog/table.ts';
 import { messageOf } from '../../shared/errors.ts';
 import { readSchema } from '../../source/schema.ts';
 
+async function sourceTable(client: Client, table: Table): Promise<SourceTable | undefined> {
+  return (await readSchema(client, table.keyspace)).find(({ name }) => name === table.sourceTable);
+}
+
+/** Cassandra's ID of the table; null where the source has none of the name. */
+export async function sourceId(client: Client, table: Table): Promise<string | null> {
+  return (await sourceTable(client, table))?.id ?? null;
+}
+
+/** What has changed since the table had this ID, as it is bound here; null where nothing has. */
+export async function changedSince(client: Client, table: Table, id: string | null): Promise<string | null> {
+  try {
+    return sourceChange(table, id, await sourceTable(client, table));
+  } catch (error) {
+    return `the source's schema can not be read: ${messageOf(error)}`;
+  }
+}
+
 /** Looks at the source now, and, whenever it is called, tells what has changed since; null where nothing has. */
 export async function schemaWatch(client: Client, table: Table): Promise<() => Promise<string | null>> {
-  const read = async (): Promise<SourceTable | undefined> =>
-    (await readSchema(client, table.keyspace)).find(({ name }) => name === table.sourceTable);
-  const id = (await read())?.id ?? null;
-  return async () => {
-    try {
-      return sourceChange(table, id, await read());
-    } catch (error) {
-      return `the source's schema can not be read: ${messageOf(error)}`;
-    }
-  };
+  const id = await sourceId(client, table);
+  return () => changedSince(client, table, id);
 }
 
 /**

@@ -3,12 +3,14 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { FINDING_TYPES } from '../../reconcile/end-state/classify.ts';
 import { STRATEGIES } from '../../reconcile/end-state/comparison-plan.ts';
 import { FINDING_STATUSES, type Finding } from '../../target/finding-store.ts';
+import type { EndedJob } from '../../target/job-store.ts';
 import { comparisonDocument, mismatchDocument } from '../end-state/job-document.ts';
 import { RECONCILE } from '../end-state/run-comparison.ts';
 import type { Operations } from '../operations.ts';
 import { tableNamed } from '../table-name.ts';
 import type { Caller } from './access.ts';
 import { page, problems, security, time } from './contract.ts';
+import { repairModeOf } from '../jobs/due-comparisons.ts';
 import { HttpProblem } from './problem.ts';
 import { notStarted, type RouteGroup } from './server.ts';
 
@@ -101,6 +103,31 @@ const mismatchesQuery = z.strictObject({
   offset: page.offset,
 });
 
+const triggerBody = z.strictObject({
+  tables: z
+    .array(z.string().min(1))
+    .default([])
+    .describe('keyspace.table, or the table alone; none: those of reconciliation.tables, or all.'),
+  validation_strategy: z.enum(STRATEGIES).default('ROW_COUNT'),
+  repair: z.boolean().default(false).describe('Repair what drifts, within the limits of reconciliation.repair.'),
+  dry_run: z.boolean().default(false).describe('Tell what would be found and repaired; write nothing.'),
+  allow_empty: z.boolean().default(false).describe('A table without rows may pass.'),
+  sample_size: z.number().int().min(1).max(100_000_000).nullable().default(null).describe('Rows that SAMPLE compares.'),
+  from: time
+    .nullable()
+    .default(null)
+    .describe('TIMESTAMP_RANGE: rows written from this time on; null: since the last run that covered the table.'),
+  to: time.nullable().default(null).describe('TIMESTAMP_RANGE: rows written before this time; null: now.'),
+});
+
+const microseconds = (text: string | null): bigint | null => (text === null ? null : BigInt(Date.parse(text)) * 1000n);
+
+function invalid(pointer: string, detail: string): HttpProblem {
+  return new HttpProblem(400, 'INVALID_REQUEST', `The request is not valid: ${pointer}: ${detail}.`, undefined, [
+    { pointer, detail },
+  ]);
+}
+
 const given = <T extends Record<string, unknown>>(parts: T): { [K in keyof T]?: Exclude<T[K], undefined> } =>
   Object.fromEntries(Object.entries(parts).filter(([, value]) => value !== undefined)) as never;
 
@@ -116,8 +143,73 @@ export function comparisonRoutes(source: () => Operations | null): RouteGroup {
       const masked = caller.scopes.has('operate') ? new Set<string>() : sensitive;
       return mismatchDocument(finding, keyColumns, masked) as z.output<typeof mismatch>;
     };
+  const shownJob = (job: EndedJob): Record<string, unknown> =>
+    comparisonDocument(job, operations().reconciliation.driftWarningThreshold);
   return (plain, guard) => {
     const app = plain.withTypeProvider<ZodTypeProvider>();
+
+    app.post(
+      '/reconciliation/trigger',
+      {
+        schema: {
+          summary: 'Compare tables with their source now',
+          tags: ['reconciliation'],
+          security,
+          body: triggerBody,
+          response: {
+            202: z.object({ job_ids: z.array(z.string()), status: z.literal('RUNNING') }),
+            ...problems,
+          },
+        },
+      },
+      async (request, reply) => {
+        const caller = guard('operate', request);
+        const { body } = request;
+        const { reconciliation, comparisons } = operations();
+        const all = operations().tableNames();
+        const usual = reconciliation.tables.length > 0 ? reconciliation.tables : all;
+        const tables = body.tables.map((text, i) => {
+          const name = tableNamed(all, text);
+          if (name === null) throw invalid(`/tables/${i}`, `there is no table ${text}, or several keyspaces have it`);
+          return name;
+        });
+        const strategy = body.validation_strategy;
+        const [fromUs, toUs] = [microseconds(body.from), microseconds(body.to)];
+        if (strategy !== 'TIMESTAMP_RANGE' && (fromUs !== null || toUs !== null)) {
+          throw invalid(fromUs === null ? '/to' : '/from', 'only TIMESTAMP_RANGE has a span of write times');
+        }
+        if (fromUs !== null && toUs !== null && fromUs >= toUs) throw invalid('/to', 'it is not behind `from`');
+        const wanted = [...new Set(tables.length > 0 ? tables : usual)];
+        const off = body.repair ? wanted.find((table) => repairModeOf(reconciliation, table) === 'off') : undefined;
+        if (off !== undefined) {
+          throw new HttpProblem(409, 'REPAIR_OFF', `The repair mode of ${off} is off.`, 'Leave out repair.');
+        }
+        if (comparisons === null) {
+          throw new HttpProblem(
+            503,
+            'COMPARISONS_UNAVAILABLE',
+            'Nothing can be compared here: there is no source, or the job queue can not be reached.',
+            'Configure source.cassandra; the log has the reason where it is configured.',
+          );
+        }
+        const jobIds: string[] = [];
+        for (const table of wanted) {
+          const id = await comparisons.begin({
+            table,
+            strategy,
+            jobType: 'MANUAL',
+            repair: body.repair,
+            dryRun: body.dry_run,
+            mayBeEmpty: body.allow_empty,
+            sampleRows: body.sample_size,
+            span: { fromUs, toUs },
+            requestedBy: caller.name,
+          });
+          jobIds.push(id);
+        }
+        return reply.code(202).send({ job_ids: jobIds, status: 'RUNNING' as const });
+      },
+    );
 
     app.get(
       '/reconciliation/jobs',
@@ -143,7 +235,7 @@ export function comparisonRoutes(source: () => Operations | null): RouteGroup {
           toMs: to === undefined ? undefined : endOf(to),
         });
         const { jobs, total } = await operations().jobs.newest(RECONCILE, filter, { limit, offset });
-        return { jobs: jobs.map(comparisonDocument) as z.output<typeof comparison>[], total, limit, offset };
+        return { jobs: jobs.map(shownJob) as z.output<typeof comparison>[], total, limit, offset };
       },
     );
 
@@ -173,7 +265,7 @@ export function comparisonRoutes(source: () => Operations | null): RouteGroup {
         if (job === undefined) throw new HttpProblem(404, 'JOB_UNKNOWN', `There is no comparison ${id}.`);
         const findings = await operations().findings.list({ jobId: id, limit: MISMATCH_PAGE, offset: 0 });
         return {
-          ...(comparisonDocument(job) as z.output<typeof comparison>),
+          ...(shownJob(job) as z.output<typeof comparison>),
           mismatches: findings.map(shown(caller)),
           report: job.report as Record<string, unknown> | null,
         };

@@ -64,6 +64,7 @@ describe('the contract', () => {
       '/reconciliation/mismatches',
       '/reconciliation/report',
       '/reconciliation/report.json',
+      '/reconciliation/trigger',
       '/reconciliation/windows',
       '/shards',
       '/shards/{topic}/{partition}/resume',

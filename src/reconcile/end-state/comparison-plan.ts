@@ -33,8 +33,6 @@ export interface ComparisonPlan {
   readonly rangeCount: number;
   /** Enough rows; null where every range has to be scanned. */
   readonly enoughRows: number | null;
-  /** Rows of the target without a token are looked at, too: no range holds them. */
-  readonly withTokenless: boolean;
 }
 
 /** Rows of one range: a range is repeated as a whole where a side fails for long. */
@@ -42,17 +40,22 @@ const RANGE_ROWS = 50_000;
 const MIN_RANGES = 16;
 const MAX_RANGES = 8_192;
 
+/** Into how many ranges a whole scan is cut. */
+export function rangeCountOf(estimatedRows: number): number {
+  return Math.min(MAX_RANGES, Math.max(MIN_RANGES, Math.ceil(estimatedRows / RANGE_ROWS)));
+}
+
 export function planOf(request: PlanRequest): ComparisonPlan {
   const { strategy, estimatedRows } = request;
-  const count = Math.min(MAX_RANGES, Math.max(MIN_RANGES, Math.ceil(estimatedRows / RANGE_ROWS)));
-  const whole = { ranges: splitRing(count), rangeCount: count, enoughRows: null, withTokenless: true };
+  const count = rangeCountOf(estimatedRows);
+  const whole = { ranges: splitRing(count), rangeCount: count, enoughRows: null };
   switch (strategy) {
     case 'ROW_COUNT':
       return { ...whole, depth: { values: false, writtenUs: null } };
     case 'CHECKSUM':
       return { ...whole, depth: { values: true, writtenUs: null } };
     case 'TIMESTAMP_RANGE':
-      return { ...whole, depth: { values: true, writtenUs: request.writtenUs }, withTokenless: false };
+      return { ...whole, depth: { values: true, writtenUs: request.writtenUs } };
     case 'SAMPLE': {
       const arcs = arcCountOf(request.sampleRows, estimatedRows);
       return {
@@ -60,7 +63,6 @@ export function planOf(request: PlanRequest): ComparisonPlan {
         ranges: randomArcs(arcs, request.random),
         rangeCount: arcs,
         enoughRows: request.sampleRows,
-        withTokenless: false,
       };
     }
     default:

@@ -45,6 +45,8 @@ export function together(rows: ReconcileReport, statics: ReconcileReport | null)
     ],
     compared: rows.compared + statics.compared,
     drift: [...rows.drift, ...statics.drift],
+    repairedBefore: sums(rows.repairedBefore, statics.repairedBefore),
+    followed: rows.followed && statics.followed,
     ignored: rows.ignored + statics.ignored,
     following: rows.following + statics.following,
     inFlight: rows.inFlight + statics.inFlight,

@@ -19,6 +19,10 @@ export interface RepairLimits {
   readonly maxRows: number;
   /** Share of the compared rows that may drift, 0 to 1; a few rows are always repaired (`FEW_ROWS`). */
   readonly maxShare: number;
+  /** Rows that may still be repaired without a person today; left out: any number. */
+  readonly leftToday?: number;
+  /** Null or left out: as many as the share of the gate allows. */
+  readonly rowsPerSecond?: number | null;
 }
 
 /** Of a small table a few rows are a large share. */
@@ -28,6 +32,9 @@ const BUSY_MS = 50;
 /** Why nothing is to be repaired by itself, or null. */
 export function overLimits(drift: number, compared: number, limits: RepairLimits): string | null {
   if (drift > limits.maxRows) return `${drift} rows drift, more than the ${limits.maxRows} that one run may repair`;
+  if (limits.leftToday !== undefined && drift > limits.leftToday) {
+    return `${drift} rows drift, and only ${limits.leftToday} more may be repaired without a person within a day`;
+  }
   if (drift <= FEW_ROWS || compared === 0 || drift / compared <= limits.maxShare) return null;
   const percent = (share: number): string => `${(share * 100).toFixed(2)} %`;
   return `${percent(drift / compared)} of the rows drift, more than the ${percent(limits.maxShare)} that may be repaired without a person`;
@@ -52,6 +59,7 @@ export interface DriftRepairs {
   readonly actor: string;
   readonly status: Extract<FindingStatus, 'AUTO_RESOLVED' | 'MANUAL_RESOLVED'>;
   readonly dryRun: boolean;
+  readonly rowsPerSecond?: number | null;
   /** Told of rows that stay as they are. */
   readonly onLeft: (drift: Drift, reason: string) => void;
 }
@@ -184,6 +192,11 @@ export async function repairDrift(
     if (reason === null) open.push(known);
     else repairs.left(known.drift, reason);
   }
-  for (let at = 0; at < open.length; at += REPAIR_ROWS) await repairs.batch(open.slice(at, at + REPAIR_ROWS));
+  const { rowsPerSecond = null, pacing } = parts;
+  const atOnce = Math.min(REPAIR_ROWS, Math.max(1, Math.ceil(rowsPerSecond ?? REPAIR_ROWS)));
+  for (let at = 0; at < open.length; at += atOnce) {
+    if (at > 0 && rowsPerSecond !== null) await pacing.pause((atOnce / rowsPerSecond) * 1000, signal);
+    await repairs.batch(open.slice(at, at + atOnce));
+  }
   return repairs;
 }

@@ -31,3 +31,14 @@ export function* randomArcs(count: number, random: () => number): Generator<Toke
     moved.delete(i);
   }
 }
+
+/** Numbers in [0, 1) that depend on the seed (an unsigned 32-bit integer) alone: whoever scans a part has its arcs. Mulberry32. */
+export function seededRandom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}

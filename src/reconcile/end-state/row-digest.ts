@@ -148,3 +148,9 @@ export function sameDigest(left: RangeDigest, right: RangeDigest): boolean {
 export function digestText({ count, sums }: RangeDigest): string {
   return [String(count), ...sums.map((sum) => sum.toString(16).padStart(16, '0'))].join(':');
 }
+
+/** Inverse of `digestText`. */
+export function digestFrom(text: string): RangeDigest {
+  const [count = '0', low = '0', high = '0'] = text.split(':');
+  return { count: BigInt(count), sums: [BigInt(`0x${low}`), BigInt(`0x${high}`)] };
+}

@@ -11,7 +11,7 @@ import type { ComparisonPlan } from './comparison-plan.ts';
 import { rangesNotChecked, type NotChecked } from './not-checked.ts';
 
 /** A range whose scan fails for a while is tried this often: the sides have been patient already. */
-const RANGE_ATTEMPTS = 3;
+export const RANGE_ATTEMPTS = 3;
 /** Pause before a range is tried again, doubled once: a target that restarts is back by then. */
 const RETRY_MS = 5_000;
 /** While one waits for source or target, the other is compared. */

@@ -1,0 +1,141 @@
+/** What comparisons within a running service work with: its connections, and tables as they are bound at the moment. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Client } from 'cassandra-driver';
+import type { Pool } from 'pg';
+import { staticTable } from '../../catalog/static-table.ts';
+import type { Table } from '../../catalog/table.ts';
+import type { RangeParts } from '../../reconcile/end-state/compare-range.ts';
+import type { ConcludeParts } from '../../reconcile/end-state/conclude-comparison.ts';
+import { LockstepError } from '../../shared/errors.ts';
+import { RowReader } from '../../source/row-reader.ts';
+import { scanRows } from '../../source/row-scan.ts';
+import { scanSession } from '../../source/scan-session.ts';
+import { auditEntry } from '../../target/audit-log.ts';
+import { FindingStore } from '../../target/finding-store.ts';
+import type { PartSide } from '../../target/part-store.ts';
+import { TokenScan } from '../../target/token-scan.ts';
+import { waitForBarrier } from '../barrier-wait.ts';
+import { captureBarrier, heartbeatParts } from '../heartbeats/capture-barrier.ts';
+import type { ScanThrottle } from '../jobs/scan-throttle.ts';
+import { SCAN_PATIENCE, shardsOf } from '../one-table.ts';
+import { processPacing } from '../process-pacing.ts';
+import type { RunningParts } from '../running-parts.ts';
+import { QUORUMS } from './quorums.ts';
+import { changedSince, sourceId } from './source-change.ts';
+
+/** How long the shards, or the capture, may take to pass what there was when they were asked. */
+const BARRIER_LIMIT_MS = 60_000;
+
+/** One side of a table: its rows, or those of its static columns. */
+export interface Side {
+  readonly side: PartSide;
+  readonly parts: RangeParts & ConcludeParts;
+  /** Cassandra's ID of the source's table; null where it has none of the name. */
+  sourceId(): Promise<string | null>;
+  /** What has changed of the source's schema since its table had this ID, in words; null: nothing. */
+  changedSince(id: string | null): Promise<string | null>;
+  /** For the plan: rows of the target, roughly. */
+  estimatedRows(): Promise<number>;
+}
+
+export interface SideOptions {
+  readonly running: RunningParts;
+  readonly cassandra: Client;
+  /** Scans, findings and the session of repairs; the stream's pool is not asked. */
+  readonly pool: Pool;
+  readonly throttle: ScanThrottle;
+}
+
+/** Tables as sides. Methods reject with a LockstepError. */
+export class ServiceSides {
+  readonly #options: SideOptions;
+  readonly #reader: RowReader;
+
+  constructor(options: SideOptions) {
+    this.#options = options;
+    this.#reader = new RowReader(options.cassandra, options.running.clock);
+  }
+
+  /** @throws LockstepError where the table is not configured (any more). */
+  async of(name: string): Promise<readonly [Side, ...Side[]]> {
+    const { target } = this.#options.running.prepared;
+    const bound = target.tables.find(({ table }) => table.name === name);
+    if (bound === undefined) {
+      throw new LockstepError(`the configuration has no table ${name}`, {
+        code: 'TABLE_UNKNOWN',
+        kind: 'usage',
+        remedy: 'name a table as tables[].source has it',
+      });
+    }
+    const { table } = bound;
+    const statics = staticTable(table);
+    const rows = await this.#side('rows', table, table.topic);
+    return statics === null ? [rows] : [rows, await this.#side('statics', statics, table.topic)];
+  }
+
+  async #side(side: PartSide, table: Table, topic: string): Promise<Side> {
+    const { running, cassandra, pool, throttle } = this.#options;
+    const { prepared, configuration, port, clock, logger } = running;
+    const { target } = prepared;
+    const { controlSchema } = configuration.target.postgres;
+    const { captureDelay } = configuration.reconciliation;
+    const [shard] = await shardsOf(target, topic);
+    const reader = this.#reader;
+    const scan = new TokenScan(pool, target.boundOf(table.name));
+    const heartbeats = heartbeatParts(configuration, cassandra, pool, clock);
+    const wait = {
+      logRanges: (name: string) => port.logRanges(name),
+      shards: target.shards,
+      pool,
+      controlSchema,
+      limitMs: BARRIER_LIMIT_MS,
+    };
+    return {
+      side,
+      sourceId: () => sourceId(cassandra, table),
+      changedSince: (id) => changedSince(cassandra, table, id),
+      estimatedRows: async () => (await scan.estimatedRows()) ?? 0,
+      parts: {
+        table: target.boundOf(table.name),
+        target: scan,
+        scanSource: async function* (range, signal) {
+          const options = {
+            ...SCAN_PATIENCE,
+            range,
+            from: null,
+            signal,
+            elapsedMs: processPacing.elapsedMs,
+            passesOver: true,
+          };
+          for await (const page of scanRows(scanSession(cassandra), table, options)) {
+            yield page;
+            const last = page.rows.at(-1);
+            if (last === undefined) continue;
+            await throttle.page(page.rows.length, () => reader.read(table, [last.key], signal), signal);
+          }
+        },
+        readSource: (keys, signal) => reader.read(table, keys, signal),
+        nowUs: () => BigInt(clock.nowMs()) * 1000n,
+        // What is owed of static columns stands in the queues of their table's shards.
+        barrier: (signal) => waitForBarrier(wait, { table: table.name, topic }, signal),
+        captured: async (signal) => {
+          // No event tells of static columns, so the capture never holds one.
+          if (side === 'statics') return null;
+          if (heartbeats !== null) return captureBarrier(heartbeats, BARRIER_LIMIT_MS, signal);
+          if (captureDelay === null) return 'no heartbeats are written, so what the capture still holds is unknown';
+          await delay(captureDelay, undefined, { signal });
+          return null;
+        },
+        repairs: target.repairsOver(pool),
+        findings: new FindingStore(pool, controlSchema),
+        audit: (entry) => auditEntry(controlSchema, entry),
+        shard,
+        quorumReads: QUORUMS.has(configuration.source.cassandra?.consistency ?? ''),
+        pacing: processPacing,
+        onLeft: ({ key }, reason) => {
+          logger.warn({ table: table.name, row: key.text, reason }, 'a drifting row is not repaired');
+        },
+      },
+    };
+  }
+}

@@ -1,0 +1,86 @@
+/** What a comparison that members share is asked for: the parameters of its job, as JSON there. Pure. */
+import type { Depth } from '../../reconcile/end-state/compare-range.ts';
+import type { Strategy } from '../../reconcile/end-state/comparison-plan.ts';
+
+export interface ComparisonRequest {
+  /** As configured: `keyspace.table`. */
+  readonly table: string;
+  readonly strategy: Strategy;
+  readonly jobType: 'MANUAL' | 'SCHEDULED';
+  readonly repair: boolean;
+  readonly dryRun: boolean;
+  readonly mayBeEmpty: boolean;
+  /** Rows that SAMPLE compares; null: as configured. */
+  readonly sampleRows: number | null;
+  /** Write times of TIMESTAMP_RANGE, µs, [from, to); from null: where the last run that covered the table ended. */
+  readonly span: { readonly fromUs: bigint | null; readonly toUs: bigint | null };
+  readonly requestedBy: string;
+}
+
+/** As it stands in `_cdc_jobs`. */
+export interface ComparisonParameters {
+  readonly table: string;
+  readonly strategy: Strategy;
+  readonly job_type: 'MANUAL' | 'SCHEDULED';
+  readonly from_us: string | null;
+  readonly to_us: string | null;
+  readonly sample_rows: number | null;
+  readonly repair: boolean;
+  readonly dry_run: boolean;
+  readonly may_be_empty: boolean;
+  /** Everything written before this is covered, if the run covers the table; µs. */
+  readonly covers_until_us: string;
+  /** Cassandra's ID of the table when the run began. */
+  readonly source_id: string | null;
+}
+
+export interface RequestContext {
+  readonly sampleSize: number;
+  readonly nowUs: bigint;
+  /** Where the last run that covered the table ended, µs. */
+  readonly verifiedUs: bigint | null;
+  /** How far clocks of writers are apart, µs: an incremental run goes back by that much. */
+  readonly skewUs: bigint;
+  readonly sourceId: string | null;
+}
+
+const INT64_MIN = -(2n ** 63n);
+
+export function parametersOf(request: ComparisonRequest, context: RequestContext): ComparisonParameters {
+  const { strategy, span } = request;
+  const { nowUs, verifiedUs, skewUs } = context;
+  const isSpan = strategy === 'TIMESTAMP_RANGE';
+  const continued = verifiedUs === null ? INT64_MIN : verifiedUs - skewUs;
+  const fromUs = span.fromUs ?? continued;
+  const toUs = span.toUs ?? nowUs;
+  // Only what joins up with what was covered before moves the point on.
+  const joins = !isSpan || fromUs <= (verifiedUs ?? INT64_MIN);
+  return {
+    table: request.table,
+    strategy,
+    job_type: request.jobType,
+    from_us: isSpan ? String(fromUs) : null,
+    to_us: isSpan ? String(toUs) : null,
+    sample_rows: strategy === 'SAMPLE' ? (request.sampleRows ?? context.sampleSize) : null,
+    repair: request.repair,
+    dry_run: request.dryRun,
+    // A span without writes is an ordinary one.
+    may_be_empty: request.mayBeEmpty || (isSpan && span.fromUs === null),
+    source_id: context.sourceId,
+    covers_until_us: String(joins ? (isSpan && toUs < nowUs ? toUs : nowUs) : INT64_MIN),
+  };
+}
+
+export function depthOf({ strategy, from_us: from, to_us: to }: ComparisonParameters): Depth {
+  return {
+    values: strategy !== 'ROW_COUNT',
+    writtenUs: from === null || to === null ? null : { from: BigInt(from), to: BigInt(to) },
+  };
+}
+
+/** Up to when the table is verified by a run that has covered it; null where the strategy does not look at every value. */
+export function coveredUntil(parameters: ComparisonParameters): bigint | null {
+  const { strategy, dry_run: dryRun, covers_until_us: until } = parameters;
+  if (dryRun || strategy === 'ROW_COUNT' || strategy === 'SAMPLE') return null;
+  return BigInt(until) === INT64_MIN ? null : BigInt(until);
+}
