@@ -77,12 +77,14 @@ async function measure(kafka: BenchKafka, dir: string, options: Options, share: 
   const child = startLockstep(kafka, database, { dir, program: prepareProgram(null), profileDir: null });
   scope.defer(() => child.stop());
   const applied = await clockRun(child, database, events, positionsReach(database, backlog.ends));
-  const { rows } = await database.pool.query<{ n: string; codes: string[] | null }>(
-    'SELECT count(*) AS n, array_agg(DISTINCT code) AS codes FROM _cdc_dead_letters',
+  const { rows } = await database.pool.query<{ n: string; rows: string; codes: string[] | null }>(
+    `SELECT count(*) AS n, count(DISTINCT row_key) AS rows, array_agg(DISTINCT code) AS codes FROM _cdc_dead_letters`,
   );
   const [letters] = rows;
   if (Number(letters?.n) !== poison() || (poison() > 0 && String(letters?.codes) !== 'PG_23514')) {
-    throw new Error(`${poison()} poison records, but ${letters?.n} dead letters (${String(letters?.codes)})`);
+    throw new Error(
+      `${poison()} poison records, but ${letters?.n} dead letters of ${letters?.rows} rows (${String(letters?.codes)})`,
+    );
   }
   return applied;
 }

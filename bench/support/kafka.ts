@@ -122,6 +122,19 @@ export interface Backlog {
   readonly meanBytes: number;
 }
 
+/** A send that the producer repeats (it is not idempotent) leaves records twice, and figures and counts of the run are void. */
+async function checkLogEnds(kafka: BenchKafka, topic: string, ends: readonly number[]): Promise<void> {
+  const admin = kafka.client.admin();
+  await admin.connect();
+  const found = await admin.fetchTopicOffsets(topic).finally(() => admin.disconnect());
+  for (const { partition, high } of found) {
+    if (Number(high) === ends[partition]) continue;
+    throw new Error(
+      `${topic}/${partition} holds ${high} records instead of ${ends[partition]}: sent twice; run it again`,
+    );
+  }
+}
+
 /** Produces the whole workload, uncompressed, before anyone consumes it. */
 export async function produceBacklog(
   kafka: BenchKafka,
@@ -160,5 +173,6 @@ export async function produceBacklog(
   } finally {
     await producer.disconnect();
   }
+  await checkLogEnds(kafka, topic, ends);
   return { topic, ends, last: [...last.values()], meanBytes: Math.round(bytes / count) };
 }
