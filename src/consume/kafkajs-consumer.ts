@@ -9,6 +9,7 @@ import type { Logger } from 'pino';
 import { LockstepError, messageOf } from '../shared/errors.ts';
 import type { GroupHandler, KafkaPort, LogRange, TopicPartition } from './kafka-port.ts';
 import { deliverFilteredBatches, fetchedBatch } from './kafkajs-batch.ts';
+import { logRangesOf } from './log-ranges.ts';
 import { PositionMirror } from './position-mirror.ts';
 import { backoffMs, isAborted, systemTimers } from './timers.ts';
 import type { Timers } from './timers.ts';
@@ -78,10 +79,7 @@ export function createKafkajsPort(options: KafkajsPortOptions): KafkaPort {
   }
 
   async function logRanges(topic: string): Promise<readonly LogRange[]> {
-    const offsets = await withAdmin(`reading the offsets of ${topic}`, (client) => client.fetchTopicOffsets(topic));
-    return offsets
-      .map(({ partition, low, high }) => ({ partition, start: BigInt(low), end: BigInt(high) }))
-      .sort((a, b) => a.partition - b.partition);
+    return withAdmin(`reading the offsets of ${topic}`, (client) => logRangesOf(client, topic));
   }
 
   /** Partitions over the topics that exist; kafkajs refuses to start while a single one of its topics is missing. */

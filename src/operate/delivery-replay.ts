@@ -1,6 +1,5 @@
 /** What a running member needs to replay missed changes: the outside door, and rows read again from the source. */
 import { randomUUID } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import type { ChangeId } from '../change/change-id.ts';
 import { replayMissed, type ReplayOutcome, type ReplayParts } from '../reconcile/delivery/replay-missed.ts';
@@ -18,6 +17,7 @@ import { decoderOf } from './decoder-of.ts';
 import { SCAN_PATIENCE, shardsOf } from './one-table.ts';
 import { processPacing } from './process-pacing.ts';
 import type { RunningParts } from './running-parts.ts';
+import { guessedWait, type CaptureWait } from './heartbeats/capture-wait.ts';
 import { QUORUMS } from './end-state/quorums.ts';
 
 /** Changes that were left to a person and told of; they come up again at every verification of their window. */
@@ -27,7 +27,7 @@ const MAX_TOLD = 100_000;
 export interface ReplayBarrier {
   readonly stream: (table: string, signal: AbortSignal) => Promise<string | null>;
   /** Null where no heartbeats are written. */
-  readonly capture: ((signal: AbortSignal) => Promise<string | null>) | null;
+  readonly capture: CaptureWait | null;
 }
 
 function rowPartsOf(parts: RunningParts, barrier: ReplayBarrier): ReplayParts['rowsOf'] {
@@ -58,12 +58,7 @@ function rowPartsOf(parts: RunningParts, barrier: ReplayBarrier): ReplayParts['r
       readSource: (keys, signal) => reader.read(table.table, keys, signal),
       nowUs: () => BigInt(clock.nowMs()) * 1000n,
       barrier: (signal) => barrier.stream(name, signal),
-      captured: async (signal) => {
-        if (barrier.capture !== null) return barrier.capture(signal);
-        if (captureDelay === null) return 'no heartbeats are written, so what the capture still holds is unknown';
-        await delay(captureDelay, undefined, { signal });
-        return null;
-      },
+      captured: barrier.capture ?? guessedWait(captureDelay),
       repairs: target.repairs,
       findings: new FindingStore(pool, controlSchema),
       audit: (entry) => auditEntry(controlSchema, entry),

@@ -14,6 +14,7 @@ import { decoderOf } from './decoder-of.ts';
 import { replayOf, type ReplayBarrier } from './delivery-replay.ts';
 import { RECONCILE } from './end-state/run-comparison.ts';
 import { captureBarrier, heartbeatParts, type HeartbeatParts } from './heartbeats/capture-barrier.ts';
+import type { CaptureWait } from './heartbeats/capture-wait.ts';
 import { repeating } from './repeating.ts';
 import type { Service } from './service.ts';
 import type { RunningParts } from './running-parts.ts';
@@ -49,7 +50,7 @@ function streamReason(parts: RunningParts, table: string, signal: AbortSignal): 
 }
 
 /** The capture's half; a node that is silent is not waited for again at once, for every table and window. */
-function captureReason(heartbeats: HeartbeatParts, pauseMs: number): (signal: AbortSignal) => Promise<string | null> {
+function captureReason(heartbeats: HeartbeatParts, pauseMs: number): CaptureWait {
   let known: { readonly reason: string; readonly untilMs: number } | null = null;
   return async (signal) => {
     if (known !== null && performance.now() < known.untilMs) return known.reason;
@@ -173,13 +174,12 @@ export function verifyDelivery(parts: RunningParts, kafka: Kafka): Service | nul
     metrics.reconciliation.windowLate.inc({ table: name }, 0);
     metrics.reconciliation.windowOldestUnverified.set({ table: name }, 0);
   }
-  const stopping = new AbortController();
-  const service = repeating('verify-delivery', {
+  return repeating('verify-delivery', {
     everyMs: roundEveryMs(parts),
     timeoutMs: ROUND_TIMEOUT_MS,
-    work: async () => {
+    work: async (signal) => {
       const first = consumer.shards().filter(({ partition, table }) => partition === 0 && table !== heartbeatTable);
-      for (const { table } of first) await verifyDueWindows(rounds, table, stopping.signal);
+      for (const { table } of first) await verifyDueWindows(rounds, table, signal);
     },
     backoff: UPKEEP_BACKOFF,
     onError: (error, failures) => {
@@ -187,17 +187,4 @@ export function verifyDelivery(parts: RunningParts, kafka: Kafka): Service | nul
       logger[failures === 1 ? 'warn' : 'debug']({ err: error, failures }, 'verifying delivery failed, retrying');
     },
   });
-  return {
-    id: service.id,
-    run: (signal) => {
-      signal.addEventListener(
-        'abort',
-        () => {
-          stopping.abort();
-        },
-        { once: true },
-      );
-      return service.run(signal);
-    },
-  };
 }

@@ -1,6 +1,7 @@
 /** Asks Kafka and the index which open letters' records the DLQ topic still has. */
 import type { Kafka } from 'kafkajs';
 import kafkajs from 'kafkajs';
+import { logRangesOf } from '../consume/log-ranges.ts';
 import { readLog } from '../consume/read-log.ts';
 import { coordinatesOf } from '../deadletter/dead-letter.ts';
 import { letterFilter, type LetterFilter, type LetterStatus } from '../deadletter/letter-filter.ts';
@@ -47,12 +48,11 @@ async function factsOf(kafka: Kafka, topic: string, signal: AbortSignal): Promis
       const value = settings.get(name) ?? -1;
       return value < 0 ? null : value;
     };
-    const ranges = (await admin.fetchTopicOffsets(topic))
-      .toSorted((a, b) => a.partition - b.partition)
-      .map(({ low, high }) => ({ start: BigInt(low), end: BigInt(high) }));
+    const ranges = await logRangesOf(admin, topic);
     const oldest = await oldestTimes(kafka, topic, ranges, signal);
-    const partitions = ranges.map((range, number): DlqPartition => ({
-      ...range,
+    const partitions = ranges.map(({ start, end }, number): DlqPartition => ({
+      start,
+      end,
       oldestMs: oldest.get(number) ?? null,
     }));
     return { topic, retentionMs: bound('retention.ms'), retentionBytes: bound('retention.bytes'), partitions };

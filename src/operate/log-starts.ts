@@ -1,4 +1,5 @@
 import type { Configuration } from '../config/index.ts';
+import { logRangesOf } from '../consume/log-ranges.ts';
 import { LockstepError } from '../shared/errors.ts';
 import { kafkaUnreachable, quietKafka } from './reach.ts';
 
@@ -13,8 +14,7 @@ export async function logStartsOf(configuration: Configuration['kafka'], topic: 
     await admin.connect();
     const topics = await admin.listTopics();
     if (topics.includes(topic)) {
-      const offsets = await admin.fetchTopicOffsets(topic);
-      return offsets.toSorted((a, b) => a.partition - b.partition).map(({ low }) => BigInt(low));
+      return (await logRangesOf(admin, topic)).map(({ start }) => start);
     }
   } catch (cause) {
     throw kafkaUnreachable(configuration, cause);

@@ -7,7 +7,8 @@ export interface Repeated {
   readonly everyMs: number;
   /** An attempt that takes longer counts as failed (it may still end later). */
   readonly timeoutMs: number;
-  readonly work: () => Promise<void>;
+  /** The signal aborts when the service stops. */
+  readonly work: (signal: AbortSignal) => Promise<void>;
   /** `failures` counts those in a row: the first is news, the others are not. */
   readonly onError: (error: unknown, failures: number) => void;
   /** How the pause grows while it fails; left out: it does not. */
@@ -41,7 +42,7 @@ async function repeat({ everyMs, timeoutMs, work, onError, backoff }: Repeated, 
       () => undefined,
     );
     try {
-      await Promise.race([work(), timeout, stopped]);
+      await Promise.race([work(signal), timeout, stopped]);
       failures = 0;
     } catch (error) {
       // Work that a stop interrupted has not failed.

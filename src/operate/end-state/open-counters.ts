@@ -1,5 +1,4 @@
 /** What a comparison of a table of counters needs: the source, a table that something else keeps, and nothing of Kafka. */
-import { setTimeout as delay } from 'node:timers/promises';
 import { bindCounters, type CounterMapping } from '../../catalog/counter-table.ts';
 import type { SourceTable } from '../../catalog/source-table.ts';
 import type { Configuration } from '../../config/index.ts';
@@ -19,6 +18,7 @@ import { migrate } from '../../target/migrate.ts';
 import { plainRepairs, PlainScan } from '../../target/plain-scan.ts';
 import { TokenScan } from '../../target/token-scan.ts';
 import { closeAll } from '../closing.ts';
+import { guessedWait } from '../heartbeats/capture-wait.ts';
 import type { Logger } from '../logger.ts';
 import { SCAN_PATIENCE } from '../one-table.ts';
 import { processPacing } from '../process-pacing.ts';
@@ -71,11 +71,10 @@ export async function openCounters(
           nowUs: () => BigInt(systemClock.nowMs()) * 1000n,
           // Nothing of it comes by Kafka: how far the copy may be behind is all that is known of it.
           barrier: () => Promise.resolve(null),
-          captured: async (signal) => {
-            if (captureDelay === null) return 'how far the copy may be behind is unknown (reconciliation.captureDelay)';
-            await delay(captureDelay, undefined, { signal });
-            return null;
-          },
+          captured: guessedWait(
+            captureDelay,
+            'how far the copy may be behind is unknown (reconciliation.captureDelay)',
+          ),
           repairs: plainRepairs(scan),
           findings: new FindingStore(pool, controlSchema),
           audit: (entry) => auditEntry(controlSchema, entry),

@@ -1,8 +1,8 @@
 /** What a comparison of a table needs, opened from the configuration: for a command, which has no service around it. */
-import { setTimeout as delay } from 'node:timers/promises';
 import { staticTable } from '../../catalog/static-table.ts';
 import type { Table } from '../../catalog/table.ts';
 import type { Configuration } from '../../config/index.ts';
+import { logRangesOf } from '../../consume/log-ranges.ts';
 import type { ReconcileParts } from '../../reconcile/end-state/reconcile-table.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { RowReader } from '../../source/row-reader.ts';
@@ -14,7 +14,7 @@ import { JobStore } from '../../target/job-store.ts';
 import { TokenScan } from '../../target/token-scan.ts';
 import { waitForBarrier } from '../barrier-wait.ts';
 import { closeAll } from '../closing.ts';
-import { captureBarrier, heartbeatParts } from '../heartbeats/capture-barrier.ts';
+import { BARRIER_LIMIT_MS, captureWait } from '../heartbeats/capture-wait.ts';
 import type { Logger } from '../logger.ts';
 import { openCounters } from './open-counters.ts';
 import { onlyTable, prepareOne, shardsOf } from '../one-table.ts';
@@ -27,8 +27,6 @@ import { schemaWatch } from './source-change.ts';
 
 /** One for the scan, one for the repairs' session, one for findings and barrier. */
 const POOL_SIZE = 4;
-/** How long the shards may take to pass the log ends; a person waits for the verdict. */
-const BARRIER_LIMIT_MS = 60_000;
 
 export interface OpenEndState {
   readonly parts: ReconcileParts;
@@ -57,7 +55,6 @@ export async function openEndState(
   const one = onlyTable(configuration, name);
   const { url, controlSchema } = one.target.postgres;
   const { consistency } = one.source.cassandra ?? {};
-  const { captureDelay } = one.reconciliation;
   const pool = createPool({ url, poolSize: POOL_SIZE });
   const admin = quietKafka(one.kafka).admin();
   const connected = admin.connect().catch((cause: unknown) => {
@@ -70,18 +67,12 @@ export async function openEndState(
     const reader = new RowReader(cassandra, systemClock);
     const session = scanSession(cassandra);
     const wait = {
-      logRanges: async (topic: string) =>
-        (await admin.fetchTopicOffsets(topic)).map(({ partition, low, high }) => ({
-          partition,
-          start: BigInt(low),
-          end: BigInt(high),
-        })),
+      logRanges: (topic: string) => logRangesOf(admin, topic),
       shards: target.shards,
       pool,
       controlSchema,
       limitMs: BARRIER_LIMIT_MS,
     };
-    const heartbeats = heartbeatParts(one, cassandra, pool, systemClock);
     const [shard] = await shardsOf(target, table.topic);
     const schemaChange = await schemaWatch(cassandra, table);
     const rate = new RateLimit(processPacing, told.rowsPerSecond ?? one.reconciliation.rowsPerSecond);
@@ -97,12 +88,7 @@ export async function openEndState(
       quorumReads: QUORUMS.has(consistency ?? ''),
       pacing: processPacing,
     };
-    const captured = async (signal: AbortSignal): Promise<string | null> => {
-      if (heartbeats !== null) return captureBarrier(heartbeats, BARRIER_LIMIT_MS, signal);
-      if (captureDelay === null) return 'no heartbeats are written, so what the capture still holds is unknown';
-      await delay(captureDelay, undefined, { signal });
-      return null;
-    };
+    const captured = captureWait(one, cassandra, pool, systemClock);
     const sidesOf = (which: Table): Omit<ReconcileParts, 'captured' | keyof typeof common> => ({
       table: target.boundOf(which.name),
       target: new TokenScan(pool, target.boundOf(which.name)),

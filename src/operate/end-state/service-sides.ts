@@ -1,12 +1,10 @@
 /** What comparisons within a running service work with: its connections, and tables as they are bound at the moment. */
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from 'cassandra-driver';
 import type { Pool } from 'pg';
 import { staticTable } from '../../catalog/static-table.ts';
 import type { Table } from '../../catalog/table.ts';
 import type { RangeParts } from '../../reconcile/end-state/compare-range.ts';
 import type { ConcludeParts } from '../../reconcile/end-state/conclude-comparison.ts';
-import { LockstepError } from '../../shared/errors.ts';
 import { RowReader } from '../../source/row-reader.ts';
 import { scanRows } from '../../source/row-scan.ts';
 import { scanSession } from '../../source/scan-session.ts';
@@ -15,16 +13,13 @@ import { FindingStore } from '../../target/finding-store.ts';
 import type { PartSide } from '../../target/part-store.ts';
 import { TokenScan } from '../../target/token-scan.ts';
 import { waitForBarrier } from '../barrier-wait.ts';
-import { captureBarrier, heartbeatParts } from '../heartbeats/capture-barrier.ts';
+import { BARRIER_LIMIT_MS, captureWait } from '../heartbeats/capture-wait.ts';
 import type { ScanThrottle } from '../jobs/scan-throttle.ts';
-import { SCAN_PATIENCE, shardsOf } from '../one-table.ts';
+import { SCAN_PATIENCE, shardsOf, tableMappingOf } from '../one-table.ts';
 import { processPacing } from '../process-pacing.ts';
 import type { RunningParts } from '../running-parts.ts';
 import { QUORUMS } from './quorums.ts';
 import { changedSince, sourceId } from './source-change.ts';
-
-/** How long the shards, or the capture, may take to pass what there was when they were asked. */
-const BARRIER_LIMIT_MS = 60_000;
 
 /** One side of a table: its rows, or those of its static columns. */
 export interface Side {
@@ -58,16 +53,9 @@ export class ServiceSides {
 
   /** @throws LockstepError where the table is not configured (any more). */
   async of(name: string): Promise<readonly [Side, ...Side[]]> {
-    const { target } = this.#options.running.prepared;
-    const bound = target.tables.find(({ table }) => table.name === name);
-    if (bound === undefined) {
-      throw new LockstepError(`the configuration has no table ${name}`, {
-        code: 'TABLE_UNKNOWN',
-        kind: 'usage',
-        remedy: 'name a table as tables[].source has it',
-      });
-    }
-    const { table } = bound;
+    const { prepared, configuration } = this.#options.running;
+    tableMappingOf(configuration, name);
+    const { table } = prepared.target.boundOf(name);
     const statics = staticTable(table);
     const rows = await this.#side('rows', table, table.topic);
     return statics === null ? [rows] : [rows, await this.#side('statics', statics, table.topic)];
@@ -78,11 +66,9 @@ export class ServiceSides {
     const { prepared, configuration, port, clock, logger } = running;
     const { target } = prepared;
     const { controlSchema } = configuration.target.postgres;
-    const { captureDelay } = configuration.reconciliation;
     const [shard] = await shardsOf(target, topic);
     const reader = this.#reader;
     const scan = new TokenScan(pool, target.boundOf(table.name));
-    const heartbeats = heartbeatParts(configuration, cassandra, pool, clock);
     const wait = {
       logRanges: (name: string) => port.logRanges(name),
       shards: target.shards,
@@ -118,14 +104,8 @@ export class ServiceSides {
         nowUs: () => BigInt(clock.nowMs()) * 1000n,
         // What is owed of static columns stands in the queues of their table's shards.
         barrier: (signal) => waitForBarrier(wait, { table: table.name, topic }, signal),
-        captured: async (signal) => {
-          // No event tells of static columns, so the capture never holds one.
-          if (side === 'statics') return null;
-          if (heartbeats !== null) return captureBarrier(heartbeats, BARRIER_LIMIT_MS, signal);
-          if (captureDelay === null) return 'no heartbeats are written, so what the capture still holds is unknown';
-          await delay(captureDelay, undefined, { signal });
-          return null;
-        },
+        // No event tells of static columns, so the capture never holds one.
+        captured: side === 'statics' ? () => Promise.resolve(null) : captureWait(configuration, cassandra, pool, clock),
         repairs: target.repairsOver(pool),
         findings: new FindingStore(pool, controlSchema),
         audit: (entry) => auditEntry(controlSchema, entry),

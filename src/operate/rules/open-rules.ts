@@ -1,5 +1,6 @@
 /** The systems that rules ask, opened from the configuration: for a command, which has no service around it. */
 import type { Configuration } from '../../config/index.ts';
+import { logRangesOf } from '../../consume/log-ranges.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { LockstepError } from '../../shared/errors.ts';
 import { connectCassandra } from '../../source/cassandra-client.ts';
@@ -47,12 +48,7 @@ export async function openRules(configuration: Configuration, logger: Logger): P
       pool,
       clock: systemClock,
       shards: new PostgresShardStore(pool, controlSchema),
-      logRanges: async (topic: string) =>
-        (await admin.fetchTopicOffsets(topic)).map(({ partition, low, high }) => ({
-          partition,
-          start: BigInt(low),
-          end: BigInt(high),
-        })),
+      logRanges: (topic: string) => logRangesOf(admin, topic),
     };
     const stores = { jobs: new JobStore(pool, controlSchema), findings: new RuleFindingStore(pool, controlSchema) };
     return {

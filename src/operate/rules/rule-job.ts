@@ -116,7 +116,13 @@ export async function runRuleJob(
     await jobs.conclude(job.id, verdict, document);
     return { document, verdict };
   } catch (error) {
-    await jobs.finish(job.id, signal.aborted ? 'CANCELLED' : 'FAILED', messageOf(error)).catch(() => undefined);
+    await jobs
+      .finish(
+        job.id,
+        signal.aborted ? 'CANCELLED' : 'FAILED',
+        signal.aborted ? 'it was stopped before its end' : messageOf(error),
+      )
+      .catch(() => undefined);
     throw error;
   } finally {
     clearInterval(beat);

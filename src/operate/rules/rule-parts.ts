@@ -1,5 +1,4 @@
 /** What a run of a rule needs, from the parts of a service or of a command alike. */
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from 'cassandra-driver';
 import type { Pool } from 'pg';
 import type { Configuration } from '../../config/index.ts';
@@ -7,12 +6,9 @@ import type { RuleParts } from '../../reconcile/rules/run-rule.ts';
 import type { Clock } from '../../shared/clock.ts';
 import type { PostgresShardStore } from '../../target/postgres-shard-store.ts';
 import { waitForBarrier, type BarrierWait } from '../barrier-wait.ts';
-import { captureBarrier, heartbeatParts } from '../heartbeats/capture-barrier.ts';
+import { BARRIER_LIMIT_MS, captureWait } from '../heartbeats/capture-wait.ts';
 import type { ScheduledRule } from './rules-of.ts';
 import { sidesOf } from './rule-sides.ts';
-
-/** How long the shards may take to pass the log ends, and heartbeats to come back. */
-const BARRIER_LIMIT_MS = 60_000;
 
 export interface RuleSystems {
   readonly configuration: Configuration;
@@ -25,9 +21,7 @@ export interface RuleSystems {
 
 export function rulePartsOf(systems: RuleSystems, rule: ScheduledRule): RuleParts {
   const { configuration, cassandra, pool, clock, logRanges, shards } = systems;
-  const { captureDelay } = configuration.reconciliation;
   const { controlSchema } = configuration.target.postgres;
-  const heartbeats = heartbeatParts(configuration, cassandra, pool, clock);
   const wait = { logRanges, shards, pool, controlSchema, limitMs: BARRIER_LIMIT_MS };
   const tables = configuration.tables.filter(({ source }) => rule.tables.includes(source));
   return {
@@ -39,11 +33,6 @@ export function rulePartsOf(systems: RuleSystems, rule: ScheduledRule): RulePart
       }
       return null;
     },
-    captured: async (signal) => {
-      if (heartbeats !== null) return captureBarrier(heartbeats, BARRIER_LIMIT_MS, signal);
-      if (captureDelay === null) return 'no heartbeats are written, so what the capture still holds is unknown';
-      await delay(captureDelay, undefined, { signal });
-      return null;
-    },
+    captured: captureWait(configuration, cassandra, pool, clock),
   };
 }

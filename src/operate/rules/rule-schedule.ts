@@ -64,8 +64,7 @@ export function runRules(parts: RunningParts): Service | null {
   };
   const startedMs = clock.nowMs();
   const first = configuration.tables[0]?.source;
-  const stopping = new AbortController();
-  const runOne = async (rule: ScheduledRule): Promise<void> => {
+  const runOne = async (rule: ScheduledRule, signal: AbortSignal): Promise<void> => {
     const last = await stores.jobs.latestOf(RULE, 'rule', rule.name);
     if (!isDue(rule, last, startedMs, clock.nowMs())) return;
     // The member that owned the shard before may still be at it.
@@ -75,28 +74,28 @@ export function runRules(parts: RunningParts): Service | null {
         { ...stores, parts: rulePartsOf(systems, rule) },
         rule,
         'schedule',
-        stopping.signal,
+        signal,
       );
       const level = verdict === 'DRIFT' ? 'error' : verdict === 'PASS' ? 'debug' : 'warn';
       logger[level]({ rule: rule.name, verdict, reasons: document['reasons'] }, 'a business rule was checked');
     } catch (error) {
-      if (stopping.signal.aborted) throw error;
+      if (signal.aborted) throw error;
       // Its job says FAILED and why; the other rules run all the same.
       logger.warn({ rule: rule.name, err: error }, `a business rule could not be checked: ${messageOf(error)}`);
     }
   };
   let told = false;
-  const service = repeating('rules', {
+  return repeating('rules', {
     everyMs: LOOK_EVERY_MS,
     timeoutMs: ROUND_TIMEOUT_MS,
     backoff: UPKEEP_BACKOFF,
-    work: async () => {
+    work: async (signal) => {
       if (!told) await tellRefused(parts, cassandra, rules);
       told = true;
       if (!consumer.shards().some(({ table, partition }) => table === first && partition === 0)) return;
       for (const rule of rules) {
-        if (stopping.signal.aborted) return;
-        await runOne(rule);
+        if (signal.aborted) return;
+        await runOne(rule, signal);
       }
     },
     onError: (error, failures) => {
@@ -106,11 +105,4 @@ export function runRules(parts: RunningParts): Service | null {
       );
     },
   });
-  return {
-    id: service.id,
-    run: (signal) => {
-      signal.addEventListener('abort', () => stopping.abort(new Error('the service stops')), { once: true });
-      return service.run(signal);
-    },
-  };
 }
