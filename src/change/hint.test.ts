@@ -5,6 +5,7 @@ import {
   hinted,
   joinTriggers,
   partExpiries,
+  settlingTrigger,
   stateOfRead,
   triggerOf,
   withdrawn,
@@ -212,8 +213,14 @@ describe('what a read says', () => {
     const expiring = (expiry: bigint, value: string | null): Cell => ({ writeTime: 5n, value, expiry });
     const readState = { ...emptyRow(3), cells: [expiring(3_000_000n, 'x'), null, null] };
     const known = (cell: Cell) => ({ ...emptyRow(3), cells: [cell, null, null] });
-    expect(withoutKnownExpiring(readState, known(expiring(2_400_000n, null))).cells[0]).toBeNull();
-    expect(withoutKnownExpiring(readState, known(expiring(9_000_000n, 'x'))).cells[0]).not.toBeNull();
+    const left = (cell: Cell, trigger = EMPTY_TRIGGER) =>
+      withoutKnownExpiring(readState, known(cell), trigger, context).cells[0];
+    expect(left(expiring(2_400_000n, null))).toBeNull();
+    expect(left(expiring(9_000_000n, 'x'))).not.toBeNull();
+    // What was swept lost against what the read found: of two conflicting values the target held that one.
+    const [name = ''] = context.names;
+    expect(left(expiring(2_400_000n, null), settlingTrigger({ [name]: 5n }))).toEqual(expiring(3_000_000n, 'x'));
+    expect(left(expiring(2_400_000n, null), settlingTrigger({ [name]: 4n }))).toBeNull();
   });
 
   it('asks again when a part of a multi-cell column expires', () => {

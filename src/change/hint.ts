@@ -215,14 +215,21 @@ function isSameWrite(read: Cell, stored: Cell): boolean {
 
 /**
  * The read without cells that the target has already: CQL tells the remaining TTL in whole seconds, so that the same
- * write would be taken for one that expires a second later, and shown again after it was swept.
+ * write would be taken for one that expires a second later, and shown again after it was swept. Not where the read settles
+ * a conflict of that time ⚠: what was swept may be the one that lost, and its expiry as close.
  */
-export function withoutKnownExpiring(read: RowState, stored: RowState): RowState {
+export function withoutKnownExpiring(
+  read: RowState,
+  stored: RowState,
+  { settles }: RowTrigger,
+  { names }: Pick<ReadContext, 'names'>,
+): RowState {
   return {
     ...read,
     cells: read.cells.map((cell, i) => {
       const known = stored.cells[i] ?? null;
-      return cell !== null && known !== null && isSameWrite(cell, known) ? null : cell;
+      if (cell === null || known === null || settles[names[i] ?? ''] === cell.writeTime) return cell;
+      return isSameWrite(cell, known) ? null : cell;
     }),
   };
 }

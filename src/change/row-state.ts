@@ -153,6 +153,14 @@ export function isAlive(row: RowState, nowUs: bigint): boolean {
 }
 
 /**
+ * Whether nothing but a marker of unknown TTL keeps the row. What the read saw does not tell ⚠: its last value may have
+ * expired before the merge, and the row with it.
+ */
+export function isKeptByMarker({ marker, cells }: RowState, nowUs: bigint): boolean {
+  return isUnknown(marker) && !cells.some((cell) => isVisible(cell, nowUs));
+}
+
+/**
  * The row as it shows at `nowUs`: expired values lose their bytes and keep write time and expiry, so that a second cell
  * of the same time is judged as before ⚠.
  */

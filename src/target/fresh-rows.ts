@@ -9,7 +9,7 @@
  */
 import type { RowKey } from '../change/change-event.ts';
 import { EMPTY_TRIGGER, stateOfRead, type RereadPolicy } from '../change/hint.ts';
-import { isAlive, nextExpiry, sweep, type RowState } from '../change/row-state.ts';
+import { isAlive, isKeptByMarker, nextExpiry, sweep, type RowState } from '../change/row-state.ts';
 import { NEVER } from '../change/write-time.ts';
 import type { ShardId } from './batch.ts';
 import type { BoundTable } from './bound-table.ts';
@@ -43,14 +43,14 @@ export function freshRow(
 ): FreshRow | null {
   // An element of a collection expires, and nothing would tell.
   if (cells.some((cell, i) => policy.multiCell[i] === true && cell?.value != null && cell.expiry !== null)) return null;
-  // Nothing but its marker keeps the row, and the marker may expire.
-  if (bound.table.usesTtl && cells.every((cell) => cell?.value == null)) return null;
   const names = bound.regular.map(({ column }) => column.name);
   const state = sweep(
     stateOfRead({ cells }, EMPTY_TRIGGER, sequence, { names, policy, coveredBefore: NEVER, goneBefore: NEVER }),
     nowUs,
   );
   if (!isAlive(state, nowUs) || isIncomplete(bound, state)) return null;
+  // The marker may expire, too.
+  if (bound.table.usesTtl && isKeptByMarker(state, nowUs)) return null;
   return { key, state, dueUs: nextExpiry(state, nowUs) };
 }
 

@@ -60,6 +60,12 @@ function stateBefore(table: TableDoor, row: KnownRow): RowState {
   return covered(bound, row, mergeRows(stored, memory, bound.valueOrders));
 }
 
+/** Whether the row stands in the target as it is under its tombstones. */
+function stands({ image }: KnownRow, before: RowState): boolean {
+  if (image === null || image === 'unread') return true;
+  return sameRow({ ...image, deletedAt: before.deletedAt }, before);
+}
+
 export class OutsideDoor {
   readonly #options: OutsideDoorOptions;
   readonly #control: ControlStatements;
@@ -177,7 +183,8 @@ function outcomesOf(
 ): { readonly outcomes: readonly OutsideOutcome[]; readonly changed: ReadonlySet<string> } {
   const { bound } = table;
   const rows = new Map(known.map((row) => [row.key.text, { row, state: stateBefore(table, row) }]));
-  const changed = new Set<string>();
+  // Where a wide delete is under way, what it covers still stands ⚠: a change over it must not leave it standing.
+  const changed = new Set([...rows.values()].flatMap(({ row, state }) => (stands(row, state) ? [] : [row.key.text])));
   const outcomes = changes.map(({ change }): OutsideOutcome => {
     const isQueued = bound.policy !== null && change.hint !== undefined;
     // A wide tombstone is in force already or makes no difference to any row that is left.

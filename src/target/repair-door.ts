@@ -12,7 +12,7 @@ import type { Pool, PoolClient } from 'pg';
 import type { Cells, ReadSequence, RowKey } from '../change/change-event.ts';
 import { EMPTY_TRIGGER, partExpiries } from '../change/hint.ts';
 import { planRepair, type RepairPlan } from '../change/repair.ts';
-import { nextExpiry, type RowState } from '../change/row-state.ts';
+import { isKeptByMarker, nextExpiry, type RowState } from '../change/row-state.ts';
 import { NEVER } from '../change/write-time.ts';
 import type { Clock } from '../shared/clock.ts';
 import { LockstepError } from '../shared/errors.ts';
@@ -22,6 +22,7 @@ import { ControlStatements } from './control-statements.ts';
 import { beginExclusively, gateBusy } from './gate-busy.ts';
 import { classifyPostgresError } from './postgres-errors.ts';
 import { observations, observedRow, observing, type Observation } from './row-observation.ts';
+import { FIRST_RETRY_US } from './reread-merge.ts';
 import { RereadQueue } from './reread-queue.ts';
 import type { RowPlan } from './row-plan.ts';
 import { rowWrites, type TableDoor } from './row-writes.ts';
@@ -198,7 +199,8 @@ export class RepairDoor {
     const partTimes = (wanted?.cells ?? []).flatMap((cell, i) =>
       policy.multiCell[i] === true && cell?.expiry != null ? [cell.expiry] : [],
     );
-    const dueUs = [nextExpiry(state, nowUs), ...partTimes].reduce<bigint | null>(
+    const markerCheck = bound.table.usesTtl && isKeptByMarker(state, nowUs) ? nowUs + FIRST_RETRY_US : null;
+    const dueUs = [nextExpiry(state, nowUs), markerCheck, ...partTimes].reduce<bigint | null>(
       (least, time) => (time === null || (least !== null && least <= time) ? least : time),
       null,
     );

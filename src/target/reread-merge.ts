@@ -1,5 +1,5 @@
 import type { PoolClient, QueryArrayResult } from 'pg';
-import type { Marker, ReadSequence, RowKey } from '../change/change-event.ts';
+import type { ReadSequence, RowKey } from '../change/change-event.ts';
 import {
   EMPTY_TRIGGER,
   partExpiries,
@@ -11,7 +11,7 @@ import {
   type RowTrigger,
   type SourceRow,
 } from '../change/hint.ts';
-import { emptyRow, isGone, isUnknown, mergeMarkers, type RowState } from '../change/row-state.ts';
+import { emptyRow, isGone, isKeptByMarker, type RowState } from '../change/row-state.ts';
 import { NEVER, type WriteTime } from '../change/write-time.ts';
 import type { RangeTombstone } from '../change/range-tombstone.ts';
 import type { Table } from '../catalog/table.ts';
@@ -22,7 +22,7 @@ import type { ControlStatements } from './control-statements.ts';
 import { partitionText, readGraves, readRanges } from './probes.ts';
 import type { QueueEntry, RereadQueue } from './reread-queue.ts';
 import { imageFrom, keyParameters } from './row-codec.ts';
-import { planRows, type KnownRow } from './row-plan.ts';
+import { planRows, stateAfter, type KnownRow } from './row-plan.ts';
 import { rowWrites, type TableDoor } from './row-writes.ts';
 import { checkCommitted, gateStatement, pipeline, type GateMode, type Statement } from './transaction.ts';
 
@@ -30,7 +30,7 @@ import { checkCommitted, gateStatement, pipeline, type GateMode, type Statement 
 export type ReadRows = (table: Table, keys: readonly RowKey[], signal: AbortSignal) => Promise<readonly SourceRow[]>;
 
 /** A row that the target can't hold yet (a NOT NULL column is still empty) is read again after this long, doubling. */
-const FIRST_RETRY_US = 1_000_000n;
+export const FIRST_RETRY_US = 1_000_000n;
 const MAX_RETRY_US = 60_000_000n;
 /** A row that only a marker of unknown expiry keeps is looked at again when that has lasted twice as long, at least this often. */
 const MAX_RECHECK_US = 3_600_000_000n;
@@ -140,7 +140,7 @@ function writesOf(
     const stored = image === null ? null : withoutSettled(image, read, trigger, { names, policy });
     return {
       key,
-      incoming: withoutKnownExpiring(read, stored ?? grave ?? emptyRow(names.length)),
+      incoming: withoutKnownExpiring(read, stored ?? grave ?? emptyRow(names.length), trigger, { names }),
       grave,
       ranges: ranges.get(partitionText(bound, key.values)) ?? [],
       image: stored === null || row !== null ? stored : withdrawn(stored),
@@ -208,21 +208,12 @@ export function laterReads(
     const first = due.reduce((least, each) => (each < least ? each : least));
     statements.push(...later(parts, (first > nowUs ? first : nowUs) + FIRST_RETRY_US));
   }
-  // Nothing but a marker keeps the row, and its TTL is unknown. Write times do not tell how old it is: they may be anything.
-  const onlyMarker = row.cells.every((cell) => cell?.value == null);
-  if (bound.table.usesTtl && onlyMarker && isUnknown(markerOf(known))) {
+  if (bound.table.usesTtl && known !== undefined && isKeptByMarker(stateAfter(bound, known), nowUs)) {
+    // Write times do not tell how old the marker is: they may be anything.
     const since = trigger.since ?? nowUs;
     const age = nowUs - since;
     const wait = age < FIRST_RETRY_US ? FIRST_RETRY_US : age < MAX_RECHECK_US ? age : MAX_RECHECK_US;
     statements.push(...later({ ...EMPTY_TRIGGER, marker: trigger.marker, since }, nowUs + wait));
   }
   return statements;
-}
-
-/** The row's marker after the merge; tombstones aside, under which there would be nothing to look at. */
-function markerOf(known: KnownRow | undefined): Marker | null {
-  if (known === undefined) return null;
-  const { image, grave, incoming } = known;
-  const stored = image === null || image === 'unread' ? null : image.marker;
-  return mergeMarkers(mergeMarkers(stored, grave?.marker ?? null), incoming.marker);
 }

@@ -104,6 +104,13 @@ function remembered(table: BoundTable, row: Omit<KnownRow, 'image'>): RowState {
   return row.grave === null ? row.incoming : mergeRows(row.grave, row.incoming, table.valueOrders);
 }
 
+/** What the row is after its changes, with all that is known of it; expired values are still in it. */
+export function stateAfter(table: BoundTable, row: KnownRow): RowState {
+  const whole = remembered(table, row);
+  const { image } = row;
+  return covered(table, row, image === null || image === 'unread' ? whole : mergeRows(image, whole, table.valueOrders));
+}
+
 /** The row's changes together with its grave and under the tombstones of its partition. */
 export function withMemory(table: BoundTable, row: Omit<KnownRow, 'image'>): RowState {
   return covered(table, row, remembered(table, row));

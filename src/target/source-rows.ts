@@ -330,7 +330,7 @@ function knownRow(
   const grave = memory.graves.get(key.text) ?? null;
   return {
     key,
-    incoming: withoutKnownExpiring(read, image ?? grave ?? emptyRow(names.length)),
+    incoming: withoutKnownExpiring(read, image ?? grave ?? emptyRow(names.length), EMPTY_TRIGGER, { names }),
     grave,
     ranges: memory.ranges.get(partitionText(bound, key.values)) ?? [],
     image,
