@@ -11,7 +11,7 @@
  * Undo is the same with the images exchanged.
  */
 import type { Cell, Cells, Marker, ReadSequence } from './change-event.ts';
-import { isAlive, newestWrite, UNKNOWN_MARKER, type RowState } from './row-state.ts';
+import { isAlive, newestWrite, sweep, UNKNOWN_MARKER, type RowState } from './row-state.ts';
 import { INT64_MAX, NEVER, type WriteTime } from './write-time.ts';
 
 /** A row of the target as it was observed, with all that is in force over it. */
@@ -98,7 +98,9 @@ export function planRepair(request: RepairRequest): RepairPlan {
       const isKept = base !== null && differs[i] !== true && observed.unversioned[i] !== true;
       return isKept ? stored : repairedCell(cell, stored, multi, request);
     });
-    return { kind: 'write', state: { deletedAt: NEVER, marker: repairedMarker(cells, request), cells } };
+    const state = { deletedAt: NEVER, marker: repairedMarker(cells, request), cells };
+    // What has expired since it was read is not to show: nothing would sweep it.
+    return { kind: 'write', state: sweep(state, request.nowUs) };
   } catch (error) {
     if (error instanceof Exhausted) return { kind: 'exhausted' };
     throw error;

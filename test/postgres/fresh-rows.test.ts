@@ -89,7 +89,6 @@ describe('rows that the target does not know', () => {
       found(2, [cell(5n, 'with "quotes", {braces} and \\'), null, null]),
       found(3, [cell(5n, 'expires', soon), cell(6n, '2'), null]),
       found(4, [null, cell(-8n, '1E+3'), null], 'other "partition"'),
-      found(5, [cell(5n, 'gone', nowUs() - 1_000_000n), null, null]),
     ];
     await session(async ({ insert, merge }) => {
       expect(await insert(inserted, rows)).toMatchObject({ left: [] });
@@ -101,7 +100,7 @@ describe('rows that the target does not know', () => {
     });
     const [one, other] = [await storedRows(rig.pool, boundOf(inserted)), await storedRows(rig.pool, boundOf(merged))];
     expect(one).toEqual(other);
-    expect(one.size).toBe(5);
+    expect(one.size).toBe(4);
     const bookkeeping = async (name: string): Promise<unknown> =>
       (
         await rig.pool.query(
@@ -117,9 +116,11 @@ describe('rows that the target does not know', () => {
       found(1, [null, null, null]),
       found(3, [cell(5n, 'x'), null, cell(5n, '["e"]', soon)]),
       found(4, [cell(5n, 'x'), null, null]),
+      // Expired since it was read: a marker may be all that is left, or nothing.
+      found(5, [cell(5n, 'gone', nowUs() - 1_000_000n), null, null]),
     ];
     await session(async ({ insert }) => {
-      expect((await insert(inserted, rows)).left).toEqual([0, 1]);
+      expect((await insert(inserted, rows)).left).toEqual([0, 1, 3]);
     });
     expect(keysOf(await storedRows(rig.pool, boundOf(inserted)))).toEqual(['["p","4"]']);
   });

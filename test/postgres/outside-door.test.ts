@@ -19,13 +19,19 @@ const strict = tableOf('outside_strict', [
   column('n', 'regular', scalar('int'), 'integer'),
 ]);
 
+const clustered = tableOf('outside_clustered', [
+  column('id', 'partition', scalar('int'), 'integer'),
+  column('c', 'clustering', scalar('int'), 'integer'),
+  column('v', 'regular', scalar('text'), 'text'),
+]);
+
 let rig: DoorRig;
 beforeAll(async () => {
-  rig = await openDoorRig(inject('postgresUrl'), [plain, strict], { schema: SCHEMA, partitions: 2 });
+  rig = await openDoorRig(inject('postgresUrl'), [plain, strict, clustered], { schema: SCHEMA, partitions: 2 });
 });
 afterAll(() => rig.close());
 beforeEach(async () => {
-  for (const table of [plain, strict]) await rig.pool.query(`TRUNCATE ${table.targetTable}`);
+  for (const table of [plain, strict, clustered]) await rig.pool.query(`TRUNCATE ${table.targetTable}`);
   for (const name of ['graveyard', 'range_tombstones', 'queue', 'ledger']) {
     await rig.pool.query(`TRUNCATE ${SCHEMA}._cdc_${name}`);
   }
@@ -91,6 +97,30 @@ describe('a change from beside the stream', () => {
     expect(await rows(plain)).toEqual([]);
     expect(await outside(plain, [write(plain, 1, 21n, 'c')])).toEqual(['applied']);
     expect(await rows(plain)).toMatchObject([{ v: 'c' }]);
+  });
+
+  it.each([10n, 20n])('takes away what a wide delete under way still covers (written at %s)', async (writeTime) => {
+    const key = rowKey(['1', '1']);
+    const cells = [{ writeTime: 10n, value: 'x', expiry: null }];
+    const stored: ChangeEvent = {
+      kind: 'write',
+      table: clustered.name,
+      key,
+      writeTime: 10n,
+      ambiguity: null,
+      marker: null,
+      cells,
+    };
+    await rig.apply(clustered, 0, [stored]);
+    // Its tombstone is in force, and its rows not gone yet.
+    await rig.pool.query(
+      `INSERT INTO ${SCHEMA}._cdc_range_tombstones (table_id, partition_key, bounds, write_time)
+       SELECT id, '["1"]', '[true,[],true,[]]', 20 FROM ${SCHEMA}._cdc_tables WHERE source = $1`,
+      [clustered.name],
+    );
+    const deletion: ChangeEvent = { kind: 'row-delete', table: clustered.name, key, writeTime, ambiguity: null };
+    expect(await outside(clustered, [deletion])).toEqual(['superseded']);
+    expect((await rig.pool.query('SELECT v FROM outside_clustered')).rows).toEqual([]);
   });
 
   it('says of each change of a row what became of it', async () => {

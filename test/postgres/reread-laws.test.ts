@@ -230,6 +230,32 @@ describe('a row that a read found', () => {
     expect(await queued()).toBe(0);
   });
 
+  it.each([
+    ['before the read is merged', 'y'],
+    ['and is swept before the read is merged', 'x'],
+  ])('goes with its last value, which expires %s', async (_, value) => {
+    const expiry = BigInt(START_MS + 1_000) * 1000n;
+    const expiring = (text: string): Cell => ({ writeTime: 10n, value: text, expiry });
+    const swept: ChangeEvent = {
+      kind: 'write',
+      table: plain.name,
+      key: one,
+      writeTime: 10n,
+      ambiguity: null,
+      marker: null,
+      cells: [expiring(value), null],
+    };
+    await apply(plain, write(plain, one, 5n, [undefined, set('x')]));
+    await serve(plain, { cells: [expiring('y'), null] }, async () => {
+      if (value === 'x') await apply(plain, swept);
+      rig.clock.set(START_MS + 1_100);
+      if (value === 'x') await apply(plain, swept);
+    });
+    rig.clock.set(START_MS + 3_000);
+    await serve(plain, null);
+    expect(await rows(plain)).toEqual([]);
+  });
+
   const touch = (at: bigint): ChangeEvent =>
     hint(plain, {
       kind: 'write',

@@ -53,7 +53,10 @@ async function main(options: Options): Promise<void> {
     ({ seeds, refuted }) => {
       if (options.json || seconds() - toldAt < 10) return;
       toldAt = seconds();
-      process.stderr.write(`${seeds} seeds, ${refuted.length} refuted, ${Math.round(seeds / seconds())} a second\n`);
+      const named = refuted.length === 0 ? '' : ` (${refuted.map(({ seed }) => seed).join(', ')})`;
+      process.stderr.write(
+        `${seeds} seeds, ${refuted.length} refuted${named}, ${Math.round(seeds / seconds())} a second\n`,
+      );
     },
   );
   const took = seconds();
