@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Closing } from '../../src/demo/closing.ts';
+import { logRanges } from '../../src/demo/kafka/kafka.ts';
 import { seededRandom } from '../../src/demo/workload/random.ts';
 import { waitFor } from '../../src/demo/waiting.ts';
 import { packageFile } from '../../src/stack/package-root.ts';
@@ -305,17 +306,8 @@ describe('what the connector loses', () => {
       `CREATE TABLE losses.late (pk int, ck int, home frozen<place>, PRIMARY KEY (pk, ck)) WITH cdc = true`,
     );
     const late: GeneratedTable = table('losses', 'late', []);
-    const ends = async (): Promise<bigint> => {
-      const admin = site.kafka.admin();
-      await admin.connect();
-      try {
-        const topic = topicOf(site, late);
-        if (!(await admin.listTopics()).includes(topic)) return 0n;
-        return (await admin.fetchTopicOffsets(topic)).reduce((sum, { high }) => sum + BigInt(high), 0n);
-      } finally {
-        await admin.disconnect();
-      }
-    };
+    const ends = async (): Promise<bigint> =>
+      (await logRanges(site.kafka, [topicOf(site, late)])).reduce((sum, { end }) => sum + end, 0n);
     const came = (limitMs: number): Promise<boolean> =>
       waitFor(async () => (await ends()) > 0n, { limitMs, everyMs: 500 });
     await site.source.execute(`INSERT INTO losses.late (pk, ck) VALUES (1, 1)`);
