@@ -10,20 +10,32 @@ const PARTITIONS = 40;
 const ROWS = 10;
 const TAGS = ['a', 'b', 'c', 'd'];
 
+interface Statement {
+  readonly query: string;
+  readonly params: readonly unknown[];
+  /** Clustering keys of the rows that it touches. */
+  readonly rows: readonly number[];
+}
+
 export class LiveWrites {
   readonly #site: LossSite;
   readonly #random: Random;
   readonly #perSecond: number;
   #stop: AbortController | null = null;
   #running: Promise<void> = Promise.resolve();
-  /** When each partition was written last, ms. */
-  readonly lastMs = new Map<number, number>();
+  /** When each row was written or deleted last, ms; by its key, `["pk","ck"]`. */
+  readonly #lastMs = new Map<string, number>();
   written = 0;
 
   constructor(site: LossSite, random: Random, perSecond: number) {
     this.#site = site;
     this.#random = random;
     this.#perSecond = perSecond;
+  }
+
+  /** Whether a row was written or deleted at or after this moment, ms. */
+  touchedSince(key: string, ms: number): boolean {
+    return (this.#lastMs.get(key) ?? 0) >= ms;
   }
 
   start(): void {
@@ -51,31 +63,34 @@ export class LiveWrites {
         continue;
       }
       const pk = FIRST_LIVE + this.#random.below(PARTITIONS);
-      const [query, params] = this.#statement(pk);
+      const { query, params, rows } = this.#statement(pk);
       await this.#site.source.execute(query, [...params], { prepare: true });
-      this.lastMs.set(pk, Date.now());
+      for (const ck of rows) this.#lastMs.set(JSON.stringify([String(pk), String(ck)]), Date.now());
       this.written += 1;
     }
   }
 
-  #statement(pk: number): readonly [query: string, params: readonly unknown[]] {
+  #statement(pk: number): Statement {
     const random = this.#random;
     const table = `${this.#site.keyspace}.${LOSSY}`;
     const ck = random.below(ROWS);
     const v = `live ${random.below(1_000_000)}`;
     const n = random.below(1_000);
+    const one = (query: string, ...params: readonly unknown[]): Statement => ({ query, params, rows: [ck] });
+    const tag = new Set([random.pick(TAGS)]);
     const roll = random.below(100);
-    if (roll < 35) return [`INSERT INTO ${table} (pk, ck, v, n) VALUES (?, ?, ?, ?)`, [pk, ck, v, n]];
-    if (roll < 60) return [`UPDATE ${table} SET v = ?, n = ? WHERE pk = ? AND ck = ?`, [v, n, pk, ck]];
-    if (roll < 70) return [`UPDATE ${table} SET v = null WHERE pk = ? AND ck = ?`, [pk, ck]];
-    if (roll < 78)
-      return [`UPDATE ${table} SET tags = tags + ? WHERE pk = ? AND ck = ?`, [new Set([random.pick(TAGS)]), pk, ck]];
-    if (roll < 84)
-      return [`UPDATE ${table} SET tags = tags - ? WHERE pk = ? AND ck = ?`, [new Set([random.pick(TAGS)]), pk, ck]];
-    if (roll < 92) return [`DELETE FROM ${table} WHERE pk = ? AND ck = ?`, [pk, ck]];
-    if (roll < 95) return [`DELETE FROM ${table} WHERE pk = ? AND ck >= ? AND ck < ?`, [pk, ck, ck + 2]];
-    if (roll < 96) return [`DELETE FROM ${table} WHERE pk = ?`, [pk]];
+    if (roll < 35) return one(`INSERT INTO ${table} (pk, ck, v, n) VALUES (?, ?, ?, ?)`, pk, ck, v, n);
+    if (roll < 60) return one(`UPDATE ${table} SET v = ?, n = ? WHERE pk = ? AND ck = ?`, v, n, pk, ck);
+    if (roll < 70) return one(`UPDATE ${table} SET v = null WHERE pk = ? AND ck = ?`, pk, ck);
+    if (roll < 78) return one(`UPDATE ${table} SET tags = tags + ? WHERE pk = ? AND ck = ?`, tag, pk, ck);
+    if (roll < 84) return one(`UPDATE ${table} SET tags = tags - ? WHERE pk = ? AND ck = ?`, tag, pk, ck);
+    if (roll < 92) return one(`DELETE FROM ${table} WHERE pk = ? AND ck = ?`, pk, ck);
+    if (roll < 95) {
+      const range = one(`DELETE FROM ${table} WHERE pk = ? AND ck >= ? AND ck < ?`, pk, ck, ck + 2);
+      return { ...range, rows: [ck, ck + 1] };
+    }
+    if (roll < 96) return { ...one(`DELETE FROM ${table} WHERE pk = ?`, pk), rows: [...Array(ROWS).keys()] };
     const ttl = random.between(2, 6);
-    return [`INSERT INTO ${table} (pk, ck, v, n) VALUES (?, ?, ?, ?) USING TTL ?`, [pk, ck, v, n, ttl]];
+    return one(`INSERT INTO ${table} (pk, ck, v, n) VALUES (?, ?, ?, ?) USING TTL ?`, pk, ck, v, n, ttl);
   }
 }

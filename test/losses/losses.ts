@@ -45,9 +45,9 @@ async function rounds(site: LossSite, live: LiveWrites, minutes: number): Promis
   do {
     const result = await lossRound(site, live, results.length, accepted, tell);
     results.push(result);
-    const { injected, alongside, found, missed, wrong, repaired, laterVerdict, undone } = result;
+    const { injected, alongside, found, missed, wrong, repaired, leftAfterRepair, laterVerdict, undone } = result;
     tell(
-      `round ${results.length}: ${injected.length} rows injected, ${alongside} of the live workload lost with them; ${found} found, ${missed.length} missed, ${wrong.length} wrong, ${repaired} repaired, then ${laterVerdict}; ${undone} undone: ${roundPasses(result) ? 'PASS' : 'FAIL'}`,
+      `round ${results.length}: ${injected.length} rows injected, ${alongside} of the live workload lost with them; ${found} found, ${missed.length} missed, ${wrong.length} wrong, ${repaired} repaired, ${leftAfterRepair.length} left, then ${laterVerdict}; ${undone} undone: ${roundPasses(result) ? 'PASS' : 'FAIL'}`,
     );
   } while (performance.now() < deadline && results.every(roundPasses));
   return results;

@@ -2,7 +2,7 @@
  * One round: losses beside a live workload, the truth while nothing moves, what `lockstep reconcile run` finds while the
  * workload goes on, repair, a later pass, and undo.
  */
-import { differingKeys, comeToRest } from './truth.ts';
+import { comeToRest, differingKeys, evidenceOf } from './truth.ts';
 import { injectLosses, type Injected } from './inject.ts';
 import { FIRST_LIVE, type LiveWrites } from './live-writes.ts';
 import { LOSSY, type LossSite } from './site.ts';
@@ -14,6 +14,7 @@ export interface Report {
   readonly compared: number;
   readonly mismatch_count: number;
   readonly in_flight: number;
+  readonly unproven: number;
   readonly repaired: Readonly<Record<string, number>>;
 }
 
@@ -36,7 +37,9 @@ export interface RoundResult {
   /** Found, and equal by the demo's readers while nothing moved. */
   readonly wrong: readonly string[];
   readonly repaired: number;
-  /** Rows that still differed, at rest, behind the repair. */
+  /** Live rows that moved while they were compared, as the repair told of them; repaired once the workload had stopped. */
+  readonly movedMeanwhile: number;
+  /** Rows that still differed, at rest, although they had stood still behind the repair or were repaired at rest. */
   readonly leftAfterRepair: readonly string[];
   readonly laterVerdict: string;
   readonly undone: number;
@@ -107,19 +110,31 @@ export async function lossRound(
   for (const key of truth) {
     if (injected.some((each) => each.key === key) || found.some((row) => row.key === key)) continue;
     // A lost change of a live row is healed by the next change of all its columns.
-    const lastMs = live.lastMs.get(Number((JSON.parse(key) as string[])[0])) ?? 0;
-    if (lastMs < beganMs) missed.push(`${key} (a live row)`);
+    if (!live.touchedSince(key, beganMs)) missed.push(`a live row: ${await evidenceOf(site, key)}`);
   }
   const wrong = found.filter((row) => !truth.has(row.key) || (!isLive(row.key) && !expected.has(text(row))));
 
   tell('repairing beside the live workload');
   const before = new Map<string, string>();
   for (const row of found) before.set(row.id, await shownRow(site, row));
+  const repairMs = Date.now();
   const repair = await reconcile(site, '--repair');
+  tell(`${repair.verdict}: ${repair.reasons.join('; ')}; ${JSON.stringify(repair.repaired)}`);
   const resolved = await foundBy(site, repair.job_id);
   await live.stop();
   await comeToRest(site);
-  const left = [...(await differingKeys(site))].filter((key) => !accepted.has(key));
+  const differing = async (): Promise<string[]> => [...(await differingKeys(site))].filter((key) => !accepted.has(key));
+  const moved = (await differing()).filter((key) => live.touchedSince(key, repairMs));
+  const left = new Set((await differing()).filter((key) => !moved.includes(key)));
+  const told = repair.in_flight + repair.unproven + (repair.repaired['stale'] ?? 0);
+  // More than it told of it has passed over.
+  if (moved.length > told) for (const key of moved) left.add(key);
+  const evidence = await Promise.all([...left].map((key) => evidenceOf(site, key)));
+  if (moved.length > 0) {
+    tell(`repairing ${moved.length} rows that had moved`);
+    await reconcile(site, '--repair');
+    for (const key of await differing()) evidence.push(await evidenceOf(site, key));
+  }
   tell('a later pass');
   const later = await reconcile(site);
 
@@ -142,7 +157,8 @@ export async function lossRound(
     missed,
     wrong: wrong.map(text),
     repaired: repair.repaired['applied'] ?? 0,
-    leftAfterRepair: left,
+    movedMeanwhile: moved.length,
+    leftAfterRepair: evidence,
     laterVerdict: [later.verdict, ...later.reasons].join(' '),
     undone: samples.size,
     notRestored,

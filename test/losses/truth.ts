@@ -87,3 +87,38 @@ export async function differingKeys(site: LossSite): Promise<ReadonlySet<string>
     await client.end();
   }
 }
+
+/** All that both sides and the findings say of a row: what there is to look at where it should not differ. */
+export async function evidenceOf(site: LossSite, key: string): Promise<string> {
+  const [pk, ck] = (JSON.parse(key) as string[]).map(Number);
+  const { source, postgres, keyspace } = site;
+  if (pk === undefined || ck === undefined) return key;
+  const where = `pk = ${pk} AND ck = ${ck}`;
+  const times = ['v', 'n', 'home', 'tags'].flatMap((name) =>
+    name === 'home' || name === 'tags' ? [name, `maxwritetime(${name})`] : [name, `writetime(${name})`, `ttl(${name})`],
+  );
+  const inSource = await source.execute(`SELECT ${times.join(', ')} FROM ${keyspace}.${LOSSY} WHERE ${where}`);
+  const inTarget = await postgres.query<{ row: string }>(
+    `SELECT row_to_json(t)::text AS row FROM ${LOSSY} AS t WHERE ${where}`,
+  );
+  const grave = await postgres.query<{ row: string }>(
+    `SELECT row_to_json(g)::text AS row FROM _cdc_graveyard AS g WHERE row_to_json(g)::text LIKE '%' || $1 || '%'`,
+    [`\\"${pk}\\",\\"${ck}\\"`],
+  );
+  const findings = await postgres.query<{ row: string }>(
+    `SELECT row_to_json(f)::text AS row FROM _cdc_findings AS f WHERE row_key = $1 ORDER BY id`,
+    [key],
+  );
+  const queue = await postgres.query<{ row: string }>(
+    `SELECT row_to_json(q)::text AS row FROM _cdc_queue AS q WHERE row_key = $1`,
+    [key],
+  );
+  const rows = (of: { rows: { row: string }[] }): string => of.rows.map(({ row }) => row).join(', ');
+  return [
+    `${key}: source ${JSON.stringify(inSource.rows, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value))}`,
+    `target ${rows(inTarget)}`,
+    `graves ${rows(grave)}`,
+    `findings ${rows(findings)}`,
+    `queue ${rows(queue)}`,
+  ].join('; ');
+}
