@@ -53,7 +53,8 @@ const READERS: Readonly<Record<ScalarName, ((bytes: Buffer) => string | null) | 
   smallint: integer(2),
   int: integer(4),
   bigint: int64,
-  counter: null,
+  // In an answer a counter is its total; what is stored is a context of shards.
+  counter: int64,
   duration: durationFromBytes,
   varint: (bytes) => bigInteger(bytes)?.toString() ?? null,
   decimal,
@@ -178,7 +179,7 @@ function parts(type: CqlType, bytes: Buffer): PartTexts | null {
 
 /**
  * Canonical text of serialised bytes; null where they are no value of the type, are an empty value of a type that has
- * no empty text, or where the type is not read here (counter, custom, vectors of variable length).
+ * no empty text, or where the type is not read here (custom, vectors of variable length).
  */
 export function deserialise(type: CqlType, bytes: Buffer): string | null {
   if (type.kind === 'scalar') return READERS[type.name]?.(bytes) ?? null;

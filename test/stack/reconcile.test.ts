@@ -1,24 +1,34 @@
 /**
- * `lockstep reconcile run` on the real stack: a table with a partition larger than memory holds, collections, TTLs and
- * descending clustering; faults by hand and changes that the capture lost. Repaired, the next run passes, and every
- * fault can be taken back.
+ * Comparisons on the real stack. `lockstep reconcile run`: a table with a partition larger than memory holds, collections,
+ * TTLs and descending clustering; faults by hand and changes that the capture lost. Repaired, the next run passes, and
+ * every fault can be taken back. Counters, static columns. And runs that members share, while members are killed.
  */
-import { mkdtemp } from 'node:fs/promises';
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type cassandra from 'cassandra-driver';
+import getPort from 'get-port';
 import pg from 'pg';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { LockstepService } from '../../src/demo/service/lockstep-service.ts';
+import { parse, stringify } from 'yaml';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { LockstepService } from '../../src/demo/service/lockstep-service.ts';
 import { connectSource } from '../../src/demo/workload/source-client.ts';
 import { openStack, type Stack } from '../../src/stack/index.ts';
 import { startCaptured, writeAll } from '../support/captured-service.ts';
 import { beginCommand, endOf, type Ended } from '../support/lockstep-command.ts';
+import { eventually } from '../support/service-stage.ts';
 
 /** Above what is held of an unfinished partition (source-slices.ts), so that it is compared in parts. */
 const WIDE_ROWS = 24_000;
 const ROWS = 2_000;
 const TABLE = 'rc.items';
+/** Compared by members together: partitions all over the ring, with a static column. */
+const SPREAD = 'rc.spread';
+const SPREAD_ROWS = 1_600;
+/** What members read a second together: a run of that table takes some ten seconds, long enough to be killed in. */
+const SHARED_ROWS_PER_SECOND = 200;
+const PAGES = 40;
+const TOKEN = 'the-token-of-the-operator';
 const INSERT = 'INSERT INTO rc.items (k, c, v, n, tags) VALUES (?, ?, ?, ?, ?)';
 
 let stack: Stack;
@@ -26,9 +36,11 @@ let source: cassandra.Client;
 let postgres: pg.Pool;
 let service: LockstepService;
 let configurationFile: string;
+let apiPort: number;
+let dir: string;
 
 beforeAll(async () => {
-  const dir = await mkdtemp(join(tmpdir(), 'lockstep-reconcile-'));
+  dir = await mkdtemp(join(tmpdir(), 'lockstep-reconcile-'));
   stack = await openStack({ provider: 'native', dir });
   const endpoints = await stack.up({
     beforeAgent: async ({ cassandra: found }) => {
@@ -49,11 +61,32 @@ beforeAll(async () => {
       await source.execute(`INSERT INTO rc.items (k, c, v) VALUES (1, ${uuid(9_000)}, 'lasts') USING TTL 100000`);
       await source.execute(`INSERT INTO rc.items (k, c) VALUES (2, ${uuid(9_001)})`);
       await source.execute('ALTER TABLE rc.items WITH cdc = true');
+      await source.execute(
+        'CREATE TABLE rc.spread (k int, c int, s text static, v text, PRIMARY KEY (k, c)) WITH cdc = true',
+      );
+      await source.execute('CREATE TABLE rc.visits (page text, day int, seen counter, PRIMARY KEY (page, day))');
+      await writeAll(source, PAGES, (i) => [
+        'UPDATE rc.visits SET seen = seen + ? WHERE page = ? AND day = ?',
+        [BigInt(i + 1), `page ${i % 7}`, i],
+      ]);
     },
   });
   postgres = new pg.Pool({ connectionString: endpoints.postgres.url, max: 2 });
-  const reconciliation = { captureDelay: '2s' };
-  ({ service, configurationFile } = await startCaptured(dir, endpoints, 'rc', ['items'], { reconciliation }));
+  // As something else keeps it: no bookkeeping.
+  await postgres.query('CREATE TABLE visits (page text, day int, seen bigint, PRIMARY KEY (page, day))');
+  await postgres.query(
+    `INSERT INTO visits SELECT 'page ' || i % 7, i, i + 1 FROM generate_series(0, ${PAGES - 1}) AS i`,
+  );
+  const reconciliation = {
+    captureDelay: '2s',
+    counters: [{ source: 'rc.visits', target: 'public.visits' }],
+    throttle: { rowsPerSecond: SHARED_ROWS_PER_SECOND, sourceLatency: null },
+  };
+  const api = { tokens: [{ name: 'operator', token: TOKEN, scopes: ['read', 'operate'] }] };
+  ({ service, configurationFile, apiPort } = await startCaptured(dir, endpoints, 'rc', ['items', 'spread'], {
+    reconciliation,
+    api,
+  }));
   const filled = await lockstep('backfill', '--table', TABLE);
   expect(filled.code, filled.stderr).toBe(0);
 }, 500_000);
@@ -72,8 +105,12 @@ interface Report {
   readonly [name: string]: unknown;
 }
 
-async function run(strategy: string, ...args: readonly string[]): Promise<Report & { readonly code: number | null }> {
-  const answer = await lockstep('reconcile', 'run', '--table', TABLE, '--strategy', strategy, '--json', ...args);
+type Run = Report & { readonly code: number | null };
+
+const run = (strategy: string, ...args: readonly string[]): Promise<Run> => runOf(TABLE, strategy, ...args);
+
+async function runOf(table: string, strategy: string, ...args: readonly string[]): Promise<Run> {
+  const answer = await lockstep('reconcile', 'run', '--table', table, '--strategy', strategy, '--json', ...args);
   try {
     return { ...(JSON.parse(answer.stdout) as Report), code: answer.code };
   } catch (cause) {
@@ -178,3 +215,144 @@ it('passes beside a live workload: what is under way is no drift', async () => {
   }
   expect(await run('CHECKSUM')).toMatchObject({ code: 0, verdict: 'PASS' });
 }, 400_000);
+
+it('compares counters with the copy that something else keeps; what drifts is found, and no repair writes over a sum', async () => {
+  const equal = await runOf('rc.visits', 'CHECKSUM');
+  expect(equal, JSON.stringify(equal)).toMatchObject({ code: 0, verdict: 'PASS', compared: PAGES });
+  await postgres.query('UPDATE visits SET seen = seen - 1 WHERE day = 3');
+  await postgres.query('DELETE FROM visits WHERE day = 4');
+  await postgres.query(`INSERT INTO visits VALUES ('nowhere', 1, 1)`);
+  const copy = async () => (await postgres.query('SELECT * FROM visits ORDER BY page, day')).rows as unknown[];
+  const before = await copy();
+  expect(await runOf('rc.visits', 'CHECKSUM', '--repair')).toMatchObject({
+    code: 1,
+    verdict: 'DRIFT',
+    mismatches_by_type: { DATA_MISMATCH: 1, MISSING_IN_POSTGRES: 1, MISSING_IN_CASSANDRA: 1 },
+    repaired: { applied: 0 },
+  });
+  expect(await copy()).toEqual(before);
+}, 240_000);
+
+describe('a comparison that members share', () => {
+  const members: LockstepService[] = [];
+
+  beforeAll(async () => {
+    await writeAll(source, SPREAD_ROWS, (i) => [
+      'INSERT INTO rc.spread (k, c, v) VALUES (?, ?, ?)',
+      [i % 400, Math.floor(i / 400), `v${i}`],
+    ]);
+    await eventually('the rows to arrive', async () => {
+      const { rowCount } = await postgres.query('SELECT 1 FROM spread');
+      return rowCount === SPREAD_ROWS ? true : undefined;
+    });
+    // Of the ring's ranges each has some of these: a range that got lost would show in their number.
+    await postgres.query(`UPDATE spread SET v = 'by hand' WHERE c = 0 AND k % 10 = 0`);
+    await source.execute(`UPDATE rc.spread SET s = 'no event tells of it' WHERE k = 7`);
+    const port = await getPort({ host: '127.0.0.1' });
+    const configuration = parse(await readFile(configurationFile, 'utf8')) as { api: { port: number } };
+    configuration.api.port = port;
+    const second = join(dir, 'second.yaml');
+    await writeFile(second, stringify(configuration), { mode: 0o600 });
+    const other = new LockstepService({ configurationFile: second, apiPort: port, logFile: join(dir, 'second.log') });
+    members.push(service, other);
+    await other.start();
+    await other.waitUntilReady();
+  }, 180_000);
+  afterAll(async () => {
+    await members[1]?.stop();
+  });
+
+  interface Parts {
+    readonly scanned: number;
+    readonly due: number;
+    readonly status: string;
+    readonly verdict: string | null;
+  }
+
+  async function partsOf(job: string): Promise<Parts> {
+    const { rows } = await postgres.query<Parts>(
+      `SELECT count(*) FILTER (WHERE r.status = 'SCANNED')::int AS scanned, count(*) FILTER (WHERE r.status = 'DUE')::int AS due,
+         j.status, j.verdict
+       FROM _cdc_jobs AS j JOIN _cdc_job_ranges AS r ON r.job_id = j.id WHERE j.id = $1 GROUP BY j.status, j.verdict`,
+      [job],
+    );
+    return rows[0]!;
+  }
+  /** Ranges that were taken after this moment, by the server's clock, and are being scanned. */
+  async function takenSince(moment: string): Promise<number> {
+    const { rowCount } = await postgres.query(
+      `SELECT 1 FROM lockstep_jobs.job WHERE name = 'comparison-part' AND state = 'active' AND started_on > $1`,
+      [moment],
+    );
+    return rowCount ?? 0;
+  }
+  const now = async (): Promise<string> =>
+    (await postgres.query<{ now: string }>('SELECT now()::text AS now')).rows[0]!.now;
+
+  it('goes on where every worker was killed, where one alone was killed too, and ends with the verdict over all of it', async () => {
+    const answer = await fetch(`http://127.0.0.1:${apiPort}/reconciliation/trigger`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ tables: ['spread'], validation_strategy: 'CHECKSUM' }),
+    });
+    expect(answer.status).toBe(202);
+    const { job_ids: jobIds } = (await answer.json()) as { job_ids: string[] };
+    const [job = ''] = jobIds;
+
+    await eventually('some ranges to be scanned', async () => ((await partsOf(job)).scanned >= 3 ? true : undefined));
+    await Promise.all(members.map((member) => member.crash()));
+    const killed = await partsOf(job);
+    expect(killed).toMatchObject({ status: 'RUNNING', verdict: null });
+    expect(killed.due).toBeGreaterThan(2);
+    const first = await postgres.query<{ side: string; part: number; ended_at: string }>(
+      `SELECT side, part, ended_at::text FROM _cdc_job_ranges WHERE job_id = $1 AND status = 'SCANNED'`,
+      [job],
+    );
+
+    const again = await now();
+    await Promise.all(members.map((member) => member.start()));
+    await eventually('both to scan again', async () => ((await takenSince(again)) === 2 ? true : undefined));
+    await members[1]?.crash();
+    expect(await partsOf(job)).toMatchObject({ status: 'RUNNING', verdict: null });
+    const alone = await now();
+
+    const ended = await eventually('the run to end', async () => {
+      const parts = await partsOf(job);
+      return parts.status === 'RUNNING' ? undefined : parts;
+    });
+    expect(ended).toMatchObject({ status: 'COMPLETED', verdict: 'DRIFT', due: 0 });
+    const { rows } = await postgres.query<{ report: Report; workers: number }>(
+      `SELECT report, (SELECT count(DISTINCT worker)::int FROM _cdc_job_ranges WHERE job_id = id AND ended_at > $2) AS workers
+       FROM _cdc_jobs WHERE id = $1`,
+      [job, alone],
+    );
+    // What the killed one held was taken over by the other, and nothing was left out.
+    expect(rows).toMatchObject([
+      {
+        workers: 1,
+        report: {
+          coverage: 1,
+          cassandra_row_count: SPREAD_ROWS,
+          mismatch_count: 41,
+          mismatches_by_type: { DATA_MISMATCH: 40, MISSING_IN_POSTGRES: 1 },
+          not_checked: [],
+        },
+      },
+    ]);
+    for (const { side, part, ended_at: endedAt } of first.rows) {
+      const { rows: kept } = await postgres.query<{ ended_at: string }>(
+        'SELECT ended_at::text FROM _cdc_job_ranges WHERE job_id = $1 AND side = $2 AND part = $3',
+        [job, side, part],
+      );
+      expect(kept, 'what was stored is not scanned again').toEqual([{ ended_at: endedAt }]);
+    }
+  }, 180_000);
+
+  it('finds the static value that no event tells of, and repairs it with the rest', async () => {
+    expect(await runOf(SPREAD, 'CHECKSUM', '--repair')).toMatchObject({ verdict: 'DRIFT', repaired: { applied: 41 } });
+    expect((await postgres.query('SELECT k, s FROM spread__static')).rows).toEqual([
+      { k: 7, s: 'no event tells of it' },
+    ]);
+    expect(await runOf(SPREAD, 'CHECKSUM')).toMatchObject({ code: 0, verdict: 'PASS', compared: SPREAD_ROWS + 1 });
+  }, 180_000);
+});

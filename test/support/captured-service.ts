@@ -59,7 +59,7 @@ export async function startCaptured(
     ...more,
     // Tests compare at their own moments.
     reconciliation: { enabled: false, ...(more['reconciliation'] as object | undefined) },
-    api: { host: '127.0.0.1', port: apiPort },
+    api: { host: '127.0.0.1', port: apiPort, ...(more['api'] as object | undefined) },
   };
   await writeFile(configurationFile, stringify(configuration), { mode: 0o600 });
   await runCommand(['schema', 'apply', '-c', configurationFile], join(dir, 'apply.log'), AbortSignal.timeout(60_000));

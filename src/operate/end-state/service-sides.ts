@@ -57,15 +57,17 @@ export class ServiceSides {
     tableMappingOf(configuration, name);
     const { table } = prepared.target.boundOf(name);
     const statics = staticTable(table);
-    const rows = await this.#side('rows', table, table.topic);
-    return statics === null ? [rows] : [rows, await this.#side('statics', statics, table.topic)];
+    const rows = await this.#side('rows', table, table);
+    return statics === null ? [rows] : [rows, await this.#side('statics', statics, table)];
   }
 
-  async #side(side: PartSide, table: Table, topic: string): Promise<Side> {
+  /** @param whole The table as the source has it, of which `table` may be the static columns. */
+  async #side(side: PartSide, table: Table, whole: Table): Promise<Side> {
     const { running, cassandra, pool, throttle } = this.#options;
     const { prepared, configuration, port, clock, logger } = running;
     const { target } = prepared;
     const { controlSchema } = configuration.target.postgres;
+    const { topic } = whole;
     const [shard] = await shardsOf(target, topic);
     const reader = this.#reader;
     const scan = new TokenScan(pool, target.boundOf(table.name));
@@ -78,8 +80,8 @@ export class ServiceSides {
     };
     return {
       side,
-      sourceId: () => sourceId(cassandra, table),
-      changedSince: (id) => changedSince(cassandra, table, id),
+      sourceId: () => sourceId(cassandra, whole),
+      changedSince: (id) => changedSince(cassandra, whole, id),
       estimatedRows: async () => (await scan.estimatedRows()) ?? 0,
       parts: {
         table: target.boundOf(table.name),
