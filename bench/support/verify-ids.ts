@@ -73,7 +73,7 @@ export async function verifyIds(database: BenchDatabase, table: string, ids: num
       const startMs = FIRST_MS + window * WINDOW_MS;
       const beganMs = performance.now();
       const [verified] = await verifyWindows(
-        { changelog, ledger: new LedgerReader(pool, 'public'), replay: null },
+        { changelog, ledger: new LedgerReader(pool, 'public'), hasCollections: () => false, replay: null },
         table,
         [{ startMs, endMs: startMs + WINDOW_MS }],
         () => Promise.resolve({ unproven: null, silent: null }),

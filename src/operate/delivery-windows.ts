@@ -1,5 +1,6 @@
 /** Delivery windows as a service of a running member: puts the verifier together and keeps verifying what is due. */
 import type { Kafka } from 'kafkajs';
+import { isMultiCell } from '../change/source-type.ts';
 import type { Changelog } from '../reconcile/delivery/changelog.ts';
 import { kafkaChangelog } from '../reconcile/delivery/kafka-changelog.ts';
 import { sourceChangelog } from '../reconcile/delivery/source-changelog.ts';
@@ -160,7 +161,12 @@ export function verifyDelivery(parts: RunningParts, kafka: Kafka): Service | nul
   const rounds: WindowRounds = {
     store: new WindowStore(pool, controlSchema),
     schedule: { sizeMs: windows.size, horizonsMs: windows.horizons },
-    verifier: { changelog, ledger: new LedgerReader(pool, controlSchema), replay: replayOf(parts, halves) },
+    verifier: {
+      changelog,
+      ledger: new LedgerReader(pool, controlSchema),
+      replay: replayOf(parts, halves),
+      hasCollections: (table) => prepared.target.boundOf(table).table.regular.some(({ type }) => isMultiCell(type)),
+    },
     clock,
     observer: observerOf(parts),
     lost: changelog.name === 'kafka' ? lostOf(parts) : null,

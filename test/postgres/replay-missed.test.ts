@@ -161,6 +161,7 @@ async function verify(changes: readonly ChangeEvent[], more: Partial<ReplayParts
         },
       },
       ledger: new LedgerReader(rig.pool, SCHEMA),
+      hasCollections: () => true,
       replay,
     },
     COMPARED.name,

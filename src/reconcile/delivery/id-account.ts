@@ -66,6 +66,22 @@ export class IdAccount {
     }
   }
 
+  /** Whether the changelog has this ID. */
+  isInChangelog(id: string): boolean {
+    return (this.#flagsAt(...lanesOf(id)) & IN_CHANGELOG) !== 0;
+  }
+
+  /** Notes that the ledger knows a change of the changelog by another ID, of which this is the outcome. */
+  noteKnownAs(id: string, outcome: number): void {
+    this.#note(...lanesOf(id), flagOfByte(outcome));
+  }
+
+  /** Forgets an ID of the ledger that is in no changelog under its own name: it is accounted for under another one. */
+  forgetUnexpected(id: string): void {
+    const slot = this.#slotOf(...lanesOf(id));
+    this.#flags[slot] = (this.#flags[slot] ?? 0) & ~IN_LEDGER;
+  }
+
   /** Whether the ledger has an outcome for this ID. */
   isInLedger(id: string): boolean {
     return (this.#flagsAt(...lanesOf(id)) & IN_LEDGER) !== 0;

@@ -79,6 +79,7 @@ it('accounts for every change in the end, each once, and calls missing only what
         schedule: { sizeMs: SIZE_MS, horizonsMs: HORIZONS_MS },
         clock: { nowMs: () => nowMs + ownSkewMs },
         verifier: {
+          hasCollections: () => false,
           changelog: {
             name: 'cassandra',
             async *read(_table, window) {

@@ -89,6 +89,7 @@ it('calls missing exactly what is lost, however far the clocks of writers are ap
       const verifier: WindowVerifier = {
         changelog: { name: 'cassandra', read: (_table, window) => read(window) },
         ledger: { segments: () => segments() },
+        hasCollections: () => false,
         replay: null,
       };
       // Windows that reach beyond what any writer's clock can say: nothing is too young to be looked at.

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { changeIdOf } from '../../change/changelog-entry.ts';
 import type { ChangelogEntry } from './changelog.ts';
 import { verifyWindows, type Barrier, type Replay, type WindowVerifier } from './verify-windows.ts';
 import { firstIdAt } from './window.ts';
@@ -41,6 +42,7 @@ function verifierOf(world: World, replay: Replay | null = null): WindowVerifier 
   return {
     changelog: { name: 'cassandra', read: (_table, window) => read(window) },
     ledger: { segments: (_table, from, to) => segments(from, to) },
+    hasCollections: () => false,
     replay,
   };
 }
@@ -129,5 +131,51 @@ describe('verifying a window', () => {
         [1_750, 250, 2],
       ]);
     }
+  });
+});
+
+describe('a write that only empties a collection', () => {
+  // Of the window's first millisecond, and of its last: the microsecond before is in the window before, or in this one.
+  const writeTimes = [BigInt(WINDOW.startMs) * 1000n, BigInt(WINDOW.endMs) * 1000n - 5n];
+  const idOf = (writeTime: bigint): string =>
+    changeIdOf({ table: 'k.t', kind: 'write', key: ['1'], bounds: null, writeTime });
+  const verifierWith = (world: World, hasCollections = true): WindowVerifier => ({
+    ...verifierOf(world),
+    changelog: {
+      name: 'cassandra',
+      async *read(_table, { startMs, endMs }) {
+        const found = world.changelog.filter((id) => id >= firstIdAt(startMs) && id < firstIdAt(endMs));
+        yield await Promise.resolve(
+          found.map((id) => ({ id, evidence: { kind: 'key' as const, changeKind: 'write' as const, key: ['1'] } })),
+        );
+      },
+    },
+    hasCollections: () => hasCollections,
+  });
+
+  it('is known to the ledger by the microsecond before, with its outcome there', async () => {
+    for (const writeTime of writeTimes) {
+      const world: World = { changelog: [idOf(writeTime)], ledger: [idOf(writeTime - 1n)], unproven: null };
+      expect(await verify(verifierWith(world), null)).toMatchObject({
+        verdict: 'PASS',
+        account: { changelog: 1, processed: 1, missing: 0, unexpected: 0 },
+      });
+    }
+  });
+
+  it('is missing where what stands there is another change of the changelog, or nothing', async () => {
+    for (const writeTime of writeTimes) {
+      const other = idOf(writeTime - 1n);
+      const world: World = { changelog: [idOf(writeTime), other], ledger: [other], unproven: null };
+      expect(await verify(verifierWith(world), null)).toMatchObject({ verdict: 'DRIFT', account: { missing: 1 } });
+      const without: World = { changelog: [idOf(writeTime)], ledger: [idOf(writeTime - 2n)], unproven: null };
+      expect(await verify(verifierWith(without), null)).toMatchObject({ verdict: 'DRIFT', account: { missing: 1 } });
+    }
+  });
+
+  it('is not looked for in a table without collections', async () => {
+    const [writeTime = 0n] = writeTimes;
+    const world: World = { changelog: [idOf(writeTime)], ledger: [idOf(writeTime - 1n)], unproven: null };
+    expect(await verify(verifierWith(world, false), null)).toMatchObject({ verdict: 'DRIFT', account: { missing: 1 } });
   });
 });

@@ -7,6 +7,7 @@ import { LockstepError } from '../../shared/errors.ts';
 import type { PackedSegment } from '../../target/ledger-reader.ts';
 import type { BarrierVerdict } from './barrier.ts';
 import type { Changelog, ChangelogEntry } from './changelog.ts';
+import { emptiedId } from './emptied-collection.ts';
 import { IdAccount, TOO_MANY_IDS } from './id-account.ts';
 import { idRangeOf, msOfId, verdictOf, type DeliveryWindow, type WindowAccount, type WindowFinding } from './window.ts';
 
@@ -32,6 +33,8 @@ export type Replay = (
 export interface WindowVerifier {
   readonly changelog: Changelog;
   readonly ledger: LedgerSource;
+  /** Whether the table has columns whose emptying the capture tells of as a microsecond earlier (emptied-collection.ts). */
+  readonly hasCollections: (table: string) => boolean;
   /** Null where missing changes are only told of. */
   readonly replay: Replay | null;
 }
@@ -103,6 +106,27 @@ class Accounts {
     if (!account.isInLedger(entry.id) && suspects.length < MAX_REPLAYED) suspects.push(entry);
   }
 
+  /** What is missing although the barrier has passed, or before it is asked. */
+  missing(): ChangelogEntry[] {
+    return this.#suspects.flatMap((suspects, i) =>
+      suspects.filter(({ id }) => this.#accounts[i]?.isInLedger(id) === false),
+    );
+  }
+
+  /** Null for an ID of another time than these windows'. */
+  isInChangelog(id: ChangeId): boolean | null {
+    return this.#accountOf(id)?.isInChangelog(id) ?? null;
+  }
+
+  noteKnownAs(id: ChangeId, known: ChangeId, outcome: number): void {
+    this.#accountOf(id)?.noteKnownAs(id, outcome);
+    this.#accountOf(known)?.forgetUnexpected(known);
+  }
+
+  #accountOf(id: ChangeId): IdAccount | undefined {
+    return this.#accounts[windowAt(this.#windows, msOfId(id))];
+  }
+
   get hasSuspects(): boolean {
     return this.#suspects.some((suspects) => suspects.length > 0);
   }
@@ -171,7 +195,10 @@ async function compare(
     }
     // What comes through the door until the barrier is not missing.
     const proven = await barrier(signal);
-    if (accounts.hasSuspects) await readLedger();
+    if (accounts.hasSuspects) {
+      await readLedger();
+      if (verifier.hasCollections(table)) await noteEmptied(verifier, table, accounts, signal);
+    }
     return accounts.comparisons(proven);
   } catch (error) {
     if (!(error instanceof LockstepError) || error.code !== TOO_MANY_IDS) throw error;
@@ -184,6 +211,47 @@ async function compare(
     const isOneWindow = windows.length === 1;
     return isOneWindow ? [sum(left[0] ?? NOTHING, right[0] ?? NOTHING)] : [...left, ...right];
   }
+}
+
+const BYTES_PER_ID = 16;
+
+/** Accounts for missing changes that the ledger has a microsecond earlier, where no other change of the changelog is there. */
+async function noteEmptied(
+  { ledger, changelog }: WindowVerifier,
+  table: string,
+  accounts: Accounts,
+  signal: AbortSignal,
+): Promise<void> {
+  const wanted = new Map<ChangeId, ChangeId>();
+  for (const entry of accounts.missing()) {
+    const known = emptiedId(table, entry);
+    if (known !== null) wanted.set(known, entry.id);
+  }
+  const sorted = [...wanted.keys()].sort();
+  const [first, last] = [sorted[0], sorted.at(-1)];
+  if (first === undefined || last === undefined) return;
+  const behind = idRangeOf({ startMs: msOfId(last), endMs: msOfId(last) + 1 }).to;
+  for await (const page of ledger.segments(table, first, behind)) {
+    signal.throwIfAborted();
+    for (const { ids, outcomes } of page) {
+      for (let i = 0; i < outcomes.length; i++) {
+        const known = ids.toString('hex', i * BYTES_PER_ID, (i + 1) * BYTES_PER_ID);
+        const id = wanted.get(known);
+        if (id === undefined) continue;
+        if (accounts.isInChangelog(known) ?? (await isLogged(changelog, table, known, signal))) continue;
+        accounts.noteKnownAs(id, known, outcomes[i] ?? 0);
+      }
+    }
+  }
+}
+
+/** Whether a change of the window before has an entry. */
+async function isLogged(changelog: Changelog, table: string, id: ChangeId, signal: AbortSignal): Promise<boolean> {
+  const ms = msOfId(id);
+  for await (const page of changelog.read(table, { startMs: ms, endMs: ms + 1 }, signal)) {
+    if (page.some((entry) => entry.id === id)) return true;
+  }
+  return false;
 }
 
 const NOTHING: Comparison = { account: EMPTY, missing: [], barrier: PROVEN };
