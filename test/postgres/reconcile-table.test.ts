@@ -357,6 +357,9 @@ describe('a repair', () => {
       kind: 'usage',
     });
     expect(await run('CHECKSUM')).toMatchObject({ verdict: 'PASS', ignored: 5 });
+    const sampled = await run('SAMPLE', { sampleRows: ROWS });
+    expect(sampled).toMatchObject({ verdict: 'PASS', sample: { drifted: 0 } });
+    expect(sampled.ignored).toBeGreaterThanOrEqual(4);
   });
 
   it('is not taken back where the row has changed since', async () => {

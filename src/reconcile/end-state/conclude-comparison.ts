@@ -273,7 +273,8 @@ export async function concludeComparison(
       notFollowed: conclusion.notFollowed,
       unprovenReasons: [...new Set(proof.unproven.map(({ reason }) => reason))],
     });
-    const drifting = new Set(proof.drift.map(({ key }) => partitionOf(parts.table, key.values)));
+    // What somebody has accepted is no drift, here as in the verdict.
+    const drifting = new Set(known.map(({ drift }) => partitionOf(parts.table, drift.key.values)));
     return {
       ...judgement,
       sourceRows: totals.sourceRows,
