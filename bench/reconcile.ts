@@ -7,6 +7,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { connectSource } from '../src/demo/workload/source-client.ts';
+import { RANGES_AT_ONCE } from '../src/reconcile/end-state/scan-ranges.ts';
 import { openStackOf } from '../test/support/stack-parts.ts';
 import { runCommand } from './support/command.ts';
 import { createLockstepTable, startDatabase, type BenchDatabase } from './support/database.ts';
@@ -51,13 +52,15 @@ async function compareTable(site: Site, rows: number, options: ReconcileOptions)
   await database.pool.query(`VACUUM ANALYZE ${table}`);
   const reads: TableFigures['reads'][number][] = [];
   const checksums: number[] = [];
+  const checksumCpu: number[] = [];
   let peakRssMiB: number | null = null;
   // In turn, so that what else the machine does meets both.
   for (let turn = 1; turn <= options.repeat; turn++) {
     say(`reading with the driver, turn ${turn}`);
     const columns = await readAll(source, table, rows, 'columns');
     const same = await readAll(source, table, rows, 'columns, write times, TTLs');
-    reads.push({ columns, same });
+    const atOnce = await readAll(source, table, rows, 'columns, write times, TTLs', RANGES_AT_ONCE);
+    reads.push({ columns, same, atOnce });
     say(`CHECKSUM, turn ${turn}`);
     const { profileDir } = options;
     const run = await runCommand(
@@ -68,6 +71,7 @@ async function compareTable(site: Site, rows: number, options: ReconcileOptions)
     const { verdict, compared, started_at: began, completed_at: ended } = run.answer;
     if (verdict !== 'PASS' || compared !== rows) throw new Error(`CHECKSUM: ${JSON.stringify(run.answer)}`);
     checksums.push(rows / ((Date.parse(String(ended)) - Date.parse(String(began))) / 1000));
+    if (run.cpuSeconds !== null) checksumCpu.push((run.cpuSeconds / rows) * 1e6);
     peakRssMiB = Math.max(peakRssMiB ?? 0, run.peakRssMiB ?? 0);
   }
   return {
@@ -76,6 +80,7 @@ async function compareTable(site: Site, rows: number, options: ReconcileOptions)
     backfillPeakRssMiB: backfill.peakRssMiB,
     reads,
     checksums,
+    checksumCpu,
     peakRssMiB,
   };
 }

@@ -1,8 +1,10 @@
-/** The live stream beside a scan that repeats itself: the workload of bench:apply, once alone and once with the scan. */
+/**
+ * The live stream beside a scan that repeats itself: the workload of bench:apply, in turn alone and with the scan, so that
+ * what else the machine does meets both.
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import type { BenchDatabase } from './database.ts';
 import { BENCH_TOPIC, cassandraEvent } from './events.ts';
 import { produceBacklog, type BenchKafka } from './kafka.ts';
@@ -14,8 +16,10 @@ import { say } from './run-bench.ts';
 const PARTITIONS = 4;
 /** Rows that the changes belong to, as a share of them. */
 const ROW_SHARE = 0.25;
-/** A scan that has just begun is not what the stream lives with. */
-const SCAN_HEAD_START_MS = 5_000;
+/** A scan that has not shown a range by then does not run. */
+const SCAN_BEGINS_MS = 120_000;
+/** What the command says of its progress, on standard error. */
+const COMPARED = /ranges, ([\d,]+) rows compared/g;
 
 export interface StreamSite {
   readonly kafka: BenchKafka;
@@ -26,28 +30,55 @@ export interface StreamSite {
   readonly scan: readonly string[];
 }
 
-export interface StreamFigures {
+/** One turn: changes a second alone and beside the scan, and rows a second that were compared meanwhile. */
+export interface StreamTurn {
   readonly alone: number;
   readonly besideScan: number;
+  readonly scanned: number;
+}
+
+export interface StreamFigures {
+  readonly turns: readonly StreamTurn[];
   readonly scanRate: number;
 }
 
+interface RepeatedScan {
+  /** Rows that were compared so far. */
+  compared(): number;
+  /** Resolves when the first range was compared. */
+  readonly begun: Promise<unknown>;
+  stop(): Promise<void>;
+}
+
 /** Starts the scan again and again until it is told to stop. */
-function repeatScan({ program, scan }: StreamSite): () => Promise<void> {
+function repeatScan({ program, scan }: StreamSite): RepeatedScan {
   const stopped = new AbortController();
   const { signal } = stopped;
+  let before = 0;
+  let own = 0;
+  const { promise: begun, resolve, reject } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => reject(new Error('the scan shows no range')), SCAN_BEGINS_MS);
   const running = (async () => {
     while (!signal.aborted) {
-      const child = spawn(process.execPath, [program, ...scan], { stdio: 'ignore' });
+      const child = spawn(process.execPath, [program, ...scan], { stdio: ['ignore', 'ignore', 'pipe'] });
       const stop = (): void => void child.kill('SIGTERM');
       signal.addEventListener('abort', stop);
+      child.stderr.on('data', (text: Buffer) => {
+        for (const [, rows = ''] of text.toString('utf8').matchAll(COMPARED)) own = Number(rows.replaceAll(',', ''));
+        if (own > 0) resolve(undefined);
+      });
       await once(child, 'close');
       signal.removeEventListener('abort', stop);
+      [before, own] = [before + own, 0];
     }
   })();
-  return async () => {
-    stopped.abort();
-    await running;
+  return {
+    begun: begun.finally(() => clearTimeout(timer)),
+    compared: () => before + own,
+    async stop() {
+      stopped.abort();
+      await running;
+    },
   };
 }
 
@@ -72,19 +103,32 @@ async function applyAll(site: StreamSite, name: string, events: number, ends: re
 
 export async function streamBesideScan(
   site: StreamSite,
-  { events, scanRate }: { readonly events: number; readonly scanRate: number },
+  {
+    events,
+    scanRate,
+    streamTurns,
+  }: { readonly events: number; readonly scanRate: number; readonly streamTurns: number },
 ): Promise<StreamFigures> {
   const workload = new Workload({ rows: Math.ceil(events * ROW_SHARE), events, seed: 1 });
   say(`producing ${events} events`);
   const { ends } = await produceBacklog(site.kafka, BENCH_TOPIC, PARTITIONS, workload, cassandraEvent);
-  say('the stream alone');
-  const alone = await applyAll(site, 'alone', events, ends);
-  say(`the stream beside a scan of ${scanRate} rows/s`);
-  const stop = repeatScan(site);
-  try {
-    await pause(SCAN_HEAD_START_MS);
-    return { alone, besideScan: await applyAll(site, 'beside', events, ends), scanRate };
-  } finally {
-    await stop();
+  // The first run warms what all others find warm: the log in the page cache, the table's files.
+  await applyAll(site, 'first', events, ends);
+  const turns: StreamTurn[] = [];
+  for (let turn = 1; turn <= streamTurns; turn++) {
+    say(`the stream alone, turn ${turn}`);
+    const alone = await applyAll(site, `alone-${turn}`, events, ends);
+    say(`the stream beside a scan of ${scanRate} rows/s, turn ${turn}`);
+    const scan = repeatScan(site);
+    try {
+      await scan.begun;
+      const [compared, beganMs] = [scan.compared(), performance.now()];
+      const besideScan = await applyAll(site, `beside-${turn}`, events, ends);
+      const scanned = (scan.compared() - compared) / ((performance.now() - beganMs) / 1000);
+      turns.push({ alone, besideScan, scanned });
+    } finally {
+      await scan.stop();
+    }
   }
+  return { turns, scanRate };
 }

@@ -1,7 +1,7 @@
 /** Command line and figures of `bench:reconcile`. */
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
-import type { StreamFigures } from './live-stream.ts';
+import type { StreamFigures, StreamTurn } from './live-stream.ts';
 import type { ProfiledFunction } from './profile.ts';
 import { machine, median } from './report.ts';
 
@@ -10,6 +10,7 @@ export const USAGE = `usage: npm run bench:reconcile -- [options]
   --repeat N       readings and comparisons of each table, in turn; medians are printed (3)
   --ids N          change IDs whose windows are verified (2000000)
   --events N       changes of the live stream, applied with and without a scan beside it (300000); 0 = without
+  --stream-turns N the stream alone and beside the scan, in turn; medians are printed (5)
   --scan-rate N    rows a second of that scan (5000)
   --profile DIR    keeps CPU profiles of the comparisons in DIR and prints the last one
   --json           one JSON document on standard output`;
@@ -20,6 +21,7 @@ export interface ReconcileOptions {
   readonly ids: number;
   readonly events: number;
   readonly scanRate: number;
+  readonly streamTurns: number;
   readonly profileDir: string | null;
   readonly json: boolean;
 }
@@ -40,6 +42,7 @@ export function optionsOf(args: readonly string[]): ReconcileOptions {
       ids: { type: 'string', default: '2000000' },
       events: { type: 'string', default: '300000' },
       'scan-rate': { type: 'string', default: '5000' },
+      'stream-turns': { type: 'string', default: '5' },
       profile: { type: 'string' },
       json: { type: 'boolean', default: false },
     },
@@ -50,6 +53,7 @@ export function optionsOf(args: readonly string[]): ReconcileOptions {
     ids: count('ids', values.ids),
     events: count('events', values.events, 0),
     scanRate: count('scan-rate', values['scan-rate']),
+    streamTurns: count('stream-turns', values['stream-turns']),
     profileDir: values.profile ?? null,
     json: values.json,
   };
@@ -61,8 +65,10 @@ export interface TableFigures {
   readonly backfillRowsPerSecond: number;
   readonly backfillPeakRssMiB: number | null;
   /** With the driver: the columns alone, and with all that a comparison reads. */
-  readonly reads: readonly { readonly columns: number; readonly same: number }[];
+  readonly reads: readonly { readonly columns: number; readonly same: number; readonly atOnce: number }[];
   readonly checksums: readonly number[];
+  /** Of the comparisons, seconds a million rows; their start is in it. */
+  readonly checksumCpu: readonly number[];
   /** Of the comparisons. */
   readonly peakRssMiB: number | null;
 }
@@ -85,15 +91,32 @@ interface Ratios {
   readonly checksum: number;
   readonly columns: number;
   readonly same: number;
+  readonly atOnce: number;
   readonly toColumns: number;
   readonly toSame: number;
+  readonly toAtOnce: number;
+}
+
+/** The median of the turns' ratios: what changes from turn to turn meets both of one. */
+function streamRatio({ turns }: StreamFigures): number {
+  return median(turns.map(({ alone, besideScan }) => besideScan / alone)) ?? Number.NaN;
 }
 
 function ratiosOf({ rows, reads, checksums }: TableFigures): Ratios {
   const checksum = median(checksums) ?? Number.NaN;
   const columns = median(reads.map((read) => read.columns)) ?? Number.NaN;
   const same = median(reads.map((read) => read.same)) ?? Number.NaN;
-  return { rows, checksum, columns, same, toColumns: checksum / columns, toSame: checksum / same };
+  const atOnce = median(reads.map((read) => read.atOnce)) ?? Number.NaN;
+  return {
+    rows,
+    checksum,
+    columns,
+    same,
+    atOnce,
+    toColumns: checksum / columns,
+    toSame: checksum / same,
+    toAtOnce: checksum / atOnce,
+  };
 }
 
 export function reconcileDocument(figures: ReconcileFigures): unknown {
@@ -102,7 +125,7 @@ export function reconcileDocument(figures: ReconcileFigures): unknown {
     machine: machine(),
     ...figures,
     ratios: figures.tables.map(ratiosOf),
-    stream_ratio: stream === null ? null : stream.besideScan / stream.alone,
+    stream_ratio: stream === null ? null : streamRatio(stream),
   };
 }
 
@@ -126,11 +149,12 @@ export function reconcileText(figures: ReconcileFigures, { repeat, ids, events }
     '',
   ];
   for (const table of tables) {
-    const { rows, checksum, columns, same, toColumns, toSame } = ratiosOf(table);
+    const { rows, checksum, columns, same, atOnce, toColumns, toSame, toAtOnce } = ratiosOf(table);
     lines.push(
       `${number(rows)} rows, medians of ${repeat}:`,
-      `  CHECKSUM ${number(checksum)} rows/s, peak ${table.peakRssMiB ?? '–'} MiB resident`,
+      `  CHECKSUM ${number(checksum)} rows/s, peak ${table.peakRssMiB ?? '–'} MiB resident, ${number(median(table.checksumCpu) ?? Number.NaN, 1)} s CPU a million rows`,
       `  reading the same with the driver ${number(same)} rows/s: ratio ${percent(toSame)}, ≥ ${percent(TARGETS.checksumRatio)}: ${verdict(toSame >= TARGETS.checksumRatio, load)}`,
+      `  reading it with as many ranges at once as a comparison ${number(atOnce)} rows/s: ratio ${percent(toAtOnce)}`,
       `  reading the columns alone ${number(columns)} rows/s: ratio ${percent(toColumns)}`,
       `  backfill before that ${number(table.backfillRowsPerSecond)} rows/s, peak ${table.backfillPeakRssMiB ?? '–'} MiB`,
     );
@@ -139,10 +163,13 @@ export function reconcileText(figures: ReconcileFigures, { repeat, ids, events }
     `Windows of ${number(ids)} change IDs: ${number(windows)} IDs/s, ≥ ${number(TARGETS.idsPerSecond)}: ${verdict(windows >= TARGETS.idsPerSecond, load)}`,
   );
   if (stream !== null) {
-    const ratio = stream.besideScan / stream.alone;
+    const ratio = streamRatio(stream);
+    const middle = (of: (turn: StreamTurn) => number): string => number(median(stream.turns.map(of)) ?? Number.NaN);
     lines.push(
-      `Live stream of ${number(events)} changes: ${number(stream.alone)} changes/s alone, ${number(stream.besideScan)} beside a scan of ${number(stream.scanRate)} rows/s: ` +
+      `Live stream of ${number(events)} changes, medians of ${stream.turns.length} turns: ${middle((turn) => turn.alone)} changes/s alone, ` +
+        `${middle((turn) => turn.besideScan)} beside a scan of ${number(stream.scanRate)} rows/s (${middle((turn) => turn.scanned)} were compared): ` +
         `${percent(ratio)}, ≥ ${percent(TARGETS.streamRatio)}: ${verdict(ratio >= TARGETS.streamRatio, load)}`,
+      `  ratios of the turns: ${stream.turns.map(({ alone, besideScan }) => percent(besideScan / alone)).join(', ')}`,
     );
   }
   lines.push(`Load average ${load[0] ?? '–'} before, ${load[1] ?? '–'} after`);
