@@ -1,5 +1,5 @@
 import { doubleText, floatText } from '../change/value-number.ts';
-import { convertingMapping, identityMapping, type ValueMapping } from './value-mapping.ts';
+import { convertingMapping, identityMapping, same, type ValueMapping } from './value-mapping.ts';
 import { valueProblem, type ValueProblem } from './value-problems.ts';
 
 /** PostgreSQL's numeric: base-10000 digits with a 16-bit weight, and a 14-bit display scale. */
@@ -65,12 +65,17 @@ export function checkNumeric(text: string): ValueProblem | null {
   return before.length + zeros > MAX_DIGITS_BEFORE ? valueProblem('NUMERIC_RANGE', text) : null;
 }
 
-/** A negative scale has no place in `numeric`: `5E+3` is written out, and `0E+3` is 0. */
+/**
+ * A negative scale has no place in `numeric`: `5E+3` is written out, and `0E+3` is 0. What `numeric` can't hold stays as it
+ * is ⚠: a comparison asks for the stored form of every value, and `1E+2147483647` has more zeros than a string can have.
+ */
 export function writtenOut(text: string): string {
   const exponent = text.indexOf('E+');
   if (exponent < 0) return text;
   const unscaled = text.slice(0, exponent);
-  return unscaled === '0' ? '0' : unscaled + '0'.repeat(Number(text.slice(exponent + 2)));
+  if (unscaled === '0') return '0';
+  const zeros = Number(text.slice(exponent + 2));
+  return zeros > MAX_DIGITS_BEFORE ? text : unscaled + '0'.repeat(zeros);
 }
 
 /** Decimals in `numeric` without precision: the scale stays, unless it is negative. */
@@ -78,7 +83,7 @@ export function numericMapping(): ValueMapping {
   return convertingMapping({
     check: checkNumeric,
     toTarget: writtenOut,
-    fromTarget: (text) => text,
+    fromTarget: same,
     asStored: writtenOut,
   });
 }
@@ -101,7 +106,7 @@ export function boundedNumericMapping(precision: number, scale: number): ValueMa
       return before.length + zeros > precision - scale ? valueProblem('NUMERIC_PRECISION', text) : null;
     },
     toTarget: writtenOut,
-    fromTarget: (text) => text,
+    fromTarget: same,
     asStored: withScale,
   };
 }

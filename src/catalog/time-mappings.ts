@@ -72,6 +72,18 @@ function timestampToTarget(text: string): string {
   return `${written.date} ${clock}${written.era}`;
 }
 
+/** What PostgreSQL prints of years 1 to 9999 in UTC, to the millisecond. */
+const PLAIN_STORED_TIMESTAMP = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,3})?(?:\+00)?$/;
+const DATE_LENGTH = 'YYYY-MM-DD'.length;
+const SECONDS_LENGTH = 'YYYY-MM-DD HH:MM:SS'.length;
+
+/** Most timestamps need no calendar: a comparison reads one of every row. */
+function plainTimestamp(text: string): string {
+  const zone = text.indexOf('+', SECONDS_LENGTH);
+  const fraction = text.slice(SECONDS_LENGTH + 1, zone < 0 ? text.length : zone).padEnd(3, '0');
+  return `${text.slice(0, DATE_LENGTH)}T${text.slice(DATE_LENGTH + 1, SECONDS_LENGTH)}.${fraction}Z`;
+}
+
 /**
  * `timestamp with time zone`, and without one: then the text shows UTC. A stored value finer than a millisecond, or
  * infinite, was not written by the source; it comes back as it stands and so equals nothing.
@@ -85,6 +97,7 @@ export function timestampMapping(): ValueMapping {
     },
     toTarget: timestampToTarget,
     fromTarget(text) {
+      if (PLAIN_STORED_TIMESTAMP.test(text)) return plainTimestamp(text);
       const ms = parseTimestamp(text);
       return ms === null ? text : timestampText(ms);
     },

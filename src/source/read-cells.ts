@@ -1,9 +1,9 @@
 import type { Cell } from '../change/change-event.ts';
+import type { PackedRow, PackedRows } from '../change/packed-rows.ts';
 import { isMultiCell } from '../change/source-type.ts';
 import { deserialise } from '../change/value-from-bytes.ts';
 import type { Column } from '../catalog/table.ts';
 import { LockstepError } from '../shared/errors.ts';
-import type { RawRow } from './raw-rows.ts';
 
 const US_PER_SECOND = 1_000_000n;
 
@@ -47,15 +47,20 @@ export function readColumns(
   return { selected, columns: read };
 }
 
+const INT_BYTES = 4;
+
 /** Remaining seconds: an int, or of a multi-cell column a list with one entry per element; the least of them. */
-function leastTtl(bytes: Buffer, multiCell: boolean): bigint | null {
-  if (!multiCell) return bytes.length === 4 ? BigInt(bytes.readInt32BE(0)) : null;
-  let least: bigint | null = null;
-  for (let at = 4; at + 4 <= bytes.length;) {
+function leastTtl(rows: PackedRows, start: number, multiCell: boolean): number | null {
+  const { bytes } = rows;
+  const size = rows.sizeAt(start);
+  if (!multiCell) return size === INT_BYTES ? bytes.readInt32BE(start) : null;
+  let least: number | null = null;
+  // Behind the number of elements each with its length.
+  for (let at = start + INT_BYTES; at + INT_BYTES <= start + size;) {
     const length = bytes.readInt32BE(at);
-    at += 4;
-    if (length !== 4) continue;
-    const ttl = BigInt(bytes.readInt32BE(at));
+    at += INT_BYTES;
+    if (length !== INT_BYTES) continue;
+    const ttl = bytes.readInt32BE(at);
     if (least === null || ttl < least) least = ttl;
     at += length;
   }
@@ -77,12 +82,24 @@ export function valueOf(column: Column, bytes: Buffer): string {
 }
 
 /** Whether some cell of the row expires, so that the second of the read matters. */
-export function hasTtl(columns: readonly ReadColumn[], row: RawRow): boolean {
-  return columns.some(({ at, multiCell, counter }) => {
-    if (counter) return false;
-    const bytes = row[at + 2] ?? null;
-    return bytes !== null && leastTtl(bytes, multiCell) !== null;
-  });
+export function expires(columns: readonly ReadColumn[], { rows, index }: PackedRow): boolean {
+  for (const { at, multiCell, counter } of columns) {
+    if (counter) continue;
+    const start = rows.start(index, at + 2);
+    if (start >= 0 && leastTtl(rows, start, multiCell) !== null) return true;
+  }
+  return false;
+}
+
+/** Whether some cell of some row expires. */
+export function someExpire(columns: readonly ReadColumn[], rows: PackedRows): boolean {
+  for (let index = 0; index < rows.length; index++) if (expires(columns, { rows, index })) return true;
+  return false;
+}
+
+/** Whether the row has a value there: a null has no write time either. */
+export function isThere({ at }: ReadColumn, { rows, index }: PackedRow): boolean {
+  return rows.start(index, at) >= 0 && rows.start(index, at + 1) >= 0;
 }
 
 /**
@@ -92,16 +109,17 @@ export function hasTtl(columns: readonly ReadColumn[], row: RawRow): boolean {
  *
  * @throws {LockstepError} `row` for bytes that are no value of the column's type.
  */
-export function cellOf({ column, multiCell, counter, at }: ReadColumn, row: RawRow, nowSeconds: bigint): Cell | null {
-  const bytes = row[at] ?? null;
-  const time = row[at + 1] ?? null;
-  if (bytes === null || time === null) return null;
-  if (counter) return { writeTime: 0n, value: valueOf(column, bytes), expiry: null };
-  const ttlBytes = row[at + 2] ?? null;
-  const ttl = ttlBytes === null ? null : leastTtl(ttlBytes, multiCell);
+export function cellOf(column: ReadColumn, row: PackedRow, nowSeconds: bigint): Cell | null {
+  const { rows, index } = row;
+  const { at, multiCell, counter } = column;
+  const bytes = rows.cell(index, at);
+  if (bytes === null || !isThere(column, row)) return null;
+  if (counter) return { writeTime: 0n, value: valueOf(column.column, bytes), expiry: null };
+  const ttlStart = rows.start(index, at + 2);
+  const ttl = ttlStart < 0 ? null : leastTtl(rows, ttlStart, multiCell);
   return {
-    writeTime: time.readBigInt64BE(0),
-    value: valueOf(column, bytes),
-    expiry: ttl === null ? null : (nowSeconds + ttl) * US_PER_SECOND,
+    writeTime: rows.bytes.readBigInt64BE(rows.start(index, at + 1)),
+    value: valueOf(column.column, bytes),
+    expiry: ttl === null ? null : (nowSeconds + BigInt(ttl)) * US_PER_SECOND,
   };
 }

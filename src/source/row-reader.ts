@@ -73,8 +73,9 @@ export class RowReader {
         signal.throwIfAborted();
         const key = keys[i];
         if (key === undefined) continue;
-        const [row] = await rawRows(this.#client, query, keyBytes(table, key));
-        if (row === undefined) continue;
+        const rows = await rawRows(this.#client, query, keyBytes(table, key));
+        if (rows.length === 0) continue;
+        const row = { rows, index: 0 };
         const nowSeconds = BigInt(this.#clock.nowMs()) / 1000n;
         const cells = columns.map((column) => cellOf(column, row, nowSeconds));
         if (isThere(table, cells)) answers[i] = { cells };

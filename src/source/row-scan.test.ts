@@ -8,6 +8,7 @@ import {
   type FakeRow,
   type FakeScanOptions,
 } from '../../test/support/scan-fake.ts';
+import { pack } from '../change/packed-rows.ts';
 import { LockstepError } from '../shared/errors.ts';
 import { splitRing, WHOLE_RING } from '../change/token-range.ts';
 import { scanRows, type ScanOptions, type ScanPage, type ScanPosition } from './row-scan.ts';
@@ -264,8 +265,8 @@ describe('a scan', () => {
     const fake = new (class extends FakeScan {
       override async page(request: Parameters<FakeScan['page']>[0]): ReturnType<FakeScan['page']> {
         const page = await super.page(request);
-        const rows = page.rows.map((row, i) => (i === 1 ? row.with(5, Buffer.from([1, 2])) : row));
-        return { ...page, rows };
+        const rows = Array.from({ length: page.rows.length }, (_, i) => page.rows.row(i));
+        return { ...page, rows: pack(rows.map((row, i) => (i === 1 ? row.with(5, Buffer.from([1, 2])) : row))) };
       }
     })({ rows: partitionOf(3) });
     const pages = await pagesOf(fake);

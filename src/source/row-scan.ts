@@ -11,13 +11,10 @@
  * - A paging state that the source does not take any more (its schema changed meanwhile) is dropped: the scan goes on
  *   behind the last row.
  */
-import { rowKey, type Cells, type RowKey } from '../change/change-event.ts';
+import { pack, type PackedRows } from '../change/packed-rows.ts';
 import { splitRing, type TokenRange } from '../change/token-range.ts';
 import { serialisePartitionKey } from '../change/token.ts';
 import type { Table } from '../catalog/table.ts';
-import { LockstepError } from '../shared/errors.ts';
-import type { RawRow } from './raw-rows.ts';
-import { cellOf, valueOf } from './read-cells.ts';
 import {
   behindRow,
   cutInTwo,
@@ -27,12 +24,12 @@ import {
   scanQuery,
   tokenBehind,
   tokensBetween,
-  type ScanQuery,
   type Stretch,
 } from './scan-queries.ts';
 import { isTombstones, ScanPages, type DatedPage, type Failed, type ScanPatience } from './scan-pages.ts';
-import { unreadPart, type UnreadPart } from './unread-part.ts';
 import type { ScanSession } from './scan-session.ts';
+import { ScannedRows, type ScannedRow, type UnreadableRow, type UnreadRow } from './scanned-rows.ts';
+import { unreadPart, type UnreadPart } from './unread-part.ts';
 
 /** Everything up to and including this was read. Order is by token, then as the source orders partitions and rows. */
 export interface ScanPosition {
@@ -41,29 +38,14 @@ export interface ScanPosition {
   readonly key: readonly Buffer[] | null;
 }
 
-/** A row of the source; `cells` by position in `Table.regular`, null where there is no value. It is a `SourceRow`. */
-export interface ScannedRow {
-  readonly key: RowKey;
-  readonly token: bigint;
-  readonly cells: Cells;
-}
-
-/** A row that can't be read exactly: bytes that are no value of their column's type. */
-export interface UnreadableRow {
-  /** Null where the key itself can't be read. */
-  readonly key: RowKey | null;
-  readonly token: bigint;
-  readonly error: LockstepError;
-}
-
-export interface ScanPage {
+export interface ScanPage<Row = ScannedRow> {
   /** A scan `from` here goes on behind this page; it may read some of its rows again. */
   readonly position: ScanPosition;
   /** The scan has come to this token. */
   readonly upTo: bigint;
   /** Every partition of that token was read, or told of as unread. */
   readonly whole: boolean;
-  readonly rows: readonly ScannedRow[];
+  readonly rows: readonly Row[];
   readonly unreadable: readonly UnreadableRow[];
   /** Parts that were passed over. */
   readonly unread: readonly UnreadPart[];
@@ -102,12 +84,38 @@ function partsBetween(after: bigint, upTo: bigint): readonly TokenRange[] {
  * (transient) where a page failed for `giveUpMs`.
  */
 export async function* scanRows(session: ScanSession, table: Table, options: ScanOptions): AsyncGenerator<ScanPage> {
+  for await (const { page, read, ...rest } of readPages(session, table, options)) yield { ...rest, ...read.all(page) };
+}
+
+/**
+ * The same, with rows that are only read where somebody looks at their key or cells: then that throws what makes a row
+ * unreadable, and `unreadable` is empty.
+ */
+export async function* scanUnread(
+  session: ScanSession,
+  table: Table,
+  options: ScanOptions,
+): AsyncGenerator<ScanPage<UnreadRow>> {
+  for await (const { page, read, ...rest } of readPages(session, table, options)) {
+    yield { ...rest, rows: read.unread(page), unreadable: [] };
+  }
+}
+
+interface Read extends Omit<ScanPage, 'rows' | 'unreadable'> {
+  readonly page: Pick<DatedPage, 'rows' | 'nowSeconds'>;
+  readonly read: ScannedRows;
+}
+
+const NO_ROWS = { rows: pack([]), nowSeconds: 0n };
+
+async function* readPages(session: ScanSession, table: Table, options: ScanOptions): AsyncGenerator<Read> {
   const scan = new Scan(session, table, options);
+  const { read } = scan;
   let position: ScanPosition = options.from ?? { token: options.range.after, key: null };
   let todo = await scan.stretchesBehind(position, options.range.upTo);
   for (let stretch = todo.shift(); stretch !== undefined; stretch = todo.shift()) {
     let pageState: string | null = null;
-    let last: RawRow | undefined;
+    let last: readonly Buffer[] | null = null;
     do {
       options.signal.throwIfAborted();
       const page: DatedPage | Failed = await scan.pages.page(stretch, pageState);
@@ -121,21 +129,23 @@ export async function* scanRows(session: ScanSession, table: Table, options: Sca
         // Behind a token that is passed over, the scan goes on with the next.
         if (stretch.tokens !== null) position = { token: stretch.tokens.upTo, key: null };
         const unread = [unreadPart(table, stretch, page.error)];
-        yield { position, upTo: position.token, whole: position.key === null, rows: [], unreadable: [], unread };
+        yield { position, upTo: position.token, whole: position.key === null, page: NO_ROWS, read, unread };
         break;
       }
       ({ pageState } = page);
       const rows = scan.wanted(stretch, page.rows);
-      last = rows.at(-1) ?? last;
+      const at = scan.lastOf(rows);
+      last = at?.key ?? last;
       const end = pageState === null ? stretch.tokens : null;
-      const reached = end === null ? (scan.positionAt(rows.at(-1)) ?? position) : { token: end.upTo, key: null };
+      const reached: ScanPosition = end === null ? (at ?? position) : { token: end.upTo, key: null };
       // Slices of a token mix its partitions: nobody goes on between two of them.
       if (stretch.slice?.ofToken !== true) position = reached;
       yield {
         position,
         upTo: reached.token,
         whole: reached.key === null,
-        ...scan.decoded({ ...page, rows }),
+        page: { rows, nowSeconds: page.nowSeconds },
+        read,
         unread: [],
       };
     } while (pageState !== null);
@@ -144,13 +154,14 @@ export async function* scanRows(session: ScanSession, table: Table, options: Sca
 
 class Scan {
   readonly #table: Table;
-  readonly #query: ScanQuery;
   readonly pages: ScanPages;
+  readonly read: ScannedRows;
 
   constructor(session: ScanSession, table: Table, options: ScanOptions) {
     this.#table = table;
-    this.#query = scanQuery(table);
-    this.pages = new ScanPages(session, table, this.#query, options);
+    const query = scanQuery(table);
+    this.pages = new ScanPages(session, table, query, options);
+    this.read = new ScannedRows(table, query);
   }
 
   /** What is left behind a position: of its partition, of other partitions of its token, of the range. */
@@ -184,8 +195,8 @@ class Scan {
     do {
       const state: string | null = pageState;
       const page: DatedPage = await this.pages.ofKeys(stretch, state);
-      for (const row of page.rows) {
-        partitions.push(row.slice(0, this.#table.partitionKey.length).map((bytes) => bytes ?? Buffer.alloc(0)));
+      for (let i = 0; i < page.rows.length; i++) {
+        partitions.push(this.#table.partitionKey.map((_, column) => page.rows.cell(i, column) ?? Buffer.alloc(0)));
       }
       ({ pageState } = page);
     } while (pageState !== null);
@@ -195,19 +206,19 @@ class Scan {
   /**
    * What is left of a stretch that failed, in parts that may be read; null where it is what failed, and can't be cut.
    *
-   * @param last The last row that was read of it.
+   * @param last Key of the last row that was read of it.
    */
   async smaller(
     { failed }: Failed,
     stretch: Stretch,
-    last: RawRow | undefined,
+    last: readonly Buffer[] | null,
     position: ScanPosition,
   ): Promise<readonly Stretch[] | null> {
-    if (last === undefined) return failed === 'too much' ? cutInTwo(this.#table, stretch) : null;
+    if (last === null) return failed === 'too much' ? cutInTwo(this.#table, stretch) : null;
     const rest =
       stretch.slice === null
         ? await this.stretchesBehind(position, stretch.tokens?.upTo ?? position.token)
-        : restOfSlice(this.#table, stretch.slice, this.#keyBytes(last));
+        : restOfSlice(this.#table, stretch.slice, last);
     const [only] = rest;
     return rest.length !== 1 || only === undefined || failed !== 'too much'
       ? rest
@@ -215,59 +226,24 @@ class Scan {
   }
 
   /** Rows without those of partitions that were read already. */
-  wanted({ slice }: Stretch, rows: readonly RawRow[]): readonly RawRow[] {
+  wanted({ slice }: Stretch, rows: PackedRows): PackedRows {
     if (slice === null || (slice.without.length === 0 && slice.behindPartition === null)) return rows;
     const { without, behindPartition } = slice;
-    return rows.filter((row) => {
-      const own = serialisePartitionKey(this.#keyBytes(row).slice(0, this.#table.partitionKey.length));
-      if (behindPartition !== null && Buffer.compare(own, behindPartition) <= 0) return false;
-      return !without.some((other) => Buffer.compare(other, own) === 0);
-    });
+    return rows.pick(
+      Array.from({ length: rows.length }, (_, index) => index).filter((index) => {
+        const own = serialisePartitionKey(
+          this.read.keyBytes({ rows, index }).slice(0, this.#table.partitionKey.length),
+        );
+        if (behindPartition !== null && Buffer.compare(own, behindPartition) <= 0) return false;
+        return !without.some((other) => Buffer.compare(other, own) === 0);
+      }),
+    );
   }
 
-  /** Where a row stands; null for none. */
-  positionAt(row: RawRow | undefined): ScanPosition | null {
-    if (row === undefined) return null;
-    const key = this.#keyBytes(row);
-    return { token: this.#token(row), key };
-  }
-
-  decoded({ rows, nowSeconds }: DatedPage): Pick<ScanPage, 'rows' | 'unreadable'> {
-    const read: ScannedRow[] = [];
-    const unreadable: UnreadableRow[] = [];
-    for (const row of rows) {
-      const bytes = this.#keyBytes(row);
-      const columns = [...this.#table.partitionKey, ...this.#table.clustering];
-      // A partition that has static values and no row.
-      if (bytes.length < columns.length) continue;
-      const token = this.#token(row);
-      let key: RowKey | null = null;
-      try {
-        key = rowKey(columns.map((column, i) => valueOf(column, bytes[i] ?? Buffer.alloc(0))));
-        const cells = this.#query.columns.map((column) => cellOf(column, row, nowSeconds));
-        if (this.#table.ofStatics === true && cells.every((cell) => cell === null)) continue;
-        read.push({ key, token, cells });
-      } catch (error) {
-        if (!(error instanceof LockstepError)) throw error;
-        unreadable.push({ key, token, error });
-      }
-    }
-    return { rows: read, unreadable };
-  }
-
-  /** The key's bytes; of the partition only where the row has no clustering key. */
-  #keyBytes(row: RawRow): readonly Buffer[] {
-    const bytes = row.slice(0, this.#query.tokenAt).filter((part) => part !== null);
-    return bytes.length === this.#query.tokenAt ? bytes : bytes.slice(0, this.#table.partitionKey.length);
-  }
-
-  #token(row: RawRow): bigint {
-    const bytes = row[this.#query.tokenAt];
-    if (bytes?.length === 8) return bytes.readBigInt64BE(0);
-    throw new LockstepError(`the tokens of ${this.#table.name} are no 64-bit numbers`, {
-      code: 'SOURCE_PARTITIONER',
-      kind: 'config',
-      remedy: 'tables are scanned by token of the Murmur3Partitioner; clusters with another one can not be scanned',
-    });
+  /** Where the last row stands; null where there is none. */
+  lastOf(rows: PackedRows): { readonly token: bigint; readonly key: readonly Buffer[] } | null {
+    if (rows.length === 0) return null;
+    const row = { rows, index: rows.length - 1 };
+    return { token: this.read.token(row), key: this.read.keyBytes(row) };
   }
 }

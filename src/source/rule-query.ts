@@ -4,7 +4,7 @@ import type cassandra from 'cassandra-driver';
 import type { ScalarName } from '../change/source-type.ts';
 import { deserialise } from '../change/value-from-bytes.ts';
 import { LockstepError, messageOf } from '../shared/errors.ts';
-import { assertRaw, RAW_ALIAS } from './raw-rows.ts';
+import { packedOf, RAW_ALIAS } from './raw-rows.ts';
 import { scanError } from './scan-session.ts';
 
 /** Rows a page: memory is bounded whatever the answer. */
@@ -114,11 +114,13 @@ export async function* askSource(
         type: SCALARS[type.code] ?? null,
       }),
     );
+    const packed = packedOf(answer);
     yield {
       columns,
-      rows: assertRaw(answer.rows).map(([, ...values]) =>
+      // The first column is the one by which the values stay bytes.
+      rows: Array.from({ length: packed.length }, (_, row) =>
         columns.map(({ name, type }, i) => {
-          const bytes = values[i] ?? null;
+          const bytes = packed.cell(row, i + 1);
           return bytes === null || type === null ? null : textOf(type, bytes, name);
         }),
       ),

@@ -3,12 +3,12 @@
  * much. What even one row is too much of comes back as failed.
  */
 import { backOff } from 'exponential-backoff';
+import type { PackedRows } from '../change/packed-rows.ts';
 import type { Table } from '../catalog/table.ts';
 import { LockstepError, messageOf } from '../shared/errors.ts';
 import { orAborted } from './or-aborted.ts';
 import { PageSize } from './page-size.ts';
-import type { RawRow } from './raw-rows.ts';
-import { hasTtl } from './read-cells.ts';
+import { someExpire } from './read-cells.ts';
 import { cutInTwo, type ScanQuery, type Stretch } from './scan-queries.ts';
 import type { ScanSession } from './scan-session.ts';
 
@@ -30,7 +30,7 @@ const MS_PER_SECOND = 1000n;
 
 /** A page with the second in which it was read. */
 export interface DatedPage {
-  readonly rows: readonly RawRow[];
+  readonly rows: PackedRows;
   readonly pageState: string | null;
   readonly nowSeconds: bigint;
 }
@@ -39,12 +39,6 @@ export interface DatedPage {
 export interface Failed {
   readonly failed: 'too much' | 'page state';
   readonly error: LockstepError;
-}
-
-function bytesOf(rows: readonly RawRow[]): number {
-  let bytes = 0;
-  for (const row of rows) for (const value of row) bytes += value?.length ?? 0;
-  return bytes;
 }
 
 export class ScanPages {
@@ -137,9 +131,10 @@ export class ScanPages {
   async #dated(stretch: Stretch, pageState: string | null): Promise<DatedPage> {
     for (let undated = 0; undated < UNDATED_AT_MOST; undated++) {
       const page = await this.#read(`${this.#query.select} ${stretch.where}`, stretch, pageState);
-      const clock = page.rows[0]?.[this.#query.clockAt];
-      const isDated = clock == null || clock.readBigInt64BE(0) / MS_PER_SECOND === page.nowSeconds;
-      if (isDated || !page.rows.some((row) => hasTtl(this.#query.columns, row))) return page;
+      const { rows } = page;
+      const clock = rows.length === 0 ? null : rows.cell(0, this.#query.clockAt);
+      const isDated = clock === null || clock.readBigInt64BE(0) / MS_PER_SECOND === page.nowSeconds;
+      if (isDated || !someExpire(this.#query.columns, rows)) return page;
     }
     throw new LockstepError(`reading ${this.#table.name}: no page is read within a second, so expiries are not known`, {
       code: 'SOURCE_READ_FAILED',
@@ -154,7 +149,7 @@ export class ScanPages {
     const { coordinator, nowMs } = await this.#session.clock();
     const startedMs = elapsedMs();
     const page = await this.#session.page({ query, params, pageRows: this.#size.rows, pageState, coordinator });
-    this.#size.read({ rows: page.rows.length, bytes: bytesOf(page.rows), elapsedMs: elapsedMs() - startedMs });
+    this.#size.read({ rows: page.rows.length, bytes: page.rows.weight, elapsedMs: elapsedMs() - startedMs });
     return { ...page, nowSeconds: nowMs / MS_PER_SECOND };
   }
 }

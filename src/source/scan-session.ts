@@ -1,7 +1,7 @@
 import cassandra from 'cassandra-driver';
+import type { PackedRows } from '../change/packed-rows.ts';
 import { LockstepError, messageOf } from '../shared/errors.ts';
-import type { RawRow } from './raw-rows.ts';
-import { assertRaw } from './raw-rows.ts';
+import { packedOf } from './raw-rows.ts';
 
 /** A node that coordinates reads, as the session knows it. */
 export type Coordinator = unknown;
@@ -15,7 +15,7 @@ export interface PageRequest {
 }
 
 export interface RawPage {
-  readonly rows: readonly RawRow[];
+  readonly rows: PackedRows;
   /** Null behind the last page. */
   readonly pageState: string | null;
 }
@@ -123,7 +123,7 @@ export function scanSession(client: cassandra.Client): ScanSession {
           ...(coordinator === undefined ? {} : { host: coordinator as cassandra.Host }),
           ...(pageState === null ? {} : { pageState }),
         });
-        return { rows: assertRaw(answer.rows), pageState: pageStateOf(answer) };
+        return { rows: packedOf(answer), pageState: pageStateOf(answer) };
       } catch (error) {
         throw scanError(error);
       }

@@ -5,7 +5,7 @@
  */
 import type { Pool } from 'pg';
 import { rowKey, type RowKey } from '../change/change-event.ts';
-import type { RowState } from '../change/row-state.ts';
+import { UNKNOWN_MARKER, type RowState } from '../change/row-state.ts';
 import type { TokenRange } from '../change/token-range.ts';
 import type { BoundTable } from './bound-table.ts';
 import { classifyPostgresError } from './postgres-errors.ts';
@@ -27,9 +27,55 @@ export interface TargetRow extends StoredRow {
   /** null where the row was written past the door, or the token of its key type is not known. */
   readonly token: bigint | null;
   readonly key: RowKey;
+  /** As PostgreSQL sent it, where a scan by token gave it. */
+  readonly line?: StoredLine;
+}
+
+/** A row's texts, of which nothing was read yet: keys, regular columns, then bookkeeping. */
+export interface StoredLine {
+  readonly texts: readonly (string | null)[];
+  /** Nothing in it expires: the target shows the row, and all that stands in its columns, at any moment. */
+  readonly lasts: boolean;
 }
 
 type Line = (string | null)[];
+
+/** Expiries of a row in which none passes: an unknown marker (of rows that were read from the source) stays. */
+const NO_EXPIRIES = new RegExp(`^\\{(?:NULL|${UNKNOWN_MARKER})?(?:,NULL)*\\}$`);
+
+/** A row that is read when somebody looks at it: of most the line tells enough. */
+class UnreadTargetRow implements TargetRow {
+  readonly line: StoredLine;
+  readonly #table: BoundTable;
+  #key: RowKey | null = null;
+  #state: RowState | null = null;
+
+  constructor(table: BoundTable, texts: Line) {
+    this.#table = table;
+    const expiries = texts[table.keys.length + table.regular.length + 1] ?? null;
+    this.line = { texts, lasts: expiries === null || NO_EXPIRIES.test(expiries) };
+  }
+
+  get token(): bigint | null {
+    const { keys, regular } = this.#table;
+    const token = this.line.texts[keys.length + regular.length + 2] ?? null;
+    return token === null ? null : BigInt(token);
+  }
+
+  get key(): RowKey {
+    return (this.#key ??= rowKey(
+      this.#table.keys.map(({ mapping }, i) => mapping.fromTarget(this.line.texts[i] ?? '')),
+    ));
+  }
+
+  get state(): RowState {
+    return (this.#state ??= imageFrom(this.#table, this.line.texts, this.#table.keys.length));
+  }
+
+  get values(): readonly (string | null)[] {
+    return valuesFrom(this.#table, this.line.texts, this.#table.keys.length);
+  }
+}
 
 interface Statements {
   readonly first: string;
@@ -145,20 +191,9 @@ export class TokenScan {
   async #query(text: string, values: readonly string[]): Promise<readonly TargetRow[]> {
     try {
       const { rows } = await this.#pool.query<Line>({ text, values: [...values], rowMode: 'array' });
-      return rows.map((line) => this.#rowFrom(line));
+      return rows.map((line) => new UnreadTargetRow(this.#table, line));
     } catch (error) {
       throw classifyPostgresError(error, `scanning ${this.#table.table.name}`);
     }
-  }
-
-  #rowFrom(line: Line): TargetRow {
-    const { keys, regular } = this.#table;
-    const token = line[keys.length + regular.length + 2] ?? null;
-    return {
-      token: token === null ? null : BigInt(token),
-      key: rowKey(keys.map(({ mapping }, i) => mapping.fromTarget(line[i] ?? ''))),
-      state: imageFrom(this.#table, line, keys.length),
-      values: valuesFrom(this.#table, line, keys.length),
-    };
   }
 }

@@ -54,7 +54,10 @@ function scan(pageRows: number): TokenScan {
 
 async function rowsOf(pages: AsyncIterable<readonly TargetRow[]>): Promise<TargetRow[]> {
   const rows: TargetRow[] = [];
-  for await (const page of pages) rows.push(...page);
+  // Rows are read when somebody looks at them: here all of each is.
+  for await (const page of pages) {
+    for (const { token, key, state, values } of page) rows.push({ token, key, state, values });
+  }
   return rows;
 }
 

@@ -1,4 +1,5 @@
 /** The scan on a real Cassandra: what it reads is what CQL says, with exact expiries, past tombstones, from any position. */
+import { readFileSync } from 'node:fs';
 import type cassandra from 'cassandra-driver';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bindTable } from '../../src/catalog/bind.ts';
@@ -9,10 +10,16 @@ import { connectSource } from '../../src/demo/workload/source-client.ts';
 import { connectCassandra } from '../../src/source/cassandra-client.ts';
 import { murmur3Token } from '../../src/change/token.ts';
 import { splitRing, WHOLE_RING } from '../../src/change/token-range.ts';
-import { scanRows, type ScanOptions, type ScanPage } from '../../src/source/row-scan.ts';
+import { digestOfRow } from '../../src/reconcile/end-state/row-digest.ts';
+import { encoderOf } from '../../src/reconcile/end-state/row-encoder.ts';
+import { shownBySource } from '../../src/reconcile/end-state/row-images.ts';
+import { systemClock } from '../../src/shared/clock.ts';
+import { RowReader } from '../../src/source/row-reader.ts';
+import { scanRows, scanUnread, type ScanOptions, type ScanPage } from '../../src/source/row-scan.ts';
 import { scanSession } from '../../src/source/scan-session.ts';
 import { readSchema } from '../../src/source/schema.ts';
 import type { Stack } from '../../src/stack/index.ts';
+import { boundWithoutServer } from '../support/bound-table.ts';
 import { writeAll } from '../support/captured-service.ts';
 import { openStackOf } from '../support/stack-parts.ts';
 
@@ -29,6 +36,14 @@ const DEEP_GRAVES = 120_000;
 /** Into so many ranges the scan cuts the ring: partitions of one part are read together. */
 const RING_PARTS = 64;
 
+/** Values of every type as the real classes serialise them, with their canonical text. */
+const KNOWN = JSON.parse(
+  readFileSync(new URL('../fixtures/debezium-cassandra/cassandra-values.json', import.meta.url), 'utf8'),
+) as readonly {
+  readonly type: string;
+  readonly values: readonly { readonly text: string; readonly bytes: string }[];
+}[];
+
 const DDL = [
   `CREATE KEYSPACE scan WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}`,
   `CREATE TYPE scan.addr (street text, zip int)`,
@@ -40,6 +55,7 @@ const DDL = [
   `CREATE TABLE scan.deep (k int, up tinyint, down smallint, v int, PRIMARY KEY (k, up, down))
      WITH CLUSTERING ORDER BY (up ASC, down DESC)`,
   `CREATE TABLE scan.uncut (k int, c uuid, v int, PRIMARY KEY (k, c))`,
+  `CREATE TABLE scan.types (k int PRIMARY KEY, ${KNOWN.map(({ type }, i) => `v${i} ${type}`).join(', ')})`,
 ];
 
 let stack: Stack;
@@ -129,6 +145,48 @@ describe('a scan of a real table', () => {
       ['["1"]', [cell(4000n, 'of one')]],
       ['["2"]', [cell(5000n, 'of two, which has no row')]],
     ]);
+  });
+
+  it('has values of every type byte for byte, however they are read, and digests them without reading them', async () => {
+    const names = KNOWN.map((_, i) => `v${i}`);
+    const insert = `INSERT INTO scan.types (k, ${names.join(', ')}) VALUES (?, ${names.map(() => '?').join(', ')})`;
+    const rows = Math.max(...KNOWN.map(({ values }) => values.length));
+    const valueOf = (row: number, name: string): { text: string; bytes: string } => {
+      const { values } = KNOWN[Number(name.slice(1))]!;
+      return values[row % values.length]!;
+    };
+    await writeAll(writer, rows, (k) => [
+      insert,
+      [k, ...names.map((name) => Buffer.from(valueOf(k, name).bytes, 'hex'))],
+    ]);
+    const table = await tableOf('types');
+    const bound = await boundWithoutServer(table);
+    const columns = table.regular.map(({ name }) => name);
+    const textsOf = ({ cells }: { readonly cells: readonly ({ readonly value: string | null } | null)[] }): unknown =>
+      cells.map((cell) => cell?.value);
+    const scanned = (await pagesOf(table)).flatMap((page) => page.rows);
+    expect(scanned).toHaveLength(rows);
+    for (const row of scanned) {
+      expect(textsOf(row)).toEqual(columns.map((name) => valueOf(Number(row.key.values[0]), name).text));
+    }
+    const byKey = new RowReader(reader, systemClock);
+    const read = await byKey.read(
+      table,
+      scanned.map(({ key }) => key),
+      AbortSignal.timeout(60_000),
+    );
+    expect(read).toEqual(scanned.map(({ cells }) => ({ cells })));
+    let digested = 0;
+    for await (const page of scanUnread(scanSession(reader), table, options())) {
+      for (const row of page.rows) {
+        const eager = scanned.find(({ key }) => key.text === row.key.text)!;
+        expect(row.cells).toEqual(eager.cells);
+        const shown = shownBySource(bound, eager.key.values, eager, 0n);
+        expect(encoderOf(bound).source(row.packed)?.digest).toBe(digestOfRow(columns, shown));
+        digested += 1;
+      }
+    }
+    expect(digested).toBe(rows);
   });
 
   it('gives one expiry for one write, at whatever moment it is read', async () => {

@@ -4,7 +4,7 @@
  */
 import { column, scalar, tableOf } from './door-rig.ts';
 import { LockstepError } from '../../src/shared/errors.ts';
-import type { RawRow } from '../../src/source/raw-rows.ts';
+import { pack, type RowCells } from '../../src/change/packed-rows.ts';
 import type { PageRequest, RawPage, ScanSession } from '../../src/source/scan-session.ts';
 
 export const scanTable = tableOf('scanned', [
@@ -90,7 +90,7 @@ export class FakeScan implements ScanSession {
     const seconds = Math.floor(this.nowMs / 1000);
     const matching = this.#rows.filter((row) => matches(row, request));
     const isDistinct = request.query.startsWith('SELECT DISTINCT');
-    const rows: RawRow[] = [];
+    const rows: RowCells[] = [];
     let at = Number(request.pageState ?? 0);
     for (let crossed = 0; at < matching.length && rows.length < request.pageRows; at++) {
       const row = matching[at];
@@ -112,7 +112,7 @@ export class FakeScan implements ScanSession {
       rows.push([...key, long(row.token), long(BigInt(this.nowMs)), int(row.up), long(7n), ttl]);
     }
     this.pageRows.push(request.pageRows);
-    return { rows, pageState: at < matching.length ? String(at) : null };
+    return { rows: pack(rows), pageState: at < matching.length ? String(at) : null };
   }
 }
 

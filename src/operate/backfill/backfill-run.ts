@@ -1,5 +1,6 @@
 import type { Table } from '../../catalog/table.ts';
-import type { ScanPage, ScannedRow, ScanPosition } from '../../source/row-scan.ts';
+import type { ScanPage, ScanPosition } from '../../source/row-scan.ts';
+import type { ScannedRow } from '../../source/scanned-rows.ts';
 import { LockstepError, messageOf } from '../../shared/errors.ts';
 import type { ShardId } from '../../target/batch.ts';
 import { GateShare, TurnSize } from '../../target/gate-share.ts';

@@ -1,7 +1,7 @@
 /** The source's side of a comparison, at a pace that leaves source and stream their room. */
 import type { Table } from '../../catalog/table.ts';
 import type { RangeParts } from '../../reconcile/end-state/compare-range.ts';
-import { scanRows } from '../../source/row-scan.ts';
+import { scanUnread } from '../../source/row-scan.ts';
 import type { ScanSession } from '../../source/scan-session.ts';
 import type { Pacing } from '../../target/paced-door.ts';
 import { SCAN_PATIENCE } from '../one-table.ts';
@@ -20,7 +20,7 @@ export function comparisonScan(
   { elapsedMs, pause }: Pacing = processPacing,
 ): RangeParts['scanSource'] {
   return async function* (range, signal) {
-    const pages = scanRows(session, table, {
+    const pages = scanUnread(session, table, {
       ...SCAN_PATIENCE,
       range,
       from: null,

@@ -6,7 +6,7 @@ import { systemClock } from '../../shared/clock.ts';
 import { LockstepError } from '../../shared/errors.ts';
 import { connectCassandra } from '../../source/cassandra-client.ts';
 import { RowReader } from '../../source/row-reader.ts';
-import { scanRows } from '../../source/row-scan.ts';
+import { scanUnread } from '../../source/row-scan.ts';
 import { scanSession } from '../../source/scan-session.ts';
 import { readSchema } from '../../source/schema.ts';
 import { auditEntry } from '../../target/audit-log.ts';
@@ -59,7 +59,7 @@ export async function openCounters(
           table: bound,
           target: scan,
           scanSource: (range, signal) =>
-            scanRows(session, table, {
+            scanUnread(session, table, {
               ...SCAN_PATIENCE,
               range,
               from: null,

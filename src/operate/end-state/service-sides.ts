@@ -6,7 +6,7 @@ import type { Table } from '../../catalog/table.ts';
 import type { RangeParts } from '../../reconcile/end-state/compare-range.ts';
 import type { ConcludeParts } from '../../reconcile/end-state/conclude-comparison.ts';
 import { RowReader } from '../../source/row-reader.ts';
-import { scanRows } from '../../source/row-scan.ts';
+import { scanUnread } from '../../source/row-scan.ts';
 import { scanSession } from '../../source/scan-session.ts';
 import { auditEntry } from '../../target/audit-log.ts';
 import { FindingStore } from '../../target/finding-store.ts';
@@ -95,7 +95,7 @@ export class ServiceSides {
             elapsedMs: processPacing.elapsedMs,
             passesOver: true,
           };
-          for await (const page of scanRows(scanSession(cassandra), table, options)) {
+          for await (const page of scanUnread(scanSession(cassandra), table, options)) {
             yield page;
             const last = page.rows.at(-1);
             if (last === undefined) continue;

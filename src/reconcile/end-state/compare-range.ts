@@ -2,23 +2,18 @@
  * Compares one token range of source and target, streaming both: memory holds one slice of the source and one page of the
  * target. What differs is a suspect, no more.
  */
-import { rowKey, type RowKey } from '../../change/change-event.ts';
+import type { RowKey } from '../../change/change-event.ts';
 import type { TokenRange } from '../../change/token-range.ts';
 import type { BoundTable } from '../../target/bound-table.ts';
 import type { TargetRow, TokenScan } from '../../target/token-scan.ts';
 import { messageOf } from '../../shared/errors.ts';
 import { compareRows, type Difference } from './compare-rows.ts';
 import type { NotChecked } from './not-checked.ts';
-import { digestOfRow, RangeDigester, sameDigest, sameShown, type RangeDigest, type ShownRow } from './row-digest.ts';
-import {
-  isPresent,
-  shownBySource,
-  shownByTarget,
-  storedKey,
-  type SourceImage,
-  type TargetImage,
-} from './row-images.ts';
+import { digestOfRow, RangeDigester, sameDigest, type RangeDigest, type RowDigest } from './row-digest.ts';
+import type { EncodedRow } from './row-encoder.ts';
+import { isPresent, type SourceImage, type TargetImage } from './row-images.ts';
 import { sourceSlices, type ScannedRow, type SourcePage } from './source-slices.ts';
+import { TakenRows, type TakenRow } from './taken-rows.ts';
 
 /** Keys in one question to either side. */
 const KEYS_AT_ONCE = 1_000;
@@ -74,27 +69,12 @@ export function partitionOf(table: BoundTable, key: readonly string[]): string {
   return JSON.stringify(key.slice(0, table.table.partitionKey.length));
 }
 
-/** A row of the source with what it shows. */
-interface TakenRow {
-  readonly row: ScannedRow;
-  readonly shown: ShownRow;
-  readonly digest: Buffer;
-}
-
 class RangeComparison {
-  sourceRows = 0;
-  targetRows = 0;
   compared = 0;
   partitions = 0;
   suspects = 0;
-  unreadable = 0;
   readonly unread: NotChecked[] = [];
-  readonly source = new RangeDigester();
-  readonly target = new RangeDigester();
-  readonly #unreadable = new Set<string>();
-  /** Keys read back from the target are the source's, character for character. */
-  readonly #sameKeys: boolean;
-  readonly #columns: readonly string[];
+  readonly rows: TakenRows;
   readonly #parts: RangeParts;
   readonly #depth: Depth;
   readonly #onSuspect: OnSuspect;
@@ -103,51 +83,17 @@ class RangeComparison {
     this.#parts = parts;
     this.#depth = depth;
     this.#onSuspect = onSuspect;
-    this.#columns = parts.table.regular.map(({ column }) => column.name);
-    this.#sameKeys = parts.table.keys.every(({ mapping }) => mapping.identity);
+    this.rows = new TakenRows(parts.table, parts.nowUs);
   }
 
   onPage(page: SourcePage): void {
-    this.unreadable += page.unreadable.length;
     for (const { where, error } of page.unread ?? []) this.unread.push({ where, reason: messageOf(error) });
-    for (const { key } of page.unreadable) {
-      if (key !== null) this.#unreadable.add(this.#storedText(key));
-    }
-  }
-
-  #storedText(key: RowKey): string {
-    return this.#sameKeys ? key.text : rowKey(storedKey(this.#parts.table, key.values)).text;
-  }
-
-  takeSource(rows: readonly ScannedRow[]): Map<string, TakenRow> {
-    const nowUs = this.#parts.nowUs();
-    const byKey = new Map<string, TakenRow>();
-    for (const row of rows) {
-      this.sourceRows += 1;
-      const shown = shownBySource(this.#parts.table, row.key.values, row, nowUs);
-      const digest = digestOfRow(this.#columns, shown);
-      this.source.add(digest);
-      byKey.set(this.#storedText(row.key), { row, shown, digest });
-    }
-    return byKey;
-  }
-
-  /** Counts a row that the target shows, and says whether it does. */
-  takeTarget(row: TargetRow, source: TakenRow | null): boolean {
-    const nowUs = this.#parts.nowUs();
-    if (!isPresent(row, nowUs)) return false;
-    this.targetRows += 1;
-    const shown = shownByTarget(this.#parts.table, row.key.values, row, nowUs);
-    // Most rows are equal, and need no second SHA-256.
-    this.target.add(
-      source !== null && sameShown(shown, source.shown) ? source.digest : digestOfRow(this.#columns, shown),
-    );
-    return true;
+    for (const { key } of page.unreadable) this.rows.noteUnreadable(key);
   }
 
   judge(key: RowKey, source: SourceImage, target: TargetImage): void {
     // Nothing is known of a row whose values can't be read, so it is no suspect either.
-    if (this.#unreadable.has(key.text) || !touches(this.#depth, source, target)) return;
+    if (this.rows.isUnreadable(key) || !touches(this.#depth, source, target)) return;
     this.compared += 1;
     const difference = compareRows(this.#parts.table, source, target, this.#parts.nowUs());
     if (difference === null || (difference.kind === 'differs' && !this.#depth.values)) return;
@@ -155,26 +101,39 @@ class RangeComparison {
     this.#onSuspect(key, difference);
   }
 
-  /** A row of the source that the target has not. */
-  judgeMissing(row: ScannedRow): void {
-    this.judge(rowKey(storedKey(this.#parts.table, row.key.values)), row, null);
+  /** A row that the target has too. */
+  #judgeMet(source: TakenRow, row: TargetRow, encoded: EncodedRow): void {
+    source.met = true;
+    // What both show at any moment needs no second look; write times matter only where a span of them is asked for.
+    const isSame = source.lasts && encoded.lasts && source.digest === encoded.digest;
+    if (isSame && this.#depth.writtenUs === null) this.compared += 1;
+    else this.judge(row.key, source.row, row);
+  }
+
+  /** Rows that the target has not. */
+  #judgeMissing(taken: Map<string, TakenRow>): void {
+    for (const { row, met } of taken.values()) {
+      if (!met) this.judge(this.rows.storedKey(row.key), row, null);
+    }
   }
 
   async whole(range: TokenRange, rows: readonly ScannedRow[], signal: AbortSignal): Promise<void> {
-    const { table, target } = this.#parts;
-    const partitions = new Set(rows.map((row) => partitionOf(table, storedKey(table, row.key.values))));
-    const byKey = this.takeSource(rows);
-    for await (const page of target.range(range, signal)) {
+    const partitions = new Partitions();
+    const taken = this.rows.source(rows);
+    for (const { partition } of taken.values()) partitions.add(partition);
+    for await (const page of this.#parts.target.range(range, signal)) {
       for (const row of page) {
-        const source = byKey.get(row.key.text) ?? null;
-        byKey.delete(row.key.text);
-        const present = this.takeTarget(row, source);
-        if (!present && source === null) continue;
-        if (source === null) partitions.add(partitionOf(table, row.key.values));
-        this.judge(row.key, source?.row ?? null, row);
+        const encoded = this.rows.target(row);
+        const source = taken.get(encoded.key);
+        const present = this.rows.countTarget(row, encoded);
+        if (source !== undefined) this.#judgeMet(source, row, encoded);
+        else if (present) {
+          partitions.add(encoded.partition);
+          this.judge(row.key, null, row);
+        }
       }
     }
-    for (const { row } of byKey.values()) this.judgeMissing(row);
+    this.#judgeMissing(taken);
     this.partitions += partitions.size;
   }
 
@@ -182,14 +141,14 @@ class RangeComparison {
   async part(rows: readonly ScannedRow[], seen: RangeDigester): Promise<void> {
     const { target } = this.#parts;
     for (let at = 0; at < rows.length; at += KEYS_AT_ONCE) {
-      const byKey = this.takeSource(rows.slice(at, at + KEYS_AT_ONCE));
-      for (const row of await target.byKeys([...byKey.values()].map(({ row: { key } }) => key))) {
-        const source = byKey.get(row.key.text) ?? null;
-        byKey.delete(row.key.text);
+      const taken = this.rows.source(rows.slice(at, at + KEYS_AT_ONCE));
+      for (const row of await target.byKeys([...taken.values()].map(({ row: { key } }) => key))) {
+        const encoded = this.rows.target(row);
+        const source = taken.get(encoded.key);
         seen.add(digestOfKey(row.key));
-        if (source !== null) this.judge(row.key, source.row, row);
+        if (source !== undefined) this.#judgeMet(source, row, encoded);
       }
-      for (const { row } of byKey.values()) this.judgeMissing(row);
+      this.#judgeMissing(taken);
     }
   }
 
@@ -202,7 +161,7 @@ class RangeComparison {
     const all = new RangeDigester();
     for await (const page of target.range(range, signal)) {
       for (const row of page) {
-        this.takeTarget(row, null);
+        this.rows.countTarget(row, this.rows.target(row));
         all.add(digestOfKey(row.key));
       }
     }
@@ -219,8 +178,23 @@ class RangeComparison {
   }
 }
 
-function digestOfKey(key: RowKey): Buffer {
+function digestOfKey(key: RowKey): RowDigest {
   return digestOfRow([], { key: key.values, values: [], expiring: [] });
+}
+
+/** Partitions of a slice. Their rows mostly stand together. */
+class Partitions {
+  readonly #keys = new Set<string>();
+  #last: string | null = null;
+
+  add(key: string): void {
+    if (key !== this.#last) this.#keys.add(key);
+    this.#last = key;
+  }
+
+  get size(): number {
+    return this.#keys.size;
+  }
 }
 
 /** Rejects where a side can't be read; then nothing is known of the range. */
@@ -273,17 +247,17 @@ export async function compareByKey(
 }
 
 function accountOf(range: TokenRange, comparison: RangeComparison): RangeAccount {
-  const { sourceRows, targetRows, compared, partitions, suspects, unreadable, unread } = comparison;
+  const { rows, compared, partitions, suspects, unread } = comparison;
   return {
     range,
-    sourceRows,
-    targetRows,
+    sourceRows: rows.sourceRows,
+    targetRows: rows.targetRows,
     compared,
     partitions,
     suspects,
-    unreadable,
+    unreadable: rows.unreadable,
     unread,
-    sourceDigest: comparison.source.digest(),
-    targetDigest: comparison.target.digest(),
+    sourceDigest: rows.sourceDigest.digest(),
+    targetDigest: rows.targetDigest.digest(),
   };
 }

@@ -2,7 +2,7 @@ import type { BoundTable } from '../../target/bound-table.ts';
 import type { NewFinding } from '../../target/finding-store.ts';
 import { imageDocument } from '../../target/observation-document.ts';
 import type { Drift } from './prove-suspects.ts';
-import { digestOfRow } from './row-digest.ts';
+import { digestHex, digestOfRow } from './row-digest.ts';
 import { isPresent, shownBySource, shownByTarget } from './row-images.ts';
 
 /** A proven difference as it is noted: both images, and digests of what both sides show at a moment. Pure. */
@@ -21,9 +21,9 @@ export function findingOf(
     sourceImage: source === null ? null : imageDocument(table, source),
     targetImage: row === null ? null : imageDocument(table, row.state, row.values),
     sourceChecksum:
-      source === null ? null : digestOfRow(columns, shownBySource(table, key.values, source, nowUs)).toString('hex'),
+      source === null ? null : digestHex(digestOfRow(columns, shownBySource(table, key.values, source, nowUs))),
     targetChecksum: isPresent(row, nowUs)
-      ? digestOfRow(columns, shownByTarget(table, key.values, row, nowUs)).toString('hex')
+      ? digestHex(digestOfRow(columns, shownByTarget(table, key.values, row, nowUs)))
       : null,
   };
 }

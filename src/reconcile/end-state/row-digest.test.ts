@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   addDigests,
+  digestHex,
   digestOfRow,
   digestText,
   EMPTY_DIGEST,
@@ -45,18 +46,18 @@ describe('the canonical encoding', () => {
 
   it('names columns: the same value under another name is another row', () => {
     const shown: ShownRow = { key: ['1'], values: ['x'], expiring: [false] };
-    expect(digestOfRow(['a'], shown).equals(digestOfRow(['b'], shown))).toBe(false);
+    expect(digestOfRow(['a'], shown)).not.toBe(digestOfRow(['b'], shown));
   });
 
   it('of a row without a value does not change when a column is added', () => {
     const before: ShownRow = { key: ['1'], values: ['x'], expiring: [false] };
     const after: ShownRow = { key: ['1'], values: ['x', null], expiring: [false, false] };
-    expect(digestOfRow(['a'], before).equals(digestOfRow(['a', 'b'], after))).toBe(true);
+    expect(digestOfRow(['a'], before)).toBe(digestOfRow(['a', 'b'], after));
   });
 
   it('is fixed: stored digests stay comparable', () => {
     const shown: ShownRow = { key: ['1', 'ß'], values: ['x', null, '\\x00'], expiring: [false, false, true] };
-    expect(digestOfRow(COLUMNS, shown).toString('hex')).toBe(
+    expect(digestHex(digestOfRow(COLUMNS, shown))).toBe(
       '64523b27cd765c85a0d39210f7a98af439e17b32fef28d0b9d92a9a0b8c8c993',
     );
   });

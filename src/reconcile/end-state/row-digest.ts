@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { TextMemory } from '../../change/text-memory.ts';
 
 /**
  * Digests of rows and of ranges of rows (DESIGN §7, CHECKSUM). A row is written as bytes in one way only: a version, then
@@ -13,6 +14,7 @@ const ENCODING_VERSION = 1;
 const ABSENT = 0;
 const LASTING = 1;
 const EXPIRING = 2;
+const LENGTH_BYTES = 4;
 
 /** What one side shows of a row at a moment: values as canonical text, by position in `Table.regular`. */
 export interface ShownRow {
@@ -24,66 +26,53 @@ export interface ShownRow {
   readonly expiring: readonly boolean[];
 }
 
-/** Bytes that one row begins with; a larger one gets twice as many. */
-const FIRST_BYTES = 64 * 1024;
-const LENGTH_BYTES = 4;
-
-/** One row after the other in the same memory, instead of many small buffers. */
-class Writer {
-  #memory = Buffer.allocUnsafe(FIRST_BYTES);
-  #end = 0;
-
-  reset(): void {
-    this.#end = 0;
-  }
-
-  #room(bytes: number): void {
-    if (this.#end + bytes <= this.#memory.length) return;
-    const larger = Buffer.allocUnsafe(Math.max(this.#memory.length * 2, this.#end + bytes));
-    this.#memory.copy(larger, 0, 0, this.#end);
-    this.#memory = larger;
-  }
-
-  number(value: number): void {
-    this.#room(LENGTH_BYTES);
-    this.#end = this.#memory.writeUInt32BE(value, this.#end);
-  }
-
-  text(value: string): void {
-    // A character has three bytes of UTF-8 at most for each unit of its text.
-    this.#room(LENGTH_BYTES + value.length * 3);
-    const written = this.#memory.write(value, this.#end + LENGTH_BYTES, 'utf8');
-    this.#memory.writeUInt32BE(written, this.#end);
-    this.#end += LENGTH_BYTES + written;
-  }
-
-  state(value: number): void {
-    this.#room(1);
-    this.#memory[this.#end++] = value;
-  }
-
-  /** Valid until the next row is begun. */
-  bytes(): Buffer {
-    return this.#memory.subarray(0, this.#end);
-  }
+/** Begins the encoding of a row; its key values follow, each as `writePart`. */
+export function beginRow(into: TextMemory, keyCount: number): void {
+  into.byte(ENCODING_VERSION);
+  into.uint32(keyCount);
 }
 
-const WRITER = new Writer();
+/** A text with its length in front. */
+function writePart(into: TextMemory, text: string): void {
+  const at = beginPart(into);
+  into.text(text);
+  endPart(into, at);
+}
 
-function written(columns: readonly string[], row: ShownRow): Buffer {
-  WRITER.reset();
-  WRITER.state(ENCODING_VERSION);
-  WRITER.number(row.key.length);
-  for (const value of row.key) WRITER.text(value);
+/** A part of which somebody else writes the bytes: its length is known at its end. */
+export function beginPart(into: TextMemory): number {
+  into.uint32(0);
+  return into.end;
+}
+
+export function endPart(into: TextMemory, begunAt: number): void {
+  into.bytes.writeUInt32BE(into.end - begunAt, begunAt - LENGTH_BYTES);
+}
+
+/** What stands in front of the value of a column, as bytes: the same for every row. */
+export function columnHead(name: string, expiring: boolean): Buffer {
+  const into = new TextMemory();
+  writePart(into, name);
+  into.byte(expiring ? EXPIRING : LASTING);
+  return Buffer.from(into.from(0));
+}
+
+export function endRow(into: TextMemory): void {
+  into.byte(ABSENT);
+}
+
+/** Writes a row as `encodeRow` gives it, behind what the memory holds. */
+export function writeRow(into: TextMemory, columns: readonly string[], row: ShownRow): void {
+  beginRow(into, row.key.length);
+  for (const value of row.key) writePart(into, value);
   for (let i = 0; i < columns.length; i++) {
     const value = row.values[i] ?? null;
     if (value === null) continue;
-    WRITER.text(columns[i] ?? '');
-    WRITER.state(row.expiring[i] === true ? EXPIRING : LASTING);
-    WRITER.text(value);
+    writePart(into, columns[i] ?? '');
+    into.byte(row.expiring[i] === true ? EXPIRING : LASTING);
+    writePart(into, value);
   }
-  WRITER.state(ABSENT);
-  return WRITER.bytes();
+  endRow(into);
 }
 
 /**
@@ -91,20 +80,29 @@ function written(columns: readonly string[], row: ShownRow): Buffer {
  * columns without a value are not written, so that adding one changes no digest of rows that lack it.
  */
 export function encodeRow(columns: readonly string[], row: ShownRow): Buffer {
-  return Buffer.from(written(columns, row));
+  const into = new TextMemory();
+  writeRow(into, columns, row);
+  return Buffer.from(into.from(0));
 }
 
-/** SHA-256 of the row's canonical encoding. */
-export function digestOfRow(columns: readonly string[], row: ShownRow): Buffer {
-  return hash('sha256', written(columns, row), 'buffer');
+/** SHA-256 of a row's canonical encoding, a character a byte: as a Buffer it cost five times as much. */
+export type RowDigest = string;
+
+/** The digest of an encoded row. */
+export function digestOf(encoded: Buffer): RowDigest {
+  return hash('sha256', encoded, 'binary');
 }
 
-/** Whether two rows have one encoding, so one digest. */
-export function sameShown(left: ShownRow, right: ShownRow): boolean {
-  return (
-    left.key.every((value, i) => value === right.key[i]) &&
-    left.values.every((value, i) => value === right.values[i] && left.expiring[i] === right.expiring[i])
-  );
+const MEMORY = new TextMemory();
+
+export function digestOfRow(columns: readonly string[], row: ShownRow): RowDigest {
+  MEMORY.end = 0;
+  writeRow(MEMORY, columns, row);
+  return digestOf(MEMORY.from(0));
+}
+
+export function digestHex(digest: RowDigest): string {
+  return Buffer.from(digest, 'latin1').toString('hex');
 }
 
 export interface RangeDigest {
@@ -115,20 +113,43 @@ export interface RangeDigest {
 
 export const EMPTY_DIGEST: RangeDigest = { count: 0n, sums: [0n, 0n] };
 
+const UINT32 = 2 ** 32;
+
+/** A sum mod 2^64 in two halves: a BigInt for each row would cost more than all else that is done with its digest. */
+class Sum {
+  #high = 0;
+  #low = 0;
+
+  add(digest: RowDigest, at: number): void {
+    const low = this.#low + uint32At(digest, at + LENGTH_BYTES);
+    const carry = low >= UINT32 ? 1 : 0;
+    this.#low = low - carry * UINT32;
+    this.#high = (this.#high + uint32At(digest, at) + carry) % UINT32;
+  }
+
+  get value(): bigint {
+    return (BigInt(this.#high) << 32n) | BigInt(this.#low);
+  }
+}
+
+function uint32At(digest: RowDigest, at: number): number {
+  const high = (digest.charCodeAt(at) << 24) | (digest.charCodeAt(at + 1) << 16);
+  return (high | (digest.charCodeAt(at + 2) << 8) | digest.charCodeAt(at + 3)) >>> 0;
+}
+
 /** Collects a range's digest row by row, in any order. */
 export class RangeDigester {
-  #count = 0n;
-  #low = 0n;
-  #high = 0n;
+  #count = 0;
+  readonly #sums = [new Sum(), new Sum()] as const;
 
-  add(digest: Buffer): void {
-    this.#count += 1n;
-    this.#low += digest.readBigUInt64BE(0);
-    this.#high += digest.readBigUInt64BE(8);
+  add(digest: RowDigest): void {
+    this.#count += 1;
+    this.#sums[0].add(digest, 0);
+    this.#sums[1].add(digest, 8);
   }
 
   digest(): RangeDigest {
-    return { count: this.#count, sums: [BigInt.asUintN(64, this.#low), BigInt.asUintN(64, this.#high)] };
+    return { count: BigInt(this.#count), sums: [this.#sums[0].value, this.#sums[1].value] };
   }
 }
 

@@ -4,6 +4,7 @@
  * partition, so the target need not know the source's comparators.
  */
 import type { Cells, RowKey } from '../../change/change-event.ts';
+import type { PackedRow } from '../../change/packed-rows.ts';
 import type { TokenRange } from '../../change/token-range.ts';
 import type { LockstepError } from '../../shared/errors.ts';
 
@@ -12,6 +13,8 @@ export interface ScannedRow {
   readonly key: RowKey;
   readonly token: bigint;
   readonly cells: Cells;
+  /** As the source sent it, where nothing of it was read yet: `key` and `cells` throw where they can't be read exactly. */
+  readonly packed?: PackedRow;
 }
 
 /** A page of a scan: rows in the order of their tokens. */
