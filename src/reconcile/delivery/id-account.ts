@@ -46,8 +46,7 @@ export class IdAccount {
 
   /** Notes a change of the changelog. True where it is seen for the first time there. */
   noteChangelog(id: string): boolean {
-    readLanes(id);
-    return this.#note(LANES_READ[0] ?? 0, LANES_READ[1] ?? 0, LANES_READ[2] ?? 0, LANES_READ[3] ?? 0, IN_CHANGELOG);
+    return this.#noteId(id, IN_CHANGELOG);
   }
 
   /** Notes packed ledger entries: 16 bytes an ID, one outcome byte each, of IDs in [from, to) (hex) only. */
@@ -70,25 +69,23 @@ export class IdAccount {
 
   /** Whether the changelog has this ID. */
   isInChangelog(id: string): boolean {
-    return (this.#flagsAt(...lanesOf(id)) & IN_CHANGELOG) !== 0;
+    return ((this.#flags[this.#slotOfId(id)] ?? 0) & IN_CHANGELOG) !== 0;
   }
 
   /** Notes that the ledger knows a change of the changelog by another ID, of which this is the outcome. */
   noteKnownAs(id: string, outcome: number): void {
-    this.#note(...lanesOf(id), flagOfByte(outcome));
+    this.#noteId(id, flagOfByte(outcome));
   }
 
   /** Forgets an ID of the ledger that is in no changelog under its own name: it is accounted for under another one. */
   forgetUnexpected(id: string): void {
-    const slot = this.#slotOf(...lanesOf(id));
+    const slot = this.#slotOfId(id);
     this.#flags[slot] = (this.#flags[slot] ?? 0) & ~IN_LEDGER;
   }
 
   /** Whether the ledger has an outcome for this ID. */
   isInLedger(id: string): boolean {
-    readLanes(id);
-    const slot = this.#slotOf(LANES_READ[0] ?? 0, LANES_READ[1] ?? 0, LANES_READ[2] ?? 0, LANES_READ[3] ?? 0);
-    return ((this.#flags[slot] ?? 0) & IN_LEDGER) !== 0;
+    return ((this.#flags[this.#slotOfId(id)] ?? 0) & IN_LEDGER) !== 0;
   }
 
   account(): WindowAccount {
@@ -105,6 +102,16 @@ export class IdAccount {
       else missing += 1;
     }
     return { changelog, processed, filtered, deadLettered, missing, unexpected };
+  }
+
+  #slotOfId(id: string): number {
+    readLanes(id);
+    return this.#slotOf(LANES_READ[0] ?? 0, LANES_READ[1] ?? 0, LANES_READ[2] ?? 0, LANES_READ[3] ?? 0);
+  }
+
+  #noteId(id: string, flag: number): boolean {
+    readLanes(id);
+    return this.#note(LANES_READ[0] ?? 0, LANES_READ[1] ?? 0, LANES_READ[2] ?? 0, LANES_READ[3] ?? 0, flag);
   }
 
   #slotOf(a: number, b: number, c: number, d: number): number {
