@@ -5,7 +5,8 @@
  * nothing which was already merged can undo it: neither a duplicate of an old change nor a tombstone in force.
  * - A differing cell is written at the wanted write time if that equals the observed version (the same write, spoilt on its
  *   way) or exceeds it, and exceeds every covering tombstone; else one above both.
- * - A cell that is to be empty becomes a tombstone at the observed version: at equal times a tombstone wins.
+ * - A cell that is to be empty becomes a tombstone at the observed version, or at the wanted one where that is newer: at
+ *   equal times a tombstone wins.
  * - A row that is to be gone leaves a tombstone at the newest observed version.
  *
  * Undo is the same with the images exchanged.
@@ -65,9 +66,10 @@ function repairedCell(wanted: Cell | null, observed: Cell | null, multi: boolean
   const { observed: row, sequence } = request;
   const observedAt = observed?.writeTime ?? NEVER;
   if (wanted?.value == null) {
+    const writeTime = later(wanted?.writeTime ?? NEVER, observedAt);
     // Nothing was ever written: without a write time there is nothing to cover.
-    if (observedAt === NEVER) return null;
-    return { writeTime: observedAt, value: null, expiry: null, ...(multi ? { sequence } : {}) };
+    if (writeTime === NEVER) return null;
+    return { writeTime, value: null, expiry: null, ...(multi ? { sequence } : {}) };
   }
   const { value, expiry } = wanted;
   if (!multi) return { writeTime: versionOf(wanted.writeTime, observedAt, row.coveredAt), value, expiry };

@@ -184,7 +184,8 @@ export class FindingStore {
   resolved(table: BoundTable, id: bigint, resolution: Resolution): Statement {
     const { before, after } = resolution;
     return {
-      text: `UPDATE ${this.#findings} SET status = $2, resolved_by = $3, notes = $4, before = $5, after = $6, resolved_at = now()
+      text: `UPDATE ${this.#findings} SET status = $2, resolved_by = $3, notes = $4, before = $5, after = $6, resolved_at = now(),
+               undone_at = NULL
              WHERE id = $1 AND status IN ('PENDING', 'IGNORED')`,
       values: [
         String(id),
@@ -205,13 +206,24 @@ export class FindingStore {
     };
   }
 
-  /** The repair was taken back: from now on the difference is one that a person wants. Once per finding. */
-  undone(id: bigint, by: string, notes: string): Statement {
-    return {
-      text: `UPDATE ${this.#findings} SET status = 'IGNORED', undone_at = now(), resolved_by = $2, notes = $3
-             WHERE id = $1 AND undone_at IS NULL`,
-      values: [String(id), by, notes],
-    };
+  /**
+   * The repair was taken back: from now on the difference is one that a person wants. Once per finding. What was found of
+   * the row after the repair is superseded with it.
+   */
+  undone(id: bigint, by: string, notes: string): readonly Statement[] {
+    return [
+      {
+        text: `UPDATE ${this.#findings} AS f SET status = 'SUPERSEDED', resolved_at = now(), notes = 'repair ' || $1 || ' was taken back'
+               FROM ${this.#findings} AS u WHERE u.id = $1::bigint AND u.undone_at IS NULL AND f.table_id = u.table_id
+                 AND f.row_key = u.row_key AND f.id <> u.id AND f.status IN ('PENDING', 'IGNORED')`,
+        values: [String(id)],
+      },
+      {
+        text: `UPDATE ${this.#findings} SET status = 'IGNORED', undone_at = now(), resolved_by = $2, notes = $3
+               WHERE id = $1 AND undone_at IS NULL`,
+        values: [String(id), by, notes],
+      },
+    ];
   }
 
   async load(id: bigint): Promise<Finding> {

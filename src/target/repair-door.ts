@@ -53,6 +53,8 @@ export interface RepairBatch {
   /** Any shard of the table's topic: its owner works off what expires later. */
   readonly shard: ShardId;
   readonly repairs: readonly RepairOf[];
+  /** Locks what the repairs are about beside their rows. Where it answers no row, nothing is written and `lost` is thrown. */
+  readonly guard?: { readonly statement: Statement; readonly lost: () => Error };
   /** Committed in the same transaction; told what became of each repair, in their order. */
   readonly also: (outcomes: readonly RepairOutcome[]) => readonly Statement[];
   readonly dryRun: boolean;
@@ -139,11 +141,14 @@ export class RepairDoor {
     await pipeline(client, beginExclusively(bound.id));
     const keys = batch.repairs.map(({ observed }) => observed.key);
     // Statements of their own: one with the gate would see the snapshot from before its lock wait.
+    const { guard } = batch;
     const [generation, ...answers] = await pipeline(client, [
       this.#control.generation(bound.id),
       ...observing(this.#control, table, keys, true),
+      ...(guard === undefined ? [] : [guard.statement]),
     ]);
     checkGeneration(bound, generation?.rows[0]?.[0]);
+    if (guard !== undefined && answers.at(-1)?.rows.length === 0) throw guard.lost();
     const present = observations(table, keys, answers);
     const decided = batch.repairs.map((repair, i) => decide(bound, repair, present[i], nowUs));
     const outcomes = decided.map(({ outcome }) => outcome);

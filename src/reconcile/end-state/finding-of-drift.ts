@@ -8,7 +8,7 @@ import { isPresent, shownBySource, shownByTarget } from './row-images.ts';
 /** A proven difference as it is noted: both images, and digests of what both sides show at a moment. Pure. */
 export function findingOf(
   table: BoundTable,
-  { key, classification, source, observed }: Drift,
+  { key, classification, source, observed }: Pick<Drift, 'key' | 'classification' | 'source' | 'observed'>,
   nowUs: bigint,
 ): NewFinding {
   const columns = table.regular.map(({ column }) => column.name);

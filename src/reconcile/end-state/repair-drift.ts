@@ -69,7 +69,7 @@ export type RepairCounts = Record<RepairOutcome['kind'] | 'failed', number>;
 export const NO_REPAIRS: RepairCounts = { applied: 0, stale: 0, review: 0, failed: 0 };
 
 /** Why a drift is left to a person, or null. */
-function needsReview({ classification, source }: Drift, quorumReads: boolean): string | null {
+export function needsReview({ classification, source }: Drift, quorumReads: boolean): string | null {
   if (classification.cause === 'not-representable') {
     return 'the target can not hold the source’s value exactly: see its dead letter';
   }

@@ -62,7 +62,7 @@ export async function undoRepair(parts: UndoParts, findingId: bigint): Promise<U
       also: ([result]) =>
         result?.kind === 'applied'
           ? [
-              findings.undone(findingId, by, reason),
+              ...findings.undone(findingId, by, reason),
               parts.audit({
                 actor: by,
                 action: 'UNDO_REPAIR',
