@@ -43,6 +43,24 @@ describe('exit codes', () => {
     expect(stderr).not.toBe('');
   });
 
+  it.each([
+    ['no number', ['first', '--why', 'x', '--status', 'IGNORED'], 'expected the number of a finding'],
+    ['no reason', ['7', '--status', 'IGNORED'], '--why'],
+    ['neither action nor status', ['7', '--why', 'x'], '--action APPLY_SOURCE'],
+    ['both', ['7', '--why', 'x', '--status', 'IGNORED', '--action', 'KEEP_TARGET'], 'either'],
+    ['a fix without a patch', ['7', '--why', 'x', '--action', 'CUSTOM_FIX'], '--patch'],
+    ['a patch without a fix', ['7', '--why', 'x', '--action', 'KEEP_TARGET', '--patch', 'f'], '--patch'],
+    [
+      'a patch that is not there',
+      ['7', '--why', 'x', '--action', 'CUSTOM_FIX', '--patch', '/no/file'],
+      "can't be read",
+    ],
+  ])('2: reconcile resolve with %s', (_, args, said) => {
+    const { code, stderr } = lockstep('reconcile', 'resolve', ...args);
+    expect(stderr).toContain(said);
+    expect(code).toBe(2);
+  });
+
   it('78: a configuration that is missing or wrong, with key, value and remedy on standard error', () => {
     expect(lockstep('run')).toMatchObject({ code: 78, stdout: '' });
     const path = file('wrong.yaml', 'kafka: { groupid: x }\ntables: []\n');

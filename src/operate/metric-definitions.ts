@@ -257,6 +257,18 @@ export const RECONCILIATION_METRICS = {
     help: 'Proven drift of the last comparison, in percent of the rows that were compared.',
     labels: ['table'],
   },
+  driftWarning: {
+    type: 'gauge',
+    name: 'cdc_reconciliation_drift_warning_threshold',
+    help: 'Drift in percent above which ReconciliationDriftWarning fires: reconciliation.driftWarningThreshold.',
+    labels: [],
+  },
+  driftCritical: {
+    type: 'gauge',
+    name: 'cdc_reconciliation_drift_critical_threshold',
+    help: 'Drift in percent above which ReconciliationDriftCritical fires: reconciliation.driftCriticalThreshold.',
+    labels: [],
+  },
   cassandraRows: {
     type: 'gauge',
     name: 'cdc_reconciliation_cassandra_rows',

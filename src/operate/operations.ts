@@ -8,19 +8,21 @@ import { LetterIndex } from '../deadletter/letter-index.ts';
 import type { KeepingSummary } from '../deadletter/letter-keeping.ts';
 import { systemClock } from '../shared/clock.ts';
 import { FindingStore } from '../target/finding-store.ts';
-import { JobStore } from '../target/job-store.ts';
+import { JobStore, type EndedJob } from '../target/job-store.ts';
 import { ShardAdmin } from '../target/shard-admin.ts';
 import { WindowStore } from '../target/window-store.ts';
 import { keepingSummary } from './dlq-keeping.ts';
+import type { ServiceResolve } from './end-state/service-resolve.ts';
 import type { Caller } from './http/access.ts';
+import { notStarted } from './http/server.ts';
 import type { Comparisons } from './jobs/comparisons.ts';
 import type { Logger } from './logger.ts';
 import type { Prepared } from './preparation.ts';
 import { Masking, sensitiveColumnsOf } from './redrive/masking.ts';
-import { beginRedrive, progressOf, RedriveRun, type RedriveRequest } from './redrive/redrive-job.ts';
+import { beginRedrive, RedriveRun, type RedriveRequest } from './redrive/redrive-job.ts';
 import { readReport, type ReportRequest } from './report/read-report.ts';
 import type { ReconciliationReport } from './report/reconciliation-report.ts';
-import type { RedriveProgress } from './redrive/redrive-job.ts';
+import type { RuleRuns } from './rules/rule-runs.ts';
 import { redriveParts } from './redrive/redrive-parts.ts';
 
 /** A page waits for it. */
@@ -36,6 +38,12 @@ export interface OperationsOptions {
   readonly signal: AbortSignal;
 }
 
+/** What needs the running parts of the service. */
+interface Work {
+  readonly rules: RuleRuns;
+  readonly resolve: ServiceResolve;
+}
+
 export class Operations {
   readonly letters: LetterIndex;
   readonly bytes: LetterBytes;
@@ -46,6 +54,7 @@ export class Operations {
   readonly #options: OperationsOptions;
   readonly #running = new Set<Promise<unknown>>();
   #comparisons: () => Comparisons | null = () => null;
+  #work: Work | null = null;
 
   constructor(options: OperationsOptions) {
     const { pool, kafka, configuration } = options;
@@ -113,8 +122,23 @@ export class Operations {
     return this.#options.configuration.reconciliation;
   }
 
+  /** Rules and decisions about findings are worked on with these from now on. */
+  workWith(work: Work): void {
+    this.#work = work;
+  }
+
+  /** Business rules; the service is still starting where it throws. */
+  get rules(): RuleRuns {
+    return this.#work?.rules ?? notStarted();
+  }
+
+  /** Rejects as `resolveByHand` does. */
+  resolve(...request: Parameters<ServiceResolve['resolve']>): ReturnType<ServiceResolve['resolve']> {
+    return (this.#work ?? notStarted()).resolve.resolve(...request);
+  }
+
   /** Begins a redrive and works on it in the background. */
-  async redrive(request: RedriveRequest): Promise<RedriveProgress> {
+  async redrive(request: RedriveRequest): Promise<EndedJob> {
     const { signal, logger, pool, prepared, configuration } = this.#options;
     const { controlSchema } = configuration.target.postgres;
     const parts = redriveParts(pool, controlSchema, prepared.target, this.bytes);
@@ -132,11 +156,11 @@ export class Operations {
       )
       .finally(() => this.#running.delete(run));
     this.#running.add(run);
-    return progressOf(job);
+    return { ...job, verdict: null, report: null };
   }
 
   /** Resolves when what runs has ended; the signal has been aborted before. */
   async close(): Promise<void> {
-    await Promise.allSettled(this.#running);
+    await Promise.allSettled([...this.#running, this.#work?.rules.close(), this.#work?.resolve.close()]);
   }
 }

@@ -14,11 +14,14 @@ import { dlqRoutes } from './http/dlq-routes.ts';
 import { comparisonRoutes } from './http/comparison-routes.ts';
 import { reconciliationRoutes } from './http/reconciliation-routes.ts';
 import { reportRoutes } from './http/report-routes.ts';
+import { jobRoutes } from './http/job-routes.ts';
+import { resolveRoutes } from './http/resolve-routes.ts';
+import { ruleRoutes } from './http/rule-routes.ts';
 import { healthRoutes } from './http/health-routes.ts';
 import { listen } from './http/listen.ts';
 import { statusRoutes } from './http/status-routes.ts';
 import { verifyDelivery } from './delivery-windows.ts';
-import { comparisonMetrics } from './end-state/comparison-metrics.ts';
+import { comparisonMetrics, showThresholds } from './end-state/comparison-metrics.ts';
 import { writeHeartbeats } from './heartbeats/write-heartbeats.ts';
 import { shareComparisons } from './jobs/share-comparisons.ts';
 import { kafkaClientOf } from './kafka-client.ts';
@@ -30,6 +33,8 @@ import { DependencyBoard, type DependencyName } from './readiness.ts';
 import { RereadBoard } from './reread-board.ts';
 import { ServiceView } from './service-view.ts';
 import { StalenessTracker } from './staleness.ts';
+import { ServiceResolve } from './end-state/service-resolve.ts';
+import { RuleRuns } from './rules/rule-runs.ts';
 import { ruleMetrics } from './rules/rule-metrics.ts';
 import { runRules } from './rules/rule-schedule.ts';
 import { rulesOf } from './rules/rules-of.ts';
@@ -67,6 +72,7 @@ export async function runService(configuration: Configuration, options: RunServi
   // A rule that is wrong by itself is told of before anything starts.
   rulesOf(configuration);
   const metrics = createMetrics();
+  showThresholds(metrics, configuration.reconciliation);
   const names: DependencyName[] = ['kafka', 'postgres', ...(cassandra === null ? [] : (['cassandra'] as const))];
   const dependencies = new DependencyBoard(names, clock, ({ name, state, reason }) => {
     metrics.stream.dependencyUp.set({ dependency: name }, state === 'up' ? 1 : 0);
@@ -95,6 +101,9 @@ export async function runService(configuration: Configuration, options: RunServi
       reconciliationRoutes(() => operations),
       comparisonRoutes(() => operations),
       reportRoutes(() => operations),
+      resolveRoutes(() => operations),
+      ruleRoutes(() => operations),
+      jobRoutes(() => operations),
     ],
     logger,
   });
@@ -195,6 +204,7 @@ export async function runService(configuration: Configuration, options: RunServi
       clock,
       logger,
     };
+    operations.workWith({ rules: new RuleRuns(parts, running), resolve: new ServiceResolve(parts) });
     start(watchKafka(parts), watch, ...upkeepOf(parts, kafka));
     const delivery = verifyDelivery(parts, kafka);
     if (delivery !== null) start(delivery);

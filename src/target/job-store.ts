@@ -34,6 +34,7 @@ export interface EndedJob extends Job {
 /** Which jobs of a kind; everything that is given must hold. Times are of the start, [from, to). */
 export interface JobFilter {
   readonly table?: string;
+  readonly rule?: string;
   readonly strategy?: string;
   readonly jobType?: string;
   readonly status?: JobStatus;
@@ -72,6 +73,12 @@ export class JobStore {
   async load(id: string): Promise<Job | null> {
     const [line] = await this.#query(`SELECT ${COLUMNS} FROM ${this.#jobs} WHERE id = $1`, [id]);
     return line === undefined ? null : jobFrom(line);
+  }
+
+  /** A job of whatever kind, with its verdict and report where it has them. */
+  async find(id: string): Promise<EndedJob | null> {
+    const [line] = await this.#query(`SELECT ${COLUMNS}, verdict, report FROM ${this.#jobs} WHERE id = $1`, [id]);
+    return line === undefined ? null : endedFrom(line);
   }
 
   /**
@@ -217,6 +224,7 @@ export class JobStore {
       parts.push(sql.replace('?', `$${values.length}`));
     };
     add(`parameters ->> 'table' = ?`, filter.table);
+    add(`parameters ->> 'rule' = ?`, filter.rule);
     add(`parameters ->> 'strategy' = ?`, filter.strategy);
     add(`parameters ->> 'job_type' = ?`, filter.jobType);
     add('status = ?', filter.status);

@@ -31,6 +31,7 @@ export interface RuleFindingFilter {
   readonly rule?: string;
   readonly status?: FindingStatus;
   readonly limit: number;
+  readonly offset?: number;
 }
 
 type Line = Readonly<Record<string, string | null>>;
@@ -41,9 +42,11 @@ const ms = (column: string): string => `(extract(epoch FROM ${column}) * 1000)::
 export class RuleFindingStore {
   readonly #pool: Pool;
   readonly #findings: string;
+  readonly #audit: string;
 
   constructor(pool: Pool, controlSchema: string) {
     this.#pool = pool;
+    this.#audit = qualified(controlSchema, '_cdc_audit_log');
     this.#findings = qualified(controlSchema, '_cdc_rule_findings');
   }
 
@@ -86,19 +89,40 @@ export class RuleFindingStore {
     return lines.length;
   }
 
-  /** A person's decision. Rejects with a `usage` error where there is no such open finding. */
-  async resolve(id: bigint, status: 'MANUAL_RESOLVED' | 'IGNORED', by: string, notes: string): Promise<RuleFinding> {
-    const lines = await this.#query(
-      `UPDATE ${this.#findings} AS f SET status = $2, resolved_by = $3, notes = $4, resolved_at = now()
-       WHERE id = $1 AND status = 'PENDING' RETURNING ${COLUMNS}`,
-      [String(id), status, by, notes],
-    );
-    const [line] = lines;
+  /** Rejects with a `usage` error where there is none. */
+  async load(id: bigint): Promise<RuleFinding> {
+    const [line] = await this.#query(`SELECT ${COLUMNS} FROM ${this.#findings} AS f WHERE f.id = $1`, [String(id)]);
     if (line !== undefined) return findingFrom(line);
-    throw new LockstepError(`there is no open finding ${id} of a rule`, {
+    throw new LockstepError(`there is no finding ${id} of a rule`, {
       code: 'RULE_FINDING_UNKNOWN',
       kind: 'usage',
       remedy: 'lockstep reconcile rules --findings lists them',
+    });
+  }
+
+  /**
+   * A person's decision, told in the audit log. An accepted finding may still be closed as resolved. Rejects with a `usage`
+   * error where there is no such open finding.
+   */
+  async resolve(id: bigint, status: 'MANUAL_RESOLVED' | 'IGNORED', by: string, notes: string): Promise<RuleFinding> {
+    const from = status === 'IGNORED' ? ['PENDING'] : ['PENDING', 'IGNORED'];
+    const lines = await this.#query(
+      `WITH f AS (
+         UPDATE ${this.#findings} SET status = $2, resolved_by = $3, notes = $4, resolved_at = now()
+         WHERE id = $1 AND status = ANY($5::text[]) RETURNING *),
+       told AS (
+         INSERT INTO ${this.#audit} (actor, action, row_key, reason, outcome)
+         SELECT $3, $2, f.rule || ' ' || f.key, $4, 'finding rule-' || f.id || ' is ' || $2 FROM f)
+       SELECT ${COLUMNS} FROM f`,
+      [String(id), status, by, notes, textArray(from)],
+    );
+    const [line] = lines;
+    if (line !== undefined) return findingFrom(line);
+    const { status: found } = await this.load(id);
+    throw new LockstepError(`finding ${id} of a rule is not open any more: it is ${found}`, {
+      code: 'FINDING_RESOLVED',
+      kind: 'usage',
+      remedy: 'lockstep reconcile rules --findings lists those that are open',
     });
   }
 
@@ -106,10 +130,20 @@ export class RuleFindingStore {
   async list(filter: RuleFindingFilter): Promise<readonly RuleFinding[]> {
     const lines = await this.#query(
       `SELECT ${COLUMNS} FROM ${this.#findings} AS f
-       WHERE ($1::text IS NULL OR f.rule = $1) AND ($2::text IS NULL OR f.status = $2) ORDER BY f.id DESC LIMIT ${filter.limit}`,
+       WHERE ($1::text IS NULL OR f.rule = $1) AND ($2::text IS NULL OR f.status = $2)
+       ORDER BY f.id DESC LIMIT ${filter.limit} OFFSET ${filter.offset ?? 0}`,
       [filter.rule ?? null, filter.status ?? null],
     );
     return lines.map(findingFrom);
+  }
+
+  async count(filter: Omit<RuleFindingFilter, 'limit' | 'offset'>): Promise<number> {
+    const [line] = await this.#query(
+      `SELECT count(*) AS n FROM ${this.#findings} AS f
+       WHERE ($1::text IS NULL OR f.rule = $1) AND ($2::text IS NULL OR f.status = $2)`,
+      [filter.rule ?? null, filter.status ?? null],
+    );
+    return Number(line?.['n'] ?? 0);
   }
 
   /** Open and accepted findings by rule. */

@@ -8,7 +8,10 @@ import { findingDocument } from '../../operate/end-state/report-document.ts';
 import { createLogger } from '../../operate/logger.ts';
 import { FINDING_TYPES } from '../../reconcile/end-state/classify.ts';
 import { LockstepError } from '../../shared/errors.ts';
-import { FINDING_STATUSES, FindingStore, type Finding } from '../../target/finding-store.ts';
+import { FINDING_STATUSES, FindingStore, type Finding, type FindingStatus } from '../../target/finding-store.ts';
+import { ruleFindingDocument } from '../../operate/rules/rule-job.ts';
+import { RuleFindingStore } from '../../target/rule-finding-store.ts';
+import { printRuleFindings } from '../rule-findings-table.ts';
 import { EXIT } from '../exit-code.ts';
 import { countArgument } from './arguments.ts';
 
@@ -16,7 +19,7 @@ interface FindingsOptions {
   readonly config?: string;
   readonly table?: string;
   readonly type?: string;
-  readonly status?: string;
+  readonly status?: FindingStatus;
   readonly job?: string;
   readonly limit: number;
   readonly json?: true;
@@ -58,16 +61,26 @@ async function list(options: FindingsOptions): Promise<void> {
       limit,
       offset: 0,
     });
-    if (options.json === true) process.stdout.write(`${JSON.stringify({ findings: findings.map(findingDocument) })}\n`);
-    else print(findings);
-    if (findings.some((finding) => finding.status === 'PENDING')) process.exitCode = EXIT.no;
+    // What names a table, a type or a run of a comparison is not about rules.
+    const ofRules =
+      table === undefined && type === undefined && job === undefined
+        ? await new RuleFindingStore(pool, controlSchema).list({ ...(status === undefined ? {} : { status }), limit })
+        : [];
+    if (options.json === true) {
+      const document = { findings: findings.map(findingDocument), rule_findings: ofRules.map(ruleFindingDocument) };
+      process.stdout.write(`${JSON.stringify(document)}\n`);
+    } else {
+      print(findings);
+      if (ofRules.length > 0) printRuleFindings(ofRules);
+    }
+    if ([...findings, ...ofRules].some((finding) => finding.status === 'PENDING')) process.exitCode = EXIT.no;
   });
 }
 
 /** `lockstep reconcile findings`: exit 1 where one of those listed is still open. */
 export function reconcileFindingsCommand(): Command {
   return new Command('findings')
-    .description('differences that comparisons have proven, and what became of them')
+    .description('differences that comparisons and business rules have proven, and what became of them')
     .option('-c, --config <file>', `configuration file (default ${DEFAULT_CONFIGURATION_FILE})`)
     .option('--table <keyspace.table>', 'only of this table')
     .addOption(new Option('--type <type>', 'only these').choices(FINDING_TYPES))

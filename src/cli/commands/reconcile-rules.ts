@@ -1,5 +1,4 @@
 import { userInfo } from 'node:os';
-import CliTable from 'cli-table3';
 import { Command, Option } from 'commander';
 import { DEFAULT_CONFIGURATION_FILE, loadConfiguration, type Configuration } from '../../config/index.ts';
 import { withControlTables } from '../../operate/command-pool.ts';
@@ -7,7 +6,8 @@ import { createLogger } from '../../operate/logger.ts';
 import { ruleFindingDocument } from '../../operate/rules/rule-job.ts';
 import { ruleNamed, rulesOf } from '../../operate/rules/rules-of.ts';
 import { LockstepError, messageOf } from '../../shared/errors.ts';
-import { RuleFindingStore, type RuleFinding } from '../../target/rule-finding-store.ts';
+import { RuleFindingStore } from '../../target/rule-finding-store.ts';
+import { printRuleFindings, valuesText } from '../rule-findings-table.ts';
 import { EXIT } from '../exit-code.ts';
 import { countArgument } from './arguments.ts';
 import { findingId } from './reconcile-findings.ts';
@@ -27,8 +27,6 @@ type Outcome = Readonly<Record<string, unknown>>;
 const DEFAULT_LIMIT = 100;
 /** Mismatches that are printed for a rule; all of them are findings. */
 const PRINTED = 20;
-
-const valuesText = (values: unknown): string => (values === null ? '–' : JSON.stringify(values));
 
 function printOutcome(outcome: Outcome): void {
   const { rule, verdict, error } = outcome as { rule: string; verdict: string | null; error?: string };
@@ -102,33 +100,11 @@ async function runThem(configuration: Configuration, options: RulesOptions): Pro
   }
 }
 
-function printFindings(findings: readonly RuleFinding[]): void {
-  const table = new CliTable({
-    head: ['id', 'rule', 'severity', 'key', 'type', 'source', 'target', 'status', 'seen', 'first seen (UTC)'],
-    style: { head: [], border: [] },
-  });
-  for (const each of findings) {
-    table.push([
-      String(each.id),
-      each.rule,
-      each.severity,
-      each.key,
-      each.kind,
-      valuesText(each.source),
-      valuesText(each.target),
-      each.status,
-      each.seen,
-      new Date(each.firstSeenMs).toISOString().slice(0, 19),
-    ]);
-  }
-  process.stdout.write(`${table.toString()}\n`);
-}
-
 async function listFindings(configuration: Configuration, { rule, limit, json }: RulesOptions): Promise<void> {
   await withControlTables(configuration, async (pool, schema) => {
     const findings = await new RuleFindingStore(pool, schema).list({ ...(rule === undefined ? {} : { rule }), limit });
     if (json === true) process.stdout.write(`${JSON.stringify({ findings: findings.map(ruleFindingDocument) })}\n`);
-    else printFindings(findings);
+    else printRuleFindings(findings);
     if (findings.some(({ status }) => status === 'PENDING')) process.exitCode = EXIT.no;
   });
 }

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { reconcileFindingsCommand, reconcileUndoCommand } from './reconcile-findings.ts';
+import { reconcileResolveCommand } from './reconcile-resolve.ts';
 import { reconcileReportCommand } from './reconcile-report.ts';
 import { reconcileRulesCommand } from './reconcile-rules.ts';
 import { reconcileRunCommand } from './reconcile-run.ts';
@@ -11,6 +12,7 @@ export function reconcileCommand(): Command {
     .description('compares the target with its source')
     .addCommand(reconcileRunCommand())
     .addCommand(reconcileFindingsCommand())
+    .addCommand(reconcileResolveCommand())
     .addCommand(reconcileUndoCommand())
     .addCommand(reconcileWindowsCommand())
     .addCommand(reconcileReportCommand())

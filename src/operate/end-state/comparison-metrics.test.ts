@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
 import type { EndedJob } from '../../target/job-store.ts';
+import { loadConfigurationDefaults } from '../../../test/support/configuration-defaults.ts';
 import { createMetrics } from '../metrics.ts';
-import { countJob, showJob } from './comparison-metrics.ts';
+import { countJob, showJob, showThresholds } from './comparison-metrics.ts';
 
 function job(more: Partial<EndedJob> & { readonly report?: unknown } = {}): EndedJob {
   return {
@@ -62,4 +63,17 @@ it('a dry run corrects nothing, a failed job has no figures', async () => {
     'cdc_reconciliation_auto_corrections_total{table="shop.orders",correction_type="DATA_MISMATCH"} 1',
   );
   expect(text).toContain('cdc_reconciliation_duration_seconds_sum{strategy="CHECKSUM"} 6');
+});
+
+it('the thresholds of the alerts are those of the configuration, from the first scrape on', async () => {
+  const { reconciliation } = loadConfigurationDefaults();
+  const metrics = createMetrics();
+  showThresholds(metrics, reconciliation);
+  let text = await metrics.render();
+  expect(text).toContain('cdc_reconciliation_drift_warning_threshold 1\n');
+  expect(text).toContain('cdc_reconciliation_drift_critical_threshold 5\n');
+  showThresholds(metrics, { ...reconciliation, driftWarningThreshold: 0.5, driftCriticalThreshold: 2 });
+  text = await metrics.render();
+  expect(text).toContain('cdc_reconciliation_drift_warning_threshold 0.5\n');
+  expect(text).toContain('cdc_reconciliation_drift_critical_threshold 2\n');
 });

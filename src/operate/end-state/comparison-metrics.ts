@@ -1,4 +1,5 @@
 /** Metrics of comparisons, whoever ran them: read from the jobs that ended, because a command has no scrape endpoint. */
+import type { Configuration } from '../../config/index.ts';
 import { FINDING_TYPES } from '../../reconcile/end-state/classify.ts';
 import { STRATEGIES } from '../../reconcile/end-state/comparison-plan.ts';
 import { JobStore, type EndedJob } from '../../target/job-store.ts';
@@ -55,6 +56,12 @@ export function countJob({ reconciliation }: Metrics, job: EndedJob): void {
   for (const [type, n] of Object.entries(report.repaired_by_type)) {
     reconciliation.autoCorrections.inc({ table, correction_type: type }, n);
   }
+}
+
+/** What the alerts of drift compare with. Before the first scrape: a gauge that was never set shows 0. */
+export function showThresholds({ reconciliation }: Metrics, settings: Configuration['reconciliation']): void {
+  reconciliation.driftWarning.set(settings.driftWarningThreshold);
+  reconciliation.driftCritical.set(settings.driftCriticalThreshold);
 }
 
 /** Every member shows what was found; the owner of a table's first shard counts. */

@@ -12,6 +12,7 @@ import type { Caller } from './access.ts';
 import { page, problems, security, time } from './contract.ts';
 import { repairModeOf } from '../jobs/due-comparisons.ts';
 import { HttpProblem } from './problem.ts';
+import { mismatch, mismatchHead } from './mismatch-contract.ts';
 import { notStarted, type RouteGroup } from './server.ts';
 
 const count = z.number().int();
@@ -38,44 +39,6 @@ const comparison = z.object({
   alert_fired: z.boolean().describe('The drift was above reconciliation.driftWarningThreshold.'),
   reasons: z.array(z.string()).describe('What stands against PASS.'),
   error: z.string().nullable(),
-});
-
-const mismatchHead = z.object({
-  mismatch_id: count,
-  primary_key_value: z.string().describe('JSON text: the key values in order, as the target stores them.'),
-  mismatch_type: z.enum(FINDING_TYPES),
-  cassandra_checksum: z.string().nullable(),
-  postgres_checksum: z.string().nullable(),
-  detected_at: time,
-  resolution_status: z.enum(FINDING_STATUSES),
-});
-
-const cell = z.object({
-  value: z.string().nullable(),
-  write_time: z.string().optional(),
-  expiry: z.string().optional(),
-  read: z.string().optional(),
-});
-const image = z
-  .object({
-    columns: z.record(z.string(), cell),
-    marker: z.object({ write_time: z.string(), expiry: z.string().optional() }).optional(),
-  })
-  .nullable()
-  .describe('Canonical text by column; times in µs. Null: no row.');
-
-const mismatch = mismatchHead.extend({
-  table_name: z.string(),
-  cause: z.string(),
-  columns: z.array(z.string()),
-  cassandra_data: image,
-  postgres_data: image,
-  resolution_notes: z.string().nullable(),
-  resolved_by: z.string().nullable(),
-  job_id: z.string().describe('The run that saw it last.'),
-  seen: count,
-  last_seen_at: time,
-  resolved_at: time.nullable(),
 });
 
 /** A day, or a time; without an offset UTC. */

@@ -6,6 +6,9 @@ import { dlqRoutes } from './dlq-routes.ts';
 import { comparisonRoutes } from './comparison-routes.ts';
 import { healthRoutes } from './health-routes.ts';
 import { reconciliationRoutes } from './reconciliation-routes.ts';
+import { jobRoutes } from './job-routes.ts';
+import { resolveRoutes } from './resolve-routes.ts';
+import { ruleRoutes } from './rule-routes.ts';
 import { reportRoutes } from './report-routes.ts';
 import { createHttpServer } from './server.ts';
 import { statusRoutes } from './status-routes.ts';
@@ -30,6 +33,9 @@ function server() {
       reconciliationRoutes(() => null),
       comparisonRoutes(() => null),
       reportRoutes(() => null),
+      resolveRoutes(() => null),
+      ruleRoutes(() => null),
+      jobRoutes(() => null),
     ],
     logger: createLogger({ level: 'silent' }),
   });
@@ -62,8 +68,12 @@ describe('the contract', () => {
       '/reconciliation/jobs',
       '/reconciliation/jobs/{job_id}',
       '/reconciliation/mismatches',
+      '/reconciliation/mismatches/{id}/resolve',
       '/reconciliation/report',
       '/reconciliation/report.json',
+      '/reconciliation/rules',
+      '/reconciliation/rules/findings',
+      '/reconciliation/rules/trigger',
       '/reconciliation/trigger',
       '/reconciliation/windows',
       '/shards',

@@ -4,9 +4,9 @@ import { LETTER_STATUSES } from '../../deadletter/letter-filter.ts';
 import { filterOf, filterSchema } from '../redrive/filter-document.ts';
 import { attemptDocument, letterDocument, statsDocument } from '../redrive/letter-document.ts';
 import { payloadOf } from '../redrive/payload.ts';
-import { progressOf, type RedriveProgress } from '../redrive/redrive-job.ts';
 import type { Operations } from '../operations.ts';
 import { bigintText, page, problems, security, time } from './contract.ts';
+import { job, shownJob } from './job-routes.ts';
 import { HttpProblem } from './problem.ts';
 import { notStarted, type RouteGroup } from './server.ts';
 
@@ -90,33 +90,6 @@ const stats = z.object({
     .describe('What the DLQ topic still has of the open letters; null where Kafka can not be asked.'),
 });
 
-const job = z.object({
-  job_id: z.string(),
-  kind: z.string(),
-  status: z.enum(['RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED']),
-  dry_run: z.boolean(),
-  total: z.number().int(),
-  done: z.number().int(),
-  counts: z.record(z.string(), z.number().int()),
-  failures: z.record(z.string(), z.number().int()),
-  error: z.string().nullable(),
-});
-
-function jobDocument(progress: RedriveProgress): z.output<typeof job> {
-  const { jobId, dryRun, status, total, done, counts, failures, error } = progress;
-  return {
-    job_id: jobId,
-    kind: 'redrive',
-    status,
-    dry_run: dryRun,
-    total,
-    done,
-    counts,
-    failures: { ...failures },
-    error,
-  };
-}
-
 const redriveBody = z.strictObject({
   filter: filterSchema
     .prefault({})
@@ -139,9 +112,8 @@ const redriveBody = z.strictObject({
 
 const RECORD_LIMIT_MS = 60_000;
 const idParam = z.object({ id: z.string().regex(/^\d{1,18}$/) });
-const jobParam = z.object({ id: z.uuid() });
 
-/** Dead letters and the jobs that redrive them. */
+/** Dead letters, and redriving them. */
 export function dlqRoutes(source: () => Operations | null): RouteGroup {
   const operations = (): Operations => source() ?? notStarted();
   return (plain, guard) => {
@@ -249,7 +221,7 @@ export function dlqRoutes(source: () => Operations | null): RouteGroup {
       async (request, reply) => {
         const caller = guard('operate', request);
         const { filter, dry_run: dryRun, rate, limit, correction } = request.body;
-        const progress = await operations().redrive({
+        const begun = await operations().redrive({
           filter: filterOf(filter),
           dryRun,
           limit,
@@ -257,48 +229,7 @@ export function dlqRoutes(source: () => Operations | null): RouteGroup {
           ratePerSecond: rate,
           requestedBy: caller.name,
         });
-        return reply.code(202).send(jobDocument(progress));
-      },
-    );
-
-    app.get(
-      '/jobs/:id',
-      {
-        schema: {
-          summary: 'Progress of a job',
-          tags: ['jobs'],
-          security,
-          params: jobParam,
-          response: { 200: job, ...problems },
-        },
-      },
-      async (request) => {
-        guard('read', request);
-        const found = await operations().jobs.load(request.params.id);
-        if (found === null) throw new HttpProblem(404, 'JOB_UNKNOWN', `There is no job ${request.params.id}.`);
-        return jobDocument(progressOf(found));
-      },
-    );
-
-    app.post(
-      '/jobs/:id/cancel',
-      {
-        schema: {
-          summary: 'End a job',
-          tags: ['jobs'],
-          security,
-          params: jobParam,
-          response: { 200: job, ...problems },
-        },
-      },
-      async (request) => {
-        guard('operate', request);
-        const { jobs } = operations();
-        await jobs.finish(request.params.id, 'CANCELLED', null);
-        const found = await jobs.load(request.params.id);
-        if (found === null) throw new HttpProblem(404, 'JOB_UNKNOWN', `There is no job ${request.params.id}.`);
-        if (found.status !== 'CANCELLED') throw new HttpProblem(409, 'JOB_ENDED', `The job is ${found.status}.`);
-        return jobDocument(progressOf(found));
+        return reply.code(202).send(shownJob(begun));
       },
     );
   };

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { runRule, type RuleParts, type RuleReport } from '../../reconcile/rules/run-rule.ts';
 import type { Mismatch } from '../../reconcile/rules/rule.ts';
 import { messageOf } from '../../shared/errors.ts';
-import type { JobStore } from '../../target/job-store.ts';
+import type { Job, JobStore } from '../../target/job-store.ts';
 import type { RuleFinding, RuleFindingStore } from '../../target/rule-finding-store.ts';
 import type { ScheduledRule } from './rules-of.ts';
 
@@ -74,13 +74,25 @@ async function note(run: RuleRun, rule: ScheduledRule, jobId: string, report: Ru
   return { open, accepted, superseded };
 }
 
-/** Rejects as `runRule` does; the job's row then says FAILED and why. */
-export async function runRuleJob(
+interface RuleOutcome {
+  readonly document: Record<string, unknown>;
+  readonly verdict: RuleReport['verdict'];
+}
+
+/** A run that others see, and that may have to wait for its turn. */
+export interface BegunRule {
+  readonly id: string;
+  /** Once. Rejects as `runRule` does; the job's row then says FAILED and why. */
+  run(): Promise<RuleOutcome>;
+}
+
+/** Creates the job's row, and gives signs of life of it from now on. */
+export async function beginRuleJob(
   run: RuleRun,
   rule: ScheduledRule,
   actor: string,
   signal: AbortSignal,
-): Promise<{ readonly document: Record<string, unknown>; readonly verdict: RuleReport['verdict'] }> {
+): Promise<BegunRule> {
   const { jobs } = run;
   const job = await jobs.create({
     id: randomUUID(),
@@ -89,8 +101,37 @@ export async function runRuleJob(
     total: 0,
     requestedBy: actor,
   });
-  const beat = setInterval(() => void jobs.heartbeat(job.id).catch(() => false), HEARTBEAT_MS);
+  const cancelled = new AbortController();
+  const beat = setInterval(() => {
+    // Where the database does not answer, the work itself finds out.
+    void jobs.heartbeat(job.id).then(
+      (isRunning) => {
+        if (!isRunning) cancelled.abort(new Error('the job was cancelled'));
+      },
+      () => undefined,
+    );
+  }, HEARTBEAT_MS);
+  const until = AbortSignal.any([signal, cancelled.signal]);
+  return {
+    id: job.id,
+    run: () => endOf(run, rule, job, until).finally(() => clearInterval(beat)),
+  };
+}
+
+/** Rejects as `runRule` does; the job's row then says FAILED and why. */
+export async function runRuleJob(
+  run: RuleRun,
+  rule: ScheduledRule,
+  actor: string,
+  signal: AbortSignal,
+): Promise<RuleOutcome> {
+  return (await beginRuleJob(run, rule, actor, signal)).run();
+}
+
+async function endOf(run: RuleRun, rule: ScheduledRule, job: Job, signal: AbortSignal): Promise<RuleOutcome> {
+  const { jobs } = run;
   try {
+    signal.throwIfAborted();
     const report = await runRule(rule, run.parts, signal);
     const noted = await note(run, rule, job.id, report);
     const verdict = verdictOf(report, noted);
@@ -124,7 +165,5 @@ export async function runRuleJob(
       )
       .catch(() => undefined);
     throw error;
-  } finally {
-    clearInterval(beat);
   }
 }

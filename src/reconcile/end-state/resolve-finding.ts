@@ -23,6 +23,7 @@ import { needsReview } from './repair-drift.ts';
 import {
   alreadyResolved,
   CHANGED,
+  COUNTERS_STAY,
   EXHAUSTED,
   IN_SOURCE,
   LATER,
@@ -71,12 +72,7 @@ class Resolving {
   /** Why this finding is about no single row, or one that is never written; null where it may be. */
   unfit(): ResolveOutcome | null {
     const { table } = this.#parts;
-    if (table.table.ofCounters === true) {
-      return refused(
-        'a counter is a sum that others go on adding to, so no value is written over it',
-        'let what keeps the copy correct it; KEEP_TARGET accepts the difference',
-      );
-    }
+    if (table.table.ofCounters === true) return COUNTERS_STAY;
     if (this.key.values.length === table.keys.length) return null;
     return refused(
       'it is about changes of a whole partition or range and not about one row',

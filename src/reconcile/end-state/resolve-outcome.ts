@@ -29,6 +29,11 @@ export function alreadyResolved({
 
 export const stale = (reason: string, remedy: string): ResolveOutcome => ({ kind: 'stale', reason, remedy });
 export const refused = (reason: string, remedy: string): ResolveOutcome => ({ kind: 'refused', reason, remedy });
+/** Whatever was counted between the read and the write would be lost. */
+export const COUNTERS_STAY = refused(
+  'a counter is a sum that others go on adding to, so no value is written over it',
+  'let what keeps the copy correct it; KEEP_TARGET accepts the difference',
+);
 export const EXHAUSTED = 'no write time is left above what both sides have';
 export const IN_SOURCE = 'correct it in the source, or accept it: KEEP_TARGET';
 export const CHANGED = 'the row has changed meanwhile, so nothing was written';
