@@ -3,7 +3,7 @@ import { redeliver } from '../../../src/demo/faults/redelivery.ts';
 import { pause } from '../../../src/demo/waiting.ts';
 import { weighted, type Random } from '../../../src/demo/workload/random.ts';
 import type { StopSignal } from '../../../src/stack/index.ts';
-import { PROXIED, type Site } from '../stage/site.ts';
+import { PROXIED, restartAgents, type Site } from '../stage/site.ts';
 import type { TableSet } from '../stage/table-set.ts';
 
 /** What was done, for the report. */
@@ -19,6 +19,7 @@ export interface FaultCounts {
   members_added: number;
   members_removed: number;
   redelivered: number;
+  partitions_added: number;
 }
 
 export const noFaults = (): FaultCounts => ({
@@ -33,6 +34,7 @@ export const noFaults = (): FaultCounts => ({
   members_added: 0,
   members_removed: 0,
   redelivered: 0,
+  partitions_added: 0,
 });
 
 /** How often each kind is chosen. */
@@ -48,12 +50,15 @@ const WEIGHTS = {
   'add member': 2,
   'remove member': 2,
   redeliver: 4,
+  'grow topic': 2,
 } as const;
 
 export type FaultKind = keyof typeof WEIGHTS;
 export const FAULT_KINDS = Object.keys(WEIGHTS) as FaultKind[];
 
 const MAX_MEMBERS = 3;
+/** A topic grows to this many. */
+const MAX_PARTITIONS = 6;
 const MAX_DELAY_MS = 400;
 /** Half-open and slow connections last up to this long: beyond the 10 s after which the service's own timeouts act. */
 const MAX_SPELL_MS = 12_000;
@@ -79,6 +84,16 @@ async function lasting(ms: number, signal: AbortSignal): Promise<void> {
   await pause(ms, signal).catch((error: unknown) => {
     if (!signal.aborted) throw error;
   });
+}
+
+async function addPartition({ kafka }: Site, topic: string, count: number): Promise<void> {
+  const admin = kafka.admin();
+  await admin.connect();
+  try {
+    await admin.createPartitions({ topicPartitions: [{ topic, count }] });
+  } finally {
+    await admin.disconnect();
+  }
 }
 
 async function inject(kind: FaultKind, context: FaultContext): Promise<void> {
@@ -173,6 +188,18 @@ async function inject(kind: FaultKind, context: FaultContext): Promise<void> {
       });
       tell(`${count} records delivered again, shuffled`);
       counts.redelivered += count;
+      return;
+    }
+    case 'grow topic': {
+      const topic = random.pick(set.events.topics);
+      const partitions = (await set.events.ends()).filter((range) => range.topic === topic).length;
+      if (partitions >= MAX_PARTITIONS) return;
+      await addPartition(site, topic, partitions + 1);
+      tell(`${topic} has ${partitions + 1} partitions`);
+      counts.partitions_added += 1;
+      // The connector's producer goes on as it did until it asks again: with what it is told when it starts.
+      await lasting(random.below(MAX_OUTAGE_MS), signal);
+      await restartAgents(site);
       return;
     }
   }

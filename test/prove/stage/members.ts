@@ -11,6 +11,7 @@ import type { Site } from './site.ts';
 
 /** The least that brokers allow by default, so that the partitions of a killed member are soon taken over. */
 const SESSION_TIMEOUT = '6s';
+const PRODUCER_METADATA_AGE = '20s';
 
 /** Names that one set of tables has to itself. */
 export interface Names {
@@ -48,6 +49,8 @@ export function configuration(
       schemaChange: 'evolve',
       ...(table.usesTtl ? { usesTtl: true } : {}),
     })),
+    // Where a topic grows, the connector is started again within this time.
+    apply: { producerMetadataAge: PRODUCER_METADATA_AGE },
     deadLetter: { topic: names.dlqTopic },
     reconciliation: { enabled: false },
     api: { host: '127.0.0.1', port: apiPort },
