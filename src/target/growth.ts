@@ -107,8 +107,12 @@ export class Growth {
       );
       return 'draining';
     }
-    if (await this.#behind(topic)) return 'draining';
+    // Cheap, and mostly the answer; it counts under the gate alone ⚠: a failover since may have taken ends and positions back.
+    const behind = this.#behind(topic);
+    if ((await this.#rows(behind.text, behind.values)).length > 0) return 'draining';
     return this.#exclusively(topic, async (run) => {
+      const [still] = await run([behind]);
+      if (still === undefined || still.rows.length > 0) return 'draining';
       const [gone] = await run([
         {
           text: `DELETE FROM ${this.#growth} WHERE topic = $1 AND incarnation = ${this.#incarnation} AND grown_at = $2::timestamptz`,
@@ -127,16 +131,15 @@ export class Growth {
     });
   }
 
-  /** Whether a shard is still before the end that was taken for it. */
-  async #behind(topic: string): Promise<boolean> {
-    const [behind] = await this.#rows(
-      `SELECT 1 FROM ${this.#growth} AS g, unnest(g.ends) WITH ORDINALITY AS e(upto, p)
-       WHERE g.topic = $1 AND g.incarnation = ${this.#incarnation} AND NOT EXISTS (
-         SELECT 1 FROM ${this.#offsets} AS o WHERE o.topic = g.topic AND o.incarnation = g.incarnation
-           AND o.partition = e.p - 1 AND o.next_offset >= e.upto) LIMIT 1`,
-      [topic],
-    );
-    return behind !== undefined;
+  /** Answers with a row where a shard is still before the end that was taken for it, or none was taken. */
+  #behind(topic: string): { readonly text: string; readonly values: unknown[] } {
+    return {
+      text: `SELECT 1 FROM ${this.#growth} AS g WHERE g.topic = $1 AND g.incarnation = ${this.#incarnation} AND (g.ends IS NULL OR EXISTS (
+         SELECT 1 FROM unnest(g.ends) WITH ORDINALITY AS e(upto, p) WHERE NOT EXISTS (
+           SELECT 1 FROM ${this.#offsets} AS o WHERE o.topic = g.topic AND o.incarnation = g.incarnation
+             AND o.partition = e.p - 1 AND o.next_offset >= e.upto)))`,
+      values: [topic],
+    };
   }
 
   /** clock_timestamp(), not now(): the transaction may have begun long before it got the gate. */

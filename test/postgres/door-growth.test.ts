@@ -191,6 +191,24 @@ describe('the end of growth', () => {
     expect(await rows(`SELECT DISTINCT growing FROM ${SCHEMA}._cdc_offsets`)).toEqual([['f']]);
   });
 
+  it('does not come where a failover takes the ends back while the gate is waited for ⚠', async () => {
+    await grow();
+    await step([0n, 0n]);
+    const other = await rig.pool.connect();
+    try {
+      await other.query('BEGIN');
+      await other.query(gateStatement('shared'), [rig.target.tables[0]?.id]);
+      const stepping = step([0n, 0n]);
+      await somebodyWaits();
+      await rig.pool.query(`UPDATE ${SCHEMA}._cdc_growth SET ends = NULL`);
+      await other.query('COMMIT');
+      expect(await stepping).toBe('draining');
+    } finally {
+      other.release();
+    }
+    expect(await rows(`SELECT DISTINCT growing FROM ${SCHEMA}._cdc_offsets`)).toEqual([['t']]);
+  });
+
   it('begins anew when the topic grows again meanwhile', async () => {
     await grow();
     expect(await step([0n, 0n])).toBe('draining');

@@ -10,6 +10,7 @@ import type { Repertoire } from './generate/semantics.ts';
 import type { WriteTimes } from './generate/write-times.ts';
 import { addColumn } from './stage/schema-change.ts';
 import { barrier, type LostChange } from './stage/barrier.ts';
+import { proveStatics } from './stage/statics.ts';
 import type { Site } from './stage/site.ts';
 import type { ProvenTable, TableSet } from './stage/table-set.ts';
 
@@ -59,6 +60,8 @@ export interface RoundResult {
   readonly agentStalls: number;
   readonly differences: readonly { readonly table: ProvenTable; readonly difference: Difference }[];
   readonly failedChecks: readonly Check[];
+  /** What was found wrong about static columns. */
+  readonly statics: readonly string[];
   readonly deadLetters: readonly string[];
   readonly inconclusive: string | null;
   readonly stuck: string | null;
@@ -230,6 +233,7 @@ export async function runRound(options: RoundOptions): Promise<RoundResult> {
     agentStalls: 0,
     differences: [],
     failedChecks: [],
+    statics: [],
     deadLetters: [],
     inconclusive: null,
     stuck: null,
@@ -249,8 +253,13 @@ export async function runRound(options: RoundOptions): Promise<RoundResult> {
     await untilMs(options, set.history.lastExpiryMs + MARKER_GONE_AFTER_MS);
     last = await settle(options, SETTLED_LIMIT_MS);
   }
+  const statics =
+    options.repertoire.semantics.has('statics') && differing(before) + differing(last) === 0
+      ? await proveStatics(site, set, signal)
+      : [];
   return {
     ...base,
+    statics,
     rowsCompared: sum(before, ({ rowsCompared }) => rowsCompared) + sum(after, ({ rowsCompared }) => rowsCompared),
     valuesCompared:
       sum(before, ({ valuesCompared }) => valuesCompared) + sum(after, ({ valuesCompared }) => valuesCompared),

@@ -175,6 +175,7 @@ export async function runProof(options: ProofOptions, closing: Closing): Promise
       if (result.stuck !== null) failures.push(`not applied though captured: ${result.stuck}`);
       failures.push(
         ...result.deadLetters.map((text) => `dead letter ${text}`),
+        ...result.statics,
         ...result.failedChecks.map(({ name, found }) => `not so: ${name}: ${found}`),
         ...result.differences.flatMap(({ difference }) => difference.unreadable.map((text) => `unreadable: ${text}`)),
       );

@@ -123,20 +123,21 @@ export class ImageBuilder {
 
 /**
  * Every row of the source table. `SELECT JSON` prints NaN and the infinities as null, so floating-point columns are read as
- * `CAST(… AS text)`, which prints them all.
+ * `CAST(… AS text)`, which prints them all. `distinct`: each partition once, of which the columns are keys and static ones.
  */
 export async function readSource(
   client: cassandra.Client,
   keyspace: string,
   table: string,
   columns: readonly ProofColumn[],
+  { distinct = false }: { readonly distinct?: boolean } = {},
 ): Promise<TableImage> {
   const selected = columns.map((column) =>
     isFloating(column) ? `CAST(${quoted(column.name)} AS text) AS ${quoted(column.name)}` : quoted(column.name),
   );
   const clustering = columns.filter(({ kind }) => kind === 'clustering');
   const builder = new ImageBuilder(columns);
-  const cql = `SELECT JSON ${selected.join(', ')} FROM ${quoted(keyspace)}.${quoted(table)}`;
+  const cql = `SELECT JSON ${distinct ? 'DISTINCT ' : ''}${selected.join(', ')} FROM ${quoted(keyspace)}.${quoted(table)}`;
   for await (const row of jsonRows(client, cql)) {
     // A partition that has static values and no row: Cassandra shows it as a row without a clustering key.
     if (clustering.some(({ name }) => valueIn(row, name) === null)) continue;

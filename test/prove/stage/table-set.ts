@@ -34,6 +34,9 @@ export interface ProvenTable {
 
 export interface TableSet {
   readonly names: Names;
+  /** For commands beside the members, which log to the other file. */
+  readonly configurationFile: string;
+  readonly logFile: string;
   readonly tables: readonly ProvenTable[];
   readonly members: Members;
   readonly events: EventLog;
@@ -75,6 +78,8 @@ export async function makeTableSet(options: TableSetOptions): Promise<TableSet> 
   const history = new HistoryLog();
   const set: TableSet = {
     names,
+    configurationFile: join(site.stack.dir, `${name}.yaml`),
+    logFile: join(site.stack.dir, `${name}-commands.log`),
     tables,
     members: new Members(site, names, generated, program),
     events: new EventLog(
@@ -87,9 +92,9 @@ export async function makeTableSet(options: TableSetOptions): Promise<TableSet> 
   await restartAgents(site);
   await awaitCapture(site, set, clockUs, signal);
 
-  const configurationFile = join(site.stack.dir, `${name}.yaml`);
+  const { configurationFile, logFile } = set;
   await writeFile(configurationFile, stringify(configuration(site, names, generated, 0)), { mode: 0o600 });
-  await runCommand(['schema', 'apply', '-c', configurationFile], join(site.stack.dir, `${name}-schema.log`), signal);
+  await runCommand(['schema', 'apply', '-c', configurationFile], logFile, signal);
   return set;
 }
 

@@ -165,11 +165,14 @@ const noteEnds: Handler = (tx, [topic, grownAt, ends]) => {
 };
 
 const shardBehind: Handler = (tx, [topic]) => {
-  const ends = parseBigints(tx.get(tx.storage.growth, topic as string)?.ends ?? '{}');
-  const isBehind = ends.some((end, partition) => {
-    const row = tx.get(tx.storage.offsets, shardKey(topic, partition));
-    return row === null || row.next < end!;
-  });
+  const growth = tx.get(tx.storage.growth, topic as string);
+  const isBehind =
+    growth !== null &&
+    (growth.ends === null ||
+      parseBigints(growth.ends).some((end, partition) => {
+        const row = tx.get(tx.storage.offsets, shardKey(topic, partition));
+        return row === null || row.next < end!;
+      }));
   return immediately(() => selected(isBehind ? [['1']] : []));
 };
 
