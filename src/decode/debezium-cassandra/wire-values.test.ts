@@ -138,6 +138,31 @@ describe('collections', () => {
     expect(decodeJson('frozen<tuple<int, text, blob>>', json)).toBe('[1,"t","\\\\x0203"]');
   });
 
+  test('also where it is the key of a map, whose entries come in any order', () => {
+    const whole = 'AAAAAwAAAAEAAAAAAv//AAAAAgD/AAAAAgAAAAAABbdWBaWAAAAAAv6m';
+    const json = JSON.stringify([0, -1, -346].map((value) => [whole, value]));
+    expect(decodeJson('frozen<map<blob, smallint>>', json)).toBe(
+      '[["\\\\x00",-1],["\\\\x00ff",0],["\\\\xb75605a580",-346]]',
+    );
+    const other = [1, -1, -346].map((value) => [whole, value]) as unknown as Json;
+    expect(refusalOf('frozen<map<blob, smallint>>', other).code).toBe('BAD_VALUE');
+  });
+
+  test('or within the elements of a set', () => {
+    // {(0x01, 2), (0x02, 1)}: in the order of the set's bytes, and the other one.
+    const whole = Buffer.from(
+      '00000002' + '0000000d000000010100000004' + '00000002' + '0000000d000000010200000004' + '00000001',
+      'hex',
+    ).toString('base64');
+    for (const numbers of [
+      [2, 1],
+      [1, 2],
+    ]) {
+      const json = JSON.stringify(numbers.map((field2) => ({ field1: whole, field2 })));
+      expect(decodeJson('frozen<set<frozen<tuple<blob, int>>>>', json)).toBe('[["\\\\x01",2],["\\\\x02",1]]');
+    }
+  });
+
   test('and refused where the rest of the value says otherwise', () => {
     const json = JSON.parse('{"field1":2,"field2":"t","field3":"AAAABAAAAAEAAAABdAAAAAICAw=="}') as Json;
     expect(refusalOf('frozen<tuple<int, text, blob>>', json).code).toBe('BAD_VALUE');
