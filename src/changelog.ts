@@ -5,6 +5,7 @@ export {
   type LoggedBatch,
   type LoggedBound,
   type LoggedChange,
+  type LoggedEntry,
   type LoggedStatement,
   type LoggedTable,
 } from './source/changelog-writer.ts';

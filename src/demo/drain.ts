@@ -3,7 +3,7 @@ import cassandra from 'cassandra-driver';
 import type { Kafka } from 'kafkajs';
 import type pg from 'pg';
 import { logRanges, type LogRange } from './kafka/kafka.ts';
-import { KEYSPACE, TARGET_SCHEMA } from './shop/schema.ts';
+import { TARGET_SCHEMA } from './shop/schema.ts';
 import { waitFor } from './waiting.ts';
 import { insert, type Write } from './workload/write.ts';
 import type { SourceWriter } from './workload/writer.ts';
@@ -41,11 +41,11 @@ function markers(number: number): readonly { readonly write: Write; readonly see
   const now = new Date();
   return [
     {
-      write: insert(`${KEYSPACE}.orders`, { customer_id: id, placed_at: now, line: 0, note: 'marker' }),
+      write: insert('orders', { customer_id: id, placed_at: now, line: 0, note: 'marker' }),
       seenBy: `SELECT 1 FROM ${TARGET_SCHEMA}.orders WHERE customer_id = '${uuid}'`,
     },
     {
-      write: insert(`${KEYSPACE}.sessions`, {
+      write: insert('sessions', {
         user_id: id,
         session_id: cassandra.types.TimeUuid.fromString(timeuuid),
         agent: 'marker',
@@ -53,11 +53,11 @@ function markers(number: number): readonly { readonly write: Write; readonly see
       seenBy: `SELECT 1 FROM ${TARGET_SCHEMA}.sessions WHERE user_id = '${uuid}'`,
     },
     {
-      write: insert(`${KEYSPACE}.products`, { sku: `marker ${number}`, name: 'marker' }),
+      write: insert('products', { sku: `marker ${number}`, name: 'marker' }),
       seenBy: `SELECT 1 FROM ${TARGET_SCHEMA}.products WHERE sku = 'marker ${number}'`,
     },
     {
-      write: insert(`${KEYSPACE}.customers`, { id, name: 'marker' }),
+      write: insert('customers', { id, name: 'marker' }),
       seenBy: `SELECT 1 FROM ${TARGET_SCHEMA}.customers WHERE id = '${uuid}'`,
     },
   ];

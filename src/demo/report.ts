@@ -66,6 +66,7 @@ export function outcomeDocument(outcome: DemoOutcome): Record<string, unknown> {
     ),
     changes: proof?.ledger.changes ?? 0,
     changes_written: outcome.written,
+    changes_replayed: proof?.ledger.replayed ?? 0,
     records: proof?.ledger.records ?? 0,
     duplicates: proof?.ledger.duplicates ?? 0,
     restarts: outcome.restarts,
@@ -113,10 +114,10 @@ function tablesText(proof: ProofResult, paint: Paint): string[] {
 function lossesText(losses: readonly LossOutcome[], paint: Paint): string[] {
   if (losses.length === 0) return [];
   const width = Math.max(...losses.map(({ what }) => what.length));
-  const lines = losses.map(({ what, rows, type, cause, lost, found, repaired }) => {
+  const lines = losses.map(({ what, rows, type, cause, lost, found, repaired, by }) => {
     const ok = !lost || (found === rows && repaired === rows);
     const became = lost
-      ? `${found} of ${rows} found, ${repaired} repaired ${paint.faint(`${type} ${cause}`)}`
+      ? `${found} of ${rows} found, ${repaired} repaired ${paint.faint(`${type} ${cause}, by ${by}`)}`
       : 'was captured after all';
     return ` ${ok ? paint.good('✔') : paint.bad('✖')} ${what.padEnd(width)}  ${became}`;
   });
@@ -142,7 +143,10 @@ function factsOf(outcome: DemoOutcome, verdict: Verdict): [string, string][] {
   const { proof, injected, staleness, stalenessUndisturbed } = outcome;
   const codes = proof?.deadLetters.codes ?? [];
   const facts: [string, string][] = [
-    ['changes', `${count(proof?.ledger.changes ?? 0)} different ones in ${count(proof?.ledger.records ?? 0)} records`],
+    [
+      'changes',
+      `${count(proof?.ledger.changes ?? 0)} different ones in ${count(proof?.ledger.records ?? 0)} records, ${count(proof?.ledger.replayed ?? 0)} replayed`,
+    ],
     [
       'duplicates',
       `${count(proof?.ledger.duplicates ?? 0)} dropped (${count(injected.redelivered)} records delivered again on purpose)`,

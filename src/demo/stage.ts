@@ -126,12 +126,6 @@ export async function setStage(
     for (const statement of SHOP_DDL) await source.execute(statement);
   });
   await step(board, 'topics in Kafka', () => createTopics(kafka, topics, PARTITIONS_PER_TOPIC));
-  signal.throwIfAborted();
-  await step(board, 'agent, with the tables', async () => {
-    await stack.stopPart('agent');
-    await stack.startPart('agent');
-  });
-  signal.throwIfAborted();
 
   const apiPort = await getPort({ host: '127.0.0.1' });
   const configurationFile = join(stack.dir, 'lockstep.yaml');
@@ -144,9 +138,15 @@ export async function setStage(
     topicPrefix: endpoints.agent.topicPrefix,
     apiPort,
   });
-  await step(board, 'tables in PostgreSQL (schema apply)', () =>
+  await step(board, 'tables in PostgreSQL, changelog and heartbeats in Cassandra (schema apply)', () =>
     runCommand(['schema', 'apply', '-c', configurationFile], join(stack.dir, 'schema-apply.log'), signal),
   );
+  signal.throwIfAborted();
+  await step(board, 'agent, with the tables', async () => {
+    await stack.stopPart('agent');
+    await stack.startPart('agent');
+  });
+  signal.throwIfAborted();
 
   const postgres = new pg.Pool({
     connectionString: endpoints.postgres.url,

@@ -4,7 +4,7 @@
 import { build, type Histogram } from 'hdr-histogram-js';
 import cassandra from 'cassandra-driver';
 import type pg from 'pg';
-import { KEYSPACE, TARGET_SCHEMA } from './shop/schema.ts';
+import { TARGET_SCHEMA } from './shop/schema.ts';
 import { pause } from './waiting.ts';
 import { randomUuid, type Random } from './workload/random.ts';
 import { insert } from './workload/write.ts';
@@ -100,7 +100,7 @@ export class StalenessProbes {
         email: `probe-${number}@example.org`,
         name: 'staleness probe',
       };
-      await this.#writer.write(insert(`${KEYSPACE}.customers`, columns));
+      await this.#writer.write(insert('customers', columns));
       await pause(PROBE_EVERY_MS);
     }
   }

@@ -49,8 +49,17 @@ export interface LoggedStatement {
 
 /** Arguments of the driver's `client.batch`. */
 export interface LoggedBatch {
+  /** Of the statements, in their order: what `lockstep ledger find` knows them by. */
+  readonly changeIds: readonly string[];
   readonly queries: { query: string; params: unknown[] }[];
   readonly options: { readonly prepare: true; readonly logged: true; readonly timestamp: number };
+}
+
+/** The entry of one change, for the driver. */
+export interface LoggedEntry {
+  readonly query: string;
+  readonly params: readonly unknown[];
+  readonly changeId: string;
 }
 
 interface KeyColumn {
@@ -125,6 +134,7 @@ export class Changelog {
     const timestamp = this.nextWriteTimeUs();
     const entries = statements.map(({ change, writeTimeUs }) => this.entry(change, writeTimeUs ?? BigInt(timestamp)));
     return {
+      changeIds: entries.map(({ changeId }) => changeId),
       queries: [
         ...statements.map(({ query, params }) => ({ query, params: [...params] })),
         ...entries.map(({ query, params }) => ({ query, params: [...params] })),
@@ -134,8 +144,9 @@ export class Changelog {
   }
 
   /** The entry of one change alone. It must be written in the logged batch of the change, at its write time. */
-  entry(change: LoggedChange, writeTimeUs: bigint): { readonly query: string; readonly params: readonly unknown[] } {
-    return changelogStatement(this.#keyspace, this.#identityOf(change, writeTimeUs));
+  entry(change: LoggedChange, writeTimeUs: bigint): LoggedEntry {
+    const { query, params } = changelogStatement(this.#keyspace, this.#identityOf(change, writeTimeUs));
+    return { query, params, changeId: params[3].toString('hex') };
   }
 
   #identityOf(change: LoggedChange, writeTime: bigint): ChangelogChange {

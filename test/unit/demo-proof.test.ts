@@ -200,6 +200,15 @@ describe('the account of the ledger', () => {
   });
 });
 
+describe('changes that were replayed', () => {
+  it('are in the ledger beside those that came as records, and once where they came as both', () => {
+    const { totals, ids, checks } = checkLedger(log(['a']), [segment(0, 1)], new Set([ID(0), ID(9)]));
+    expect(checks.every(({ ok }) => ok)).toBe(true);
+    expect(totals).toMatchObject({ changes: 2, replayed: 1 });
+    expect(ids).toEqual(new Set([ID(0), ID(9)]));
+  });
+});
+
 describe('the identity of a change', () => {
   const event = (op: string, tsUs: number, after: unknown): Buffer =>
     Buffer.from(JSON.stringify({ op, source: { ts_us: tsUs }, after }));

@@ -9,23 +9,23 @@ import { DemoError } from '../demo-error.ts';
 import { KEYSPACE, TARGET_SCHEMA, type ShopTable } from '../shop/schema.ts';
 import { waitFor } from '../waiting.ts';
 import { randomUuid, type Random } from '../workload/random.ts';
-import { insert } from '../workload/write.ts';
+import { batchOf, insert, remove, removeRange, update, type Write } from '../workload/write.ts';
 import type { SourceWriter } from '../workload/writer.ts';
 import { nextSegment } from './commit-log.ts';
 
-/** One fault, and what a comparison should say of it. */
+/** One fault, and what is to be found of it. */
 export interface ProvokedLoss {
   readonly what: string;
   readonly table: ShopTable;
-  /** Rows that differ for it, each a finding of this type and cause. */
+  /** Rows that differ for it, each of this type and cause. */
   readonly rows: number;
   readonly type: string;
   readonly cause: string;
   readonly columns: readonly string[];
-  /** Changes that the connector would have told of; 0 for what was done in PostgreSQL. */
-  readonly changes: number;
-  /** SQL: true where the change has arrived after all. Null for what was done in PostgreSQL. */
-  readonly arrived: string | null;
+  /** Changes that the connector is made to lose: delivery windows miss them. None for what was done in PostgreSQL. */
+  readonly changeIds: readonly string[];
+  /** SQL: true where the target shows what these changes did. Null for what was done in PostgreSQL. */
+  readonly shown: string | null;
 }
 
 export interface ProvokedLosses {
@@ -48,18 +48,21 @@ const HOURS = 6;
 const FIRST_HOUR_MS = Date.UTC(2026, 9, 1);
 const hour = (n: number): Date => new Date(FIRST_HOUR_MS + n * 3_600_000);
 
-const ORDERS = `${KEYSPACE}.orders`;
-const CUSTOMERS = `${KEYSPACE}.customers`;
+const orderKey = (buyer: string, n: number) => ({
+  customer_id: cassandra.types.Uuid.fromString(buyer),
+  placed_at: hour(n),
+  line: 1,
+});
+const customerKey = (id: string) => ({ id: cassandra.types.Uuid.fromString(id) });
 
 /** Writes the rows, and waits for them: with them everything from before them in the commit log was captured. */
 async function seeded(options: ProvokeOptions, buyer: string, people: readonly string[]): Promise<void> {
   const { writer, postgres, signal } = options;
   for (let n = 0; n < HOURS; n++) {
-    const key = { customer_id: cassandra.types.Uuid.fromString(buyer), placed_at: hour(n), line: 1 };
-    await writer.write(insert(ORDERS, { ...key, sku: `sku-${n}`, quantity: n + 1, status: 'paid' }));
+    await writer.write(insert('orders', { ...orderKey(buyer, n), sku: `sku-${n}`, quantity: n + 1, status: 'paid' }));
   }
   for (const id of people) {
-    await writer.write(insert(CUSTOMERS, { id: cassandra.types.Uuid.fromString(id), name: 'somebody', city: 'here' }));
+    await writer.write(insert('customers', { ...customerKey(id), name: 'somebody', city: 'here' }));
   }
   const arrived = await waitFor(
     async () => {
@@ -89,14 +92,21 @@ export async function provokeLosses(options: ProvokeOptions): Promise<ProvokedLo
   await seeded(options, buyer, people);
 
   // At two times: at one they would be a single range to Cassandra.
-  const range = (from: number, to: number): string =>
-    `DELETE FROM ${ORDERS} USING TIMESTAMP ${writer.nextTimeUs()} WHERE customer_id = ${buyer} AND placed_at >= ${hour(from).getTime()} AND placed_at < ${hour(to).getTime()};`;
-  await source.execute(`BEGIN BATCH ${range(0, 2)} ${range(2, 4)} APPLY BATCH`);
-  await source.execute(
-    `INSERT INTO ${ORDERS} (customer_id, placed_at, line, sku, status) VALUES (${buyer}, ${hour(HOURS).getTime()}, 1, 'sku-7', 'new')`,
-  );
-  await source.execute(`UPDATE ${CUSTOMERS} SET city = 'elsewhere' WHERE id = ${moved}`);
-  await source.execute(`DELETE FROM ${CUSTOMERS} WHERE id = ${gone}`);
+  const range = (from: number, to: number): Write =>
+    removeRange(
+      'orders',
+      { customer_id: cassandra.types.Uuid.fromString(buyer) },
+      'placed_at',
+      [
+        { than: '>=', value: hour(from) },
+        { than: '<', value: hour(to) },
+      ],
+      { timestampUs: BigInt(writer.nextTimeUs()) },
+    );
+  const ranges = await writer.write(batchOf([range(0, 2), range(2, 4)]));
+  const inserted = await writer.write(insert('orders', { ...orderKey(buyer, HOURS), sku: 'sku-7', status: 'new' }));
+  const updated = await writer.write(update('customers', customerKey(moved), { city: 'elsewhere' }));
+  const removed = await writer.write(remove('customers', customerKey(gone)));
   await nextSegment(source, KEYSPACE);
   tell('two adjacent range deletes in one batch: the connector skips the rest of its segment');
 
@@ -122,8 +132,8 @@ export async function provokeLosses(options: ProvokeOptions): Promise<ProvokedLo
         type: 'MISSING_IN_CASSANDRA',
         cause: 'missed-delete',
         columns: [],
-        changes: 2,
-        arrived: `NOT ${orders(0, 4)}`,
+        changeIds: ranges,
+        shown: `NOT ${orders(0, 4)}`,
       },
       {
         what: 'insert behind them in the commit log',
@@ -132,8 +142,8 @@ export async function provokeLosses(options: ProvokeOptions): Promise<ProvokedLo
         type: 'MISSING_IN_POSTGRES',
         cause: 'missed-insert',
         columns: [],
-        changes: 1,
-        arrived: orders(HOURS, HOURS + 1),
+        changeIds: inserted,
+        shown: orders(HOURS, HOURS + 1),
       },
       {
         what: 'update behind them in the commit log',
@@ -142,8 +152,8 @@ export async function provokeLosses(options: ProvokeOptions): Promise<ProvokedLo
         type: 'DATA_MISMATCH',
         cause: 'missed-update',
         columns: ['city'],
-        changes: 1,
-        arrived: customer(moved, `city = 'elsewhere'`),
+        changeIds: updated,
+        shown: customer(moved, `city = 'elsewhere'`),
       },
       {
         what: 'delete behind them in the commit log',
@@ -152,8 +162,8 @@ export async function provokeLosses(options: ProvokeOptions): Promise<ProvokedLo
         type: 'MISSING_IN_CASSANDRA',
         cause: 'missed-delete',
         columns: [],
-        changes: 1,
-        arrived: `NOT ${customer(gone, 'true')}`,
+        changeIds: removed,
+        shown: `NOT ${customer(gone, 'true')}`,
       },
       {
         what: 'value updated in PostgreSQL by hand',
@@ -162,8 +172,8 @@ export async function provokeLosses(options: ProvokeOptions): Promise<ProvokedLo
         type: 'DATA_MISMATCH',
         cause: 'rogue-update',
         columns: ['status'],
-        changes: 0,
-        arrived: null,
+        changeIds: [],
+        shown: null,
       },
       {
         what: 'row deleted in PostgreSQL by hand',
@@ -172,8 +182,8 @@ export async function provokeLosses(options: ProvokeOptions): Promise<ProvokedLo
         type: 'MISSING_IN_POSTGRES',
         cause: 'missed-insert',
         columns: [],
-        changes: 0,
-        arrived: null,
+        changeIds: [],
+        shown: null,
       },
     ],
   };

@@ -18,8 +18,10 @@ export interface Check {
 /** What the ledger says in sum. */
 export interface LedgerTotals {
   readonly records: number;
-  /** Different changes processed. */
+  /** Different changes processed, from their records or replayed. */
   readonly changes: number;
+  /** Of these, the ones that never came as records. */
+  readonly replayed: number;
   readonly duplicates: number;
   readonly skipped: number;
   readonly deadLettered: number;
@@ -75,7 +77,8 @@ function segmentProblems(
 export function checkLedger(
   log: LogAccount,
   ledger: readonly LedgerSegment[],
-): { readonly checks: Check[]; readonly totals: LedgerTotals } {
+  replayed: ReadonlySet<string> = new Set(),
+): { readonly checks: Check[]; readonly totals: LedgerTotals; readonly ids: ReadonlySet<string> } {
   const covered: string[] = [];
   const counted: string[] = [];
   const identified: string[] = [];
@@ -98,6 +101,7 @@ export function checkLedger(
   const changes = new Set(
     log.shards.flatMap(({ records }) => records.flatMap(({ change }) => (change === null ? [] : [change]))),
   );
+  const all = new Set([...ids, ...replayed]);
   const records = log.shards.reduce((total, shard) => total + shard.records.length, 0);
   const filtered = sum((segment) => segment.filtered);
   const deadLettered = sum((segment) => segment.deadLettered);
@@ -119,11 +123,13 @@ export function checkLedger(
     ],
     totals: {
       records: sum((segment) => segment.records),
-      changes: ids.size,
+      changes: all.size,
+      replayed: all.size - ids.size,
       duplicates: sum((segment) => segment.duplicates),
       skipped: sum((segment) => segment.skipped),
       deadLettered,
       segments: ledger.length,
     },
+    ids: all,
   };
 }

@@ -71,3 +71,16 @@ export async function readLedger(
     outcomes: row.outcomes,
   }));
 }
+
+/** Change IDs that the ledger has without a record behind them: what delivery windows missed, and replayed. */
+export async function readReplayed(
+  client: pg.Client,
+  schema: string,
+  topics: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const { rows } = await client.query<{ ids: string }>(
+    `SELECT encode(ids, 'hex') AS ids FROM "${schema}"._cdc_ledger WHERE topic = ANY($1) AND origin = 'replay'`,
+    [topics],
+  );
+  return new Set(rows.flatMap(({ ids }) => idsOf(ids)));
+}

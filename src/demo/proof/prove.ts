@@ -8,10 +8,11 @@ import type cassandra from 'cassandra-driver';
 import type { Kafka } from 'kafkajs';
 import pg from 'pg';
 import { pause } from '../waiting.ts';
+import { checkChangelog } from './check-changelog.ts';
 import { checkDeadLetters } from './check-dead-letters.ts';
 import { checkLedger, type Check, type LedgerTotals } from './check-ledger.ts';
 import { compareTables, mismatchesOf, type TableComparison } from './compare-tables.ts';
-import { readLedger } from './ledger-account.ts';
+import { readLedger, readReplayed } from './ledger-account.ts';
 import { readLogAccount } from './log-account.ts';
 import { readSource, sourceColumns } from './source-rows.ts';
 import { readTarget, type TargetName } from './target-rows.ts';
@@ -118,12 +119,19 @@ export async function prove(subject: ProofSubject, options: ProveOptions = {}): 
     const topics = subject.tables.map(({ topic }) => topic);
     const log = await readLogAccount(subject.kafka, topics, signal);
     onProgress('checking the ledger');
-    const { checks, totals } = checkLedger(log, await readLedger(client, subject.controlSchema, topics));
+    const { controlSchema } = subject;
+    const replayed = await readReplayed(client, controlSchema, topics);
+    const { checks, totals, ids } = checkLedger(log, await readLedger(client, controlSchema, topics), replayed);
+    onProgress('reading the changelog');
+    for (const keyspace of new Set(subject.tables.map((table) => table.keyspace))) {
+      const own = subject.tables.filter((table) => table.keyspace === keyspace).map(({ table }) => table);
+      checks.push(await checkChangelog(subject.source, keyspace, own, ids));
+    }
     const letters = await checkDeadLetters(
       client,
       subject.kafka,
       log,
-      { schema: subject.controlSchema, dlqTopic: subject.dlqTopic, topics },
+      { schema: controlSchema, dlqTopic: subject.dlqTopic, topics },
       signal,
     );
     const all = [...checks, ...letters.checks];

@@ -20,8 +20,12 @@ export interface ServiceSettings {
  */
 const SESSION_TIMEOUT = '6s';
 
-/** Comparisons run while nothing is written, so the agent, which reads every 100 ms, holds nothing for long. */
-const CAPTURE_DELAY = '3s';
+/**
+ * Every change of the shop has its entry in the changelog. Windows are small and looked at soon, because a demonstration is
+ * short; the second look is for writes that name a time of up to 20 s ago.
+ */
+const WINDOWS = { changelog: 'cassandra', size: '5s', horizons: ['3s', '30s'] } as const;
+const HEARTBEATS_EVERY = '2s';
 
 /** Topic that dead letters go to. */
 export const DLQ_TOPIC = 'lockstep.dlq';
@@ -49,7 +53,14 @@ export function serviceConfiguration(settings: ServiceSettings): Record<string, 
     })),
     deadLetter: { topic: DLQ_TOPIC },
     // The demonstration compares by itself, at its own moments; schedules would do so beside its measurements.
-    reconciliation: { enabled: false, captureDelay: CAPTURE_DELAY, repair: { mode: 'auto' } },
+    reconciliation: {
+      enabled: false,
+      // With heartbeats nothing has to be guessed.
+      captureDelay: null,
+      heartbeats: { topic: `${settings.topicPrefix}.lockstep.heartbeat`, every: HEARTBEATS_EVERY },
+      windows: WINDOWS,
+      repair: { mode: 'auto' },
+    },
     api: { host: '127.0.0.1', port: settings.apiPort },
   };
 }

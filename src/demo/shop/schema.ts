@@ -9,6 +9,7 @@
  * | customers | no clustering columns: updates that null cells, rows made by UPDATE alone, deletes; a set and a map whose elements are written one by one, which events tell only a part of |
  */
 
+import type { LoggedTable } from '../../changelog.ts';
 import { ballastDdl } from '../losses/commit-log.ts';
 
 /** Keyspace of the shop. */
@@ -20,6 +21,17 @@ export const TARGET_SCHEMA = 'public';
 /** Tables of the shop, in the order in which a person reads them. */
 export const SHOP_TABLES = ['orders', 'sessions', 'products', 'customers'] as const;
 export type ShopTable = (typeof SHOP_TABLES)[number];
+
+/** Primary keys, as the changelog wants to know them: every change of the shop has its entry there. */
+export const SHOP_KEYS: Readonly<Record<ShopTable, LoggedTable>> = {
+  orders: { partitionKey: { customer_id: 'uuid' }, clusteringKey: { placed_at: 'timestamp', line: 'int' } },
+  sessions: { partitionKey: { user_id: 'uuid' }, clusteringKey: { session_id: 'timeuuid' } },
+  products: { partitionKey: { sku: 'text' } },
+  customers: { partitionKey: { id: 'uuid' } },
+};
+
+/** Clustering columns in descending order: there the larger value is the start of a range. */
+export const DESCENDING: ReadonlySet<string> = new Set(['placed_at', 'session_id']);
 
 /** Partitions per topic: several shards, so that recovery and order are tested across them. */
 export const PARTITIONS_PER_TOPIC = 4;

@@ -1,11 +1,10 @@
 import cassandra from 'cassandra-driver';
-import { KEYSPACE } from '../shop/schema.ts';
 import { randomUuid, weighted } from './random.ts';
 import * as value from './values.ts';
 import { alter, batchOf, insert, remove, update } from './write.ts';
 import { sometimesTimed, type TableWriter, type WriterContext } from './writer-context.ts';
 
-const TABLE = `${KEYSPACE}.customers`;
+const TABLE = 'customers';
 const CUSTOMERS = 400;
 /** Few, so that elements are added, removed and added again. */
 const INTERESTS = ['art', 'books', 'cars', 'dogs', 'été'];
@@ -75,7 +74,6 @@ export function customersWriter(context: WriterContext): TableWriter {
         const first = random.below(CUSTOMERS);
         const some = [0, 1, 2].map((step) => ids[(first + step) % CUSTOMERS]);
         return batchOf(
-          'logged',
           some.map((id) => (random.chance(0.2) ? remove(TABLE, { id }) : update(TABLE, { id }, part(0.1)))),
         );
       }

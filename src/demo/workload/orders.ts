@@ -1,11 +1,10 @@
 import cassandra from 'cassandra-driver';
-import { KEYSPACE } from '../shop/schema.ts';
 import { randomUuid, weighted } from './random.ts';
 import * as value from './values.ts';
-import { batchOf, insert, remove, single, update, type Write } from './write.ts';
+import { batchOf, insert, remove, removeRange, update, type Side, type Write } from './write.ts';
 import { sometimesTimed, type TableWriter, type WriterContext } from './writer-context.ts';
 
-const TABLE = `${KEYSPACE}.orders`;
+const TABLE = 'orders';
 
 /** A grid of keys small enough that changes keep meeting each other's rows and tombstones. */
 const CUSTOMERS = 60;
@@ -62,29 +61,23 @@ export function ordersWriter(context: WriterContext): TableWriter {
     const customer = random.pick(customers);
     const from = hour();
     const to = from + random.between(1, 4);
+    const hours = (...sides: readonly (readonly [Side['than'], number])[]): Write =>
+      removeRange(
+        TABLE,
+        { customer_id: customer },
+        'placed_at',
+        sides.map(([than, at]) => ({ than, value: placed(at) })),
+      );
     switch (random.below(5)) {
       case 0:
-        return single(`DELETE FROM ${TABLE} WHERE customer_id = ? AND placed_at >= ? AND placed_at < ?`, [
-          customer,
-          placed(from),
-          placed(to),
-        ]);
+        return hours(['>=', from], ['<', to]);
       case 1:
-        return single(`DELETE FROM ${TABLE} WHERE customer_id = ? AND placed_at > ? AND placed_at <= ?`, [
-          customer,
-          placed(from),
-          placed(to),
-        ]);
+        return hours(['>', from], ['<=', to]);
       case 2:
-        return single(`DELETE FROM ${TABLE} WHERE customer_id = ? AND placed_at < ?`, [
-          customer,
-          placed(random.between(1, 3)),
-        ]);
+        return hours(['<', random.between(1, 3)]);
       case 3:
-        return single(`DELETE FROM ${TABLE} WHERE customer_id = ? AND placed_at = ? AND line > ?`, [
-          customer,
-          placed(from),
-          random.between(1, LINES),
+        return removeRange(TABLE, { customer_id: customer, placed_at: placed(from) }, 'line', [
+          { than: '>', value: random.between(1, LINES) },
         ]);
       default:
         return remove(TABLE, { customer_id: customer, placed_at: placed(from) }, sometimesTimed(context));
@@ -93,14 +86,8 @@ export function ordersWriter(context: WriterContext): TableWriter {
 
   const batch = (): Write => {
     const keys = keysOfOnePartition(random.between(2, 4));
-    const kind = random.chance(0.5) ? 'logged' : 'unlogged';
-    if (random.chance(0.15))
-      return batchOf(
-        kind,
-        keys.map((row) => remove(TABLE, row)),
-      );
+    if (random.chance(0.15)) return batchOf(keys.map((row) => remove(TABLE, row)));
     return batchOf(
-      kind,
       keys.map((row) => (random.chance(0.6) ? insert(TABLE, { ...row, ...contents() }) : update(TABLE, row, part()))),
     );
   };

@@ -1,10 +1,9 @@
-import { KEYSPACE } from '../shop/schema.ts';
 import { weighted } from './random.ts';
 import * as value from './values.ts';
 import { batchOf, insert, remove, update } from './write.ts';
 import { sometimesTimed, type TableWriter, type WriterContext } from './writer-context.ts';
 
-const TABLE = `${KEYSPACE}.products`;
+const TABLE = 'products';
 const PRODUCTS = 200;
 
 /** Every column but the key, with what makes its values. */
@@ -79,10 +78,7 @@ export function productsWriter(context: WriterContext): TableWriter {
       case 'batch': {
         const first = random.below(PRODUCTS);
         const skus = [first, (first + 1) % PRODUCTS, (first + 2) % PRODUCTS].map(sku);
-        return batchOf(
-          random.chance(0.5) ? 'logged' : 'unlogged',
-          skus.map((each) => update(TABLE, { sku: each }, contents(someColumns(), 0.1))),
-        );
+        return batchOf(skus.map((each) => update(TABLE, { sku: each }, contents(someColumns(), 0.1))));
       }
     }
   };

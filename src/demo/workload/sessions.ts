@@ -1,11 +1,10 @@
 import cassandra from 'cassandra-driver';
-import { KEYSPACE } from '../shop/schema.ts';
 import { randomTimeUuid, randomUuid, weighted } from './random.ts';
 import * as value from './values.ts';
-import { insert, remove, single, update, type Write } from './write.ts';
+import { insert, remove, removeRange, update, type Side, type Write } from './write.ts';
 import { sometimesTimed, type TableWriter, type WriterContext } from './writer-context.ts';
 
-const TABLE = `${KEYSPACE}.sessions`;
+const TABLE = 'sessions';
 
 const USERS = 150;
 const SESSIONS_PER_USER = 8;
@@ -44,8 +43,8 @@ export function sessionsWriter(context: WriterContext): TableWriter {
 
   const rangeDelete = (): Write => {
     const { user_id, session_id } = key();
-    const sign = random.pick(['<', '<=', '>', '>=']);
-    return single(`DELETE FROM ${TABLE} WHERE user_id = ? AND session_id ${sign} ?`, [user_id, session_id]);
+    const than = random.pick<Side['than']>(['<', '<=', '>', '>=']);
+    return removeRange(TABLE, { user_id }, 'session_id', [{ than, value: session_id }]);
   };
 
   return () => {

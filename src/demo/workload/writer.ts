@@ -1,8 +1,10 @@
 /** Carries out the workload at a steady rate and keeps count of what Cassandra has acknowledged. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type cassandra from 'cassandra-driver';
+import { Changelog, type LoggedBatch } from '../../changelog.ts';
 import { messageOf } from '../../shared/errors.ts';
 import { DemoError } from '../demo-error.ts';
+import { KEYSPACE, SHOP_KEYS } from '../shop/schema.ts';
 import type { Write } from './write.ts';
 
 /** How often the writer looks at what is due. */
@@ -29,7 +31,7 @@ export interface WriterCounts {
 /** One per session: write times must rise over all its users. */
 export class SourceWriter {
   readonly #client: cassandra.Client;
-  #lastUs = 0;
+  readonly #changelog = new Changelog({ keyspace: KEYSPACE, tables: SHOP_KEYS });
   #changes = 0;
   #requests = 0;
   #retries = 0;
@@ -50,20 +52,39 @@ export class SourceWriter {
 
   /** A write time that no other write of this session has: millisecond clock plus a count, as drivers do. */
   nextTimeUs(): number {
-    this.#lastUs = Math.max(Date.now() * 1000, this.#lastUs + 1);
-    return this.#lastUs;
+    return this.#changelog.nextWriteTimeUs();
   }
 
   /**
    * Writes once, by sending as often as it takes: the write time stays the same, so a request that was applied although
    * its answer was lost is the same change.
+   *
+   * @returns the change IDs, in the order of the statements.
    */
-  async write(write: Write): Promise<void> {
-    const timestamp = this.nextTimeUs();
+  async write({ statements, expiresInSeconds }: Write): Promise<readonly string[]> {
+    const batch = this.#changelog.batch(
+      statements.map(({ cql, params, change, timestampUs }) => ({
+        query: cql,
+        params,
+        change,
+        ...(timestampUs === null ? {} : { writeTimeUs: timestampUs }),
+      })),
+    );
+    await this.#send(batch);
+    this.#requests += 1;
+    this.#changes += statements.length;
+    if (expiresInSeconds !== null) {
+      // Cassandra counts whole seconds from its own clock.
+      this.#lastExpiryMs = Math.max(this.#lastExpiryMs, Date.now() + (expiresInSeconds + 1) * 1000);
+    }
+    return batch.changeIds;
+  }
+
+  async #send({ queries, options }: LoggedBatch): Promise<void> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        await this.#send(write, timestamp);
-        break;
+        await this.#client.batch(queries, options);
+        return;
       } catch (error) {
         if (attempt >= ATTEMPTS) {
           throw new DemoError(
@@ -77,24 +98,6 @@ export class SourceWriter {
         await delay(Math.min(MAX_RETRY_MS, RETRY_MS * attempt));
       }
     }
-    this.#requests += 1;
-    this.#changes += write.changes;
-    if (write.expiresInSeconds !== null) {
-      // Cassandra counts whole seconds from its own clock.
-      this.#lastExpiryMs = Math.max(this.#lastExpiryMs, Date.now() + (write.expiresInSeconds + 1) * 1000);
-    }
-  }
-
-  async #send({ statements, batch }: Write, timestamp: number): Promise<void> {
-    const [first] = statements;
-    if (batch === null && first !== undefined) {
-      await this.#client.execute(first.cql, [...first.params], { prepare: true, timestamp });
-      return;
-    }
-    await this.#client.batch(
-      statements.map(({ cql, params }) => ({ query: cql, params: [...params] })),
-      { prepare: true, timestamp, logged: batch === 'logged' },
-    );
   }
 }
 
@@ -122,9 +125,10 @@ export async function runWorkload(
     before = now;
     while (credit > 0 && inFlight.size < MAX_IN_FLIGHT) {
       const write = next();
-      credit -= write.changes;
+      credit -= write.statements.length;
       const sent = writer
         .write(write)
+        .then(() => undefined)
         .catch((error: unknown) => {
           failure.error ??= error instanceof Error ? error : new Error(String(error));
         })
