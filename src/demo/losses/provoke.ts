@@ -56,22 +56,27 @@ const orderKey = (buyer: string, n: number) => ({
 const customerKey = (id: string) => ({ id: cassandra.types.Uuid.fromString(id) });
 
 /** Writes the rows, and waits for them: with them everything from before them in the commit log was captured. */
-async function seeded(options: ProvokeOptions, buyer: string, people: readonly string[]): Promise<void> {
+async function seeded(
+  options: ProvokeOptions,
+  [buyer, other]: readonly [string, string],
+  people: readonly string[],
+): Promise<void> {
   const { writer, postgres, signal } = options;
   for (let n = 0; n < HOURS; n++) {
     await writer.write(insert('orders', { ...orderKey(buyer, n), sku: `sku-${n}`, quantity: n + 1, status: 'paid' }));
   }
+  await writer.write(insert('orders', { ...orderKey(other, 0), sku: 'sku-0', quantity: 1, status: 'paid' }));
   for (const id of people) {
     await writer.write(insert('customers', { ...customerKey(id), name: 'somebody', city: 'here' }));
   }
   const arrived = await waitFor(
     async () => {
       const { rows } = await postgres.query<{ n: number }>(
-        `SELECT ((SELECT count(*) FROM ${TARGET_SCHEMA}.orders WHERE customer_id = $1)
+        `SELECT ((SELECT count(*) FROM ${TARGET_SCHEMA}.orders WHERE customer_id = ANY($1::uuid[]))
                + (SELECT count(*) FROM ${TARGET_SCHEMA}.customers WHERE id = ANY($2::uuid[])))::int AS n`,
-        [buyer, people],
+        [[buyer, other], people],
       );
-      return rows[0]?.n === HOURS + people.length;
+      return rows[0]?.n === HOURS + 1 + people.length;
     },
     { limitMs: ARRIVAL_LIMIT_MS, everyMs: 100, signal },
   );
@@ -89,7 +94,9 @@ export async function provokeLosses(options: ProvokeOptions): Promise<ProvokedLo
   const buyer = randomUuid(random);
   const people = [0, 1, 2].map(() => randomUuid(random));
   const [moved = '', gone = '', dropped = ''] = people;
-  await seeded(options, buyer, people);
+  // A window that replays a range delete repairs all of its partition: what is done by hand is elsewhere.
+  const other = randomUuid(random);
+  await seeded(options, [buyer, other], people);
 
   // At two times: at one they would be a single range to Cassandra.
   const range = (from: number, to: number): Write =>
@@ -112,7 +119,7 @@ export async function provokeLosses(options: ProvokeOptions): Promise<ProvokedLo
 
   await postgres.query(
     `UPDATE ${TARGET_SCHEMA}.orders SET status = 'by hand' WHERE customer_id = $1 AND placed_at = $2`,
-    [buyer, hour(HOURS - 1)],
+    [other, hour(0)],
   );
   await postgres.query(`DELETE FROM ${TARGET_SCHEMA}.customers WHERE id = $1`, [dropped]);
   tell('one row updated and one deleted in PostgreSQL by hand');
@@ -123,7 +130,7 @@ export async function provokeLosses(options: ProvokeOptions): Promise<ProvokedLo
     `EXISTS (SELECT 1 FROM ${TARGET_SCHEMA}.orders WHERE customer_id = '${buyer}'
        AND placed_at >= '${hour(from).toISOString()}' AND placed_at < '${hour(to).toISOString()}')`;
   return {
-    keys: { orders: [buyer], customers: people },
+    keys: { orders: [buyer, other], customers: people },
     losses: [
       {
         what: 'two adjacent range deletes in one batch',
