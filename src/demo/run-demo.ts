@@ -189,6 +189,8 @@ export async function runDemo(options: DemoOptions, board: Board, signal: AbortS
         },
         assertServing: () => service.assertAlive(),
       });
+      // Nothing is written from here on.
+      const restMs = Date.now();
       await waitFor(() => probes.settled, { limitMs: drained === null ? PROBE_LIMIT_MS : 0, everyMs: 50, signal });
       if (drained === null && provoked !== null) {
         board.enter('repair');
@@ -208,7 +210,7 @@ export async function runDemo(options: DemoOptions, board: Board, signal: AbortS
       }
       if (drained === null) {
         board.progress('waiting for the delivery windows');
-        delivery = await checkDelivery(postgres, Date.now(), stage.fresh ? (losses?.replayed ?? 0) : null, signal);
+        delivery = await checkDelivery(postgres, restMs, stage.fresh ? (losses?.replayed ?? 0) : null, signal);
         board.enter('proof');
         proof = await proveStage(stage, board, signal);
       }
