@@ -19,14 +19,17 @@ import { machine, median } from './support/report.ts';
 
 /** One poison record in so many; null = none. */
 const SHARES = [null, 2_000, 100] as const;
-type Share = (typeof SHARES)[number];
+type Share = number | null;
 const PARTITIONS = 4;
 
-const USAGE = `usage: npm run bench:poison -- [--events N (200000)] [--repeat N (3)] [--json]`;
+const USAGE = `usage: npm run bench:poison -- [--events N (200000)] [--repeat N (3)] [--shares N,… (2000,100)] [--profile DIR] [--json]`;
 
 interface Options {
   readonly events: number;
   readonly repeat: number;
+  readonly shares: readonly Share[];
+  /** Where CPU profiles of the service go, a directory a share; null = none. Profiling slows it down. */
+  readonly profileDir: string | null;
   readonly json: boolean;
 }
 
@@ -36,6 +39,8 @@ function optionsOf(args: readonly string[]): Options {
     options: {
       events: { type: 'string', default: '200000' },
       repeat: { type: 'string', default: '3' },
+      shares: { type: 'string', default: SHARES.slice(1).join(',') },
+      profile: { type: 'string' },
       json: { type: 'boolean', default: false },
     },
   });
@@ -44,7 +49,13 @@ function optionsOf(args: readonly string[]): Options {
     if (!Number.isSafeInteger(value) || value < 1) throw new TypeError(`--${name} must be a whole number from 1`);
     return value;
   };
-  return { events: whole('events', values.events), repeat: whole('repeat', values.repeat), json: values.json };
+  return {
+    events: whole('events', values.events),
+    repeat: whole('repeat', values.repeat),
+    shares: [null, ...values.shares.split(',').map((share) => whole('shares', share))],
+    profileDir: values.profile ?? null,
+    json: values.json,
+  };
 }
 
 /** The event of a change, every so many of them with a status that the target refuses. */
@@ -74,7 +85,8 @@ async function measure(kafka: BenchKafka, dir: string, options: Options, share: 
   scope.defer(() => database.stop());
   await createLockstepTable(database);
   await database.pool.query(`ALTER TABLE public.orders ADD CONSTRAINT no_poison CHECK (status <> 'poison')`);
-  const child = startLockstep(kafka, database, { dir, program: prepareProgram(null), profileDir: null });
+  const profileDir = options.profileDir === null ? null : join(options.profileDir, String(share ?? 'clean'));
+  const child = startLockstep(kafka, database, { dir, program: prepareProgram(null), profileDir });
   scope.defer(() => child.stop());
   const applied = await clockRun(child, database, events, positionsReach(database, backlog.ends));
   const { rows } = await database.pool.query<{ n: string; rows: string; codes: string[] | null }>(
@@ -114,15 +126,15 @@ async function run(options: Options, cleanUp: AsyncDisposableStack): Promise<str
   cleanUp.defer(() => rm(dir, { recursive: true, force: true }));
   const kafka = await startKafka(join(dir, 'stack'));
   cleanUp.defer(() => kafka.stop());
-  const runs = new Map<Share, Applied[]>(SHARES.map((share) => [share, []]));
+  const runs = new Map<Share, Applied[]>(options.shares.map((share) => [share, []]));
   for (let turn = 1; turn <= options.repeat; turn += 1) {
-    for (const share of SHARES) {
+    for (const share of options.shares) {
       const applied = await measure(kafka, join(dir, `run-${turn}-${share ?? 'clean'}`), options, share);
       runs.get(share)?.push(applied);
       say(`${share === null ? 'clean' : `1 in ${share}`}: ${Math.round(applied.changesPerSecond)} changes/s`);
     }
   }
-  const results = SHARES.map((share) => resultOf(share, runs));
+  const results = options.shares.map((share) => resultOf(share, runs));
   if (options.json) return JSON.stringify({ options, machine: machine(), results }, null, 2);
   const table = new Table({ head: Object.keys(results[0] ?? {}).map((name) => name.replaceAll('_', ' ')) });
   for (const result of results) table.push(Object.values(result).map((value) => value ?? '–'));

@@ -5,6 +5,8 @@ import { hashOfRecord } from '../deadletter/record-hash.ts';
 import { waitsForAnother } from '../deadletter/waiting-codes.ts';
 import type { ApplyBatch, BatchChange, DeadLetterEntry, RecordMark, ShardId } from '../target/batch.ts';
 import { unreachable } from '../shared/assert.ts';
+import { stopFor } from './apply-outcome.ts';
+import type { LockstepError } from '../shared/errors.ts';
 import { rowKeyOf } from './item.ts';
 import type { ChangeItem, Item, RefusedItem } from './item.ts';
 import type { Stretch } from './shard-queue.ts';
@@ -147,15 +149,29 @@ function offsetAt(stretch: Stretch, index: number): bigint {
 }
 
 /** A change as the door refused it. */
-export function refused({ record, bytes, change, id }: ChangeItem, code: string, message: string): RefusedItem {
-  return { kind: 'refused', record, bytes, refusal: { code, message, path: '' }, stage: 'apply', change, id };
+export function refused({ record, bytes, change, id }: ChangeItem, error: LockstepError): RefusedItem {
+  const { code, reason: message } = stopFor(error);
+  return {
+    kind: 'refused',
+    record,
+    bytes,
+    refusal: { code, message, path: pathOf(error) },
+    stage: 'apply',
+    change,
+    id,
+  };
+}
+
+/** Where in the record the cause is, if it is one column; '' = nobody knows. */
+export function pathOf({ columns }: LockstepError): string {
+  return columns.length === 1 ? `after.${columns[0]}` : '';
 }
 
 /** The stretch with its only change refused, for the reason that the door gave. Null where it has not exactly one. */
-export function withoutItsChange(stretch: Stretch, code: string, message: string): Stretch | null {
+export function withoutItsChange(stretch: Stretch, error: LockstepError): Stretch | null {
   const guilty = stretch.items.filter((item) => item.kind === 'change');
   const [only] = guilty;
   if (guilty.length !== 1 || only === undefined) return null;
-  const instead = refused(only, code, message);
+  const instead = refused(only, error);
   return { ...stretch, items: stretch.items.map((item) => (item === only ? instead : item)) };
 }

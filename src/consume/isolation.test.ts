@@ -6,8 +6,8 @@ import { applyAll, type IsolationPorts } from './isolation.ts';
 import type { Item } from './item.ts';
 import type { Stretch } from './shard-queue.ts';
 
-/** How the target's message tells of the guilty row: not at all, rightly, or naming another row of the batch. */
-type Naming = 'none' | 'right' | 'wrong';
+/** How the target's message tells of the guilty row: not at all, rightly, beyond doubt, or naming another row of the batch. */
+type Naming = 'none' | 'right' | 'proven' | 'wrong';
 
 /** A change of a row of its own at an offset; offsets have holes, as in a compacted topic. */
 function changeAt(offset: bigint): Item {
@@ -45,7 +45,7 @@ class Refusing {
       new LockstepError('refused', {
         code: 'PG_23514',
         kind: 'row',
-        ...(suspect === undefined ? {} : { suspect: String(suspect) }),
+        ...(suspect === undefined ? {} : { suspect: String(suspect), isSuspectProven: naming === 'proven' }),
       });
     this.ports = {
       place: 't/0',
@@ -57,7 +57,7 @@ class Refusing {
         this.sent.push(offsets.length);
         const bad = offsets.find((offset) => guilty.has(offset));
         const innocent = offsets.find((offset) => !guilty.has(offset));
-        const named = { none: undefined, right: bad, wrong: innocent }[naming];
+        const named = { none: undefined, right: bad, proven: bad, wrong: innocent }[naming];
         if (bad !== undefined) return Promise.resolve({ kind: 'cut', error: failure(named) });
         this.committed.push(...offsets);
         for (const item of stretch.items) if (item.kind === 'refused') this.refused.push(item.record.offset);
@@ -85,7 +85,7 @@ describe('isolation', () => {
         fc.array(fc.constantFrom('change' as const, 'change' as const, 'skipped' as const), { maxLength: 300 }),
         fc.double({ min: 0, max: 1, noNaN: true }),
         fc.infiniteStream(fc.double({ min: 0, max: 1, noNaN: true })),
-        fc.constantFrom<Naming>('none', 'right', 'wrong'),
+        fc.constantFrom<Naming>('none', 'right', 'proven', 'wrong'),
         async (kinds, share, draws, naming) => {
           const stretch = stretchOf(kinds);
           const changes = stretch.items.filter(({ kind }) => kind === 'change').map(({ record }) => record.offset);
@@ -107,6 +107,13 @@ describe('isolation', () => {
     const target = new Refusing(new Set([1001n]), 'right');
     await applyAll([stretchOf(Array.from({ length: 2000 }, () => 'change'))], target.ports);
     expect({ attempts: target.attempts, trials: target.trials }).toEqual({ attempts: 2, trials: 1 });
+  });
+
+  it('one of which it is certain costs one more attempt', async () => {
+    const target = new Refusing(new Set([1001n]), 'proven');
+    await applyAll([stretchOf(Array.from({ length: 2000 }, () => 'change'))], target.ports);
+    expect({ attempts: target.attempts, trials: target.trials }).toEqual({ attempts: 2, trials: 0 });
+    expect(target.refused).toEqual([1001n]);
   });
 
   it('one that it does not name has the others sent 1.2 times again, not twice', async () => {

@@ -3,8 +3,8 @@
  * committed, and only the guilty change becomes a dead letter.
  *
  * What a guilty change costs, in transactions (`npm run bench:poison`; figures in bench/README.md):
- * - named by PostgreSQL (`suspect`): the attempt that failed, the trial of the change alone, the attempt without it. The
- *   rest of the stretch stays one transaction;
+ * - named by PostgreSQL (`suspect`): the attempt that failed, the trial of the change alone (not where the target proves
+ *   which row it was and the stretch has one change of it), the attempt without it. The rest stays one transaction;
  * - not named, or one of many: the stretch is cut into PARTS, most of which commit at once. Halving would send every
  *   change of it through one more failing attempt per guilty one.
  */
@@ -66,14 +66,17 @@ async function applyIsolating(stretch: Stretch, ports: IsolationPorts): Promise<
 
 /** The stretch without the change that PostgreSQL named; null where it named none, or one that does not fail alone. */
 async function withoutSuspect(stretch: Stretch, error: LockstepError, ports: IsolationPorts): Promise<Stretch | null> {
-  const { suspect } = error;
+  const { suspect, isSuspectProven } = error;
   if (error.kind !== 'row' || suspect === undefined) return null;
-  for (const item of stretch.items) {
-    if (item.kind !== 'change' || rowKeyOf(item.change) !== suspect) continue;
-    const failure = await ports.refusalOf(stretch, item);
+  const ofRow = stretch.items.filter((item) => item.kind === 'change' && rowKeyOf(item.change) === suspect);
+  for (const item of ofRow) {
+    if (item.kind !== 'change') continue;
+    // Of several changes of the row the target can't say which one it was.
+    const isProven = isSuspectProven && ofRow.length === 1;
+    const failure = isProven ? error : await ports.refusalOf(stretch, item);
     if (failure === null) continue;
     ports.foundGuilty(item);
-    const instead = refused(item, failure.code, stopFor(failure).reason);
+    const instead = refused(item, failure);
     return { ...stretch, items: stretch.items.map((each) => (each === item ? instead : each)) };
   }
   return null;
@@ -88,7 +91,7 @@ async function applyWithoutIts(stretch: Stretch, error: LockstepError, ports: Is
   });
   // A statement timeout of one change is no proof against it: a person decides.
   if (error.kind !== 'row') return stopped(stopFor(error).reason);
-  const rest = withoutItsChange(stretch, error.code, stopFor(error).reason);
+  const rest = withoutItsChange(stretch, error);
   if (guilty === undefined || rest === null) return stopped(`${messageOf(error)} (without any change)`);
   ports.foundGuilty(guilty);
   return applyIsolating(rest, ports);

@@ -3,13 +3,17 @@ import type { LogEntry, logCreator } from 'kafkajs';
 import kafkajs from 'kafkajs';
 import type { Logger } from 'pino';
 
+/** What it remarks on is meant so: letters are produced again by whoever asked, and a copy does no harm. */
+const MEANT_SO = 'Limiting retries for the idempotent producer may invalidate EoS guarantees';
+
 /** A kafkajs log creator that writes to `logger`. Its errors become warnings: none of them ends the service. */
 export function kafkajsLogger(logger: Logger): logCreator {
   return () =>
     ({ namespace, level, log }: LogEntry) => {
       const { message, timestamp: _timestamp, logger: _logger, stack: _stack, ...fields } = log;
       const entry = { kafkajs: namespace, ...fields };
-      if (level === kafkajs.logLevel.ERROR || level === kafkajs.logLevel.WARN) logger.warn(entry, message);
+      const isAlarming = level === kafkajs.logLevel.ERROR || level === kafkajs.logLevel.WARN;
+      if (isAlarming && message !== MEANT_SO) logger.warn(entry, message);
       else logger.debug(entry, message);
     };
 }

@@ -29,6 +29,7 @@ export interface DlqProducerOptions {
 
 /** Records are sent in groups of about this size, because a request is refused as a whole when it is too large. */
 const REQUEST_BYTES = 512 * 1024;
+const COMPRESSED_FROM_BYTES = 16 * 1024;
 /** A broker that does not answer for this long is reported as a transient error; the shard goes on trying. */
 const SEND_TIMEOUT_MS = 10_000;
 /** More coordinates than any set of batches in flight can hold; beyond it the oldest are produced again, harmlessly. */
@@ -85,6 +86,15 @@ function sizeOf(record: DeadLetterRecord): number {
   return bytes;
 }
 
+/**
+ * Compressed, because the broker measures the compressed batch and the source's record came compressed too; but not a few
+ * small ones, which fit every topic: zlib takes half a millisecond of CPU for each batch, whatever its size.
+ */
+function compressionOf(group: readonly DeadLetterRecord[]): kafkajs.CompressionTypes {
+  const bytes = group.reduce((sum, record) => sum + sizeOf(record), 0);
+  return bytes < COMPRESSED_FROM_BYTES ? kafkajs.CompressionTypes.None : kafkajs.CompressionTypes.GZIP;
+}
+
 function groupsOf(records: readonly DeadLetterRecord[]): DeadLetterRecord[][] {
   const groups: DeadLetterRecord[][] = [];
   let bytes = Infinity;
@@ -109,6 +119,7 @@ export function createDlqProducer(options: DlqProducerOptions): DeadLetterSink {
   async function connect(): Promise<Producer> {
     const fresh = kafka.producer({
       idempotent: true,
+      createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
       maxInFlightRequests: 1,
       allowAutoTopicCreation: false,
       retry: { retries: 3, initialRetryTime: 100, maxRetryTime: 2_000 },
@@ -133,13 +144,12 @@ export function createDlqProducer(options: DlqProducerOptions): DeadLetterSink {
         try {
           producer ??= connect();
           const connected = await producer;
-          // Compressed, because the broker measures the compressed batch and the source's record came compressed too.
           await connected.send({
             topic,
             messages: group,
             acks: -1,
             timeout: SEND_TIMEOUT_MS,
-            compression: kafkajs.CompressionTypes.GZIP,
+            compression: compressionOf(group),
           });
         } catch (error) {
           await discard();

@@ -32,6 +32,14 @@ export interface IndexedLetter {
   readonly resolvedMs: number | null;
 }
 
+/** Why a letter failed again. */
+export interface LetterFailure {
+  readonly code: string;
+  readonly reason: string;
+  /** Where in the record, or ''. */
+  readonly path: string;
+}
+
 export interface LetterAttempt {
   readonly atMs: number;
   /** Null where it was tried by itself. */
@@ -222,18 +230,17 @@ export class LetterIndex {
   async failedAgain(
     letter: IndexedLetter,
     jobId: string,
-    code: string,
-    reason: string,
+    { code, reason, path }: LetterFailure,
     move: Statement,
   ): Promise<void> {
     await this.run([
       {
         text: `WITH noted AS (
-            UPDATE ${this.#letters} SET attempts = attempts + 1, code = $3, reason = $4, last_failed_at = now()
+            UPDATE ${this.#letters} SET attempts = attempts + 1, code = $3, reason = $4, path = $6, last_failed_at = now()
             WHERE id = $1 AND attempts = $5 RETURNING id)
           INSERT INTO ${this.#attempts} (letter_id, job_id, outcome, code, reason)
           SELECT id, $2::uuid, 'failed', $3, $4 FROM noted`,
-        values: [String(letter.id), jobId, code, storable(reason), letter.attempts],
+        values: [String(letter.id), jobId, code, storable(reason), letter.attempts, path],
       },
       move,
     ]);
@@ -257,13 +264,17 @@ export class LetterIndex {
    * @param mayWaitMs how long after the first failure it may still wait; 0 = no more.
    * @returns true where it is pending now. False also where somebody else has tried it meanwhile: it is read again then.
    */
-  async waitedInVain(letter: IndexedLetter, code: string, reason: string, mayWaitMs: number): Promise<boolean> {
+  async waitedInVain(
+    letter: IndexedLetter,
+    { code, reason, path }: LetterFailure,
+    mayWaitMs: number,
+  ): Promise<boolean> {
     const [line] = await this.#query(
-      `UPDATE ${this.#letters} AS d SET attempts = attempts + 1, code = $2, reason = $3, last_failed_at = now(),
+      `UPDATE ${this.#letters} AS d SET attempts = attempts + 1, code = $2, reason = $3, path = $6, last_failed_at = now(),
          status = CASE WHEN now() - d.first_failed_at < $4::float8 * interval '1 millisecond' THEN 'waiting' ELSE 'pending' END,
          next_try_at = now() + greatest(interval '1 second', least(interval '1 minute', (now() - d.first_failed_at) / 2))
        WHERE id = $1 AND status = 'waiting' AND attempts = $5 RETURNING d.status`,
-      [String(letter.id), code, storable(reason), mayWaitMs, letter.attempts],
+      [String(letter.id), code, storable(reason), mayWaitMs, letter.attempts, path],
     );
     return line?.['status'] === 'pending';
   }

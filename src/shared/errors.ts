@@ -18,8 +18,12 @@ export interface ErrorOptionsOfLockstep {
   /** What the reader can do about it, one sentence. */
   readonly remedy?: string;
   readonly cause?: unknown;
-  /** Of a `row` error: the key text of the row that is probably at fault. A guess, to be tried before it is believed. */
+  /** Of a `row` error: the key text of the row that is probably at fault. A guess, to be tried before it is believed … */
   readonly suspect?: string | undefined;
+  /** … but where the target itself said for certain which row it was. */
+  readonly isSuspectProven?: boolean;
+  /** Of a `row` error: columns at fault, by their names in the source; empty where nobody knows. */
+  readonly columns?: readonly string[];
 }
 
 /** An error with a documented `code`, a `kind` that decides what happens, and a remedy for the person who reads it. */
@@ -28,6 +32,8 @@ export class LockstepError extends Error {
   readonly kind: ErrorKind;
   readonly remedy: string | undefined;
   readonly suspect: string | undefined;
+  readonly isSuspectProven: boolean;
+  readonly columns: readonly string[];
 
   constructor(message: string, options: ErrorOptionsOfLockstep) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -36,6 +42,8 @@ export class LockstepError extends Error {
     this.kind = options.kind;
     this.remedy = options.remedy;
     this.suspect = options.suspect;
+    this.isSuspectProven = options.isSuspectProven ?? false;
+    this.columns = options.columns ?? [];
   }
 }
 

@@ -7,7 +7,7 @@ import { checkGeneration, type BoundTable } from './bound-table.ts';
 import { ControlStatements } from './control-statements.ts';
 import { withinHorizon } from './horizon.ts';
 import { probesOf, readProbes } from './probes.ts';
-import { classifyPostgresError } from './postgres-errors.ts';
+import { classifyRefusal } from './row-refusal.ts';
 import { checkSameServer, SERVER_START } from './same-server.ts';
 import { applyWideTombstones } from './wide-tombstones.ts';
 import { asForeign, certainOf, owedReads } from './owed-reads.ts';
@@ -15,7 +15,7 @@ import { RereadQueue } from './reread-queue.ts';
 import { planRows, type RowPlan } from './row-plan.ts';
 import { rowStatements } from './row-statements.ts';
 import { rowWrites, type TableDoor } from './row-writes.ts';
-import { suspectRow } from './suspect-row.ts';
+import { TargetCatalogue } from './target-catalogue.ts';
 import { checkCommitted, gateStatement, pipeline, rollback, type Statement } from './transaction.ts';
 
 export interface DoorOptions {
@@ -52,12 +52,14 @@ export class PostgresDoor implements Door {
   readonly #control: ControlStatements;
   readonly #rereads: RereadQueue;
   readonly #clock: Clock;
+  readonly #catalogue: TargetCatalogue;
   /** Tables that were growing when a batch last looked: the next one begins with the exclusive gate. */
   readonly #growing = new Set<string>();
 
   constructor(options: DoorOptions) {
     this.#pool = options.pool;
     this.#clock = options.clock;
+    this.#catalogue = new TargetCatalogue(options.pool);
     this.#control = new ControlStatements(options.controlSchema);
     this.#rereads = new RereadQueue(options.controlSchema);
     this.#tables = new Map(
@@ -92,12 +94,9 @@ export class PostgresDoor implements Door {
       // The topic turned out to be growing: the same batch again, alone.
       return result === 'growing' ? await this.#alone(work, manner) : result;
     } catch (error) {
-      throw classifyPostgresError(
-        error,
-        `applying ${batch.table} ${batch.shard.topic}/${batch.shard.partition} [${batch.from}, ${batch.next})`,
-        false,
-        (detail) => suspectRow(detail, folded.rows.values()),
-      );
+      const { topic, partition } = batch.shard;
+      const action = `applying ${batch.table} ${topic}/${partition} [${batch.from}, ${batch.next})`;
+      throw await classifyRefusal(error, action, table.bound, folded.rows.values(), this.#catalogue);
     }
   }
 

@@ -18,7 +18,8 @@ import { ControlStatements } from './control-statements.ts';
 import { beginExclusively, gateBusy } from './gate-busy.ts';
 import { withinHorizon } from './horizon.ts';
 import { asForeign, certainOf, owedReads } from './owed-reads.ts';
-import { classifyPostgresError } from './postgres-errors.ts';
+import { classifyRefusal } from './row-refusal.ts';
+import { TargetCatalogue } from './target-catalogue.ts';
 import { probesOf, readProbes, withImages } from './probes.ts';
 import { RereadQueue } from './reread-queue.ts';
 import { covered, isIncomplete, planRows, withMemory, type KnownRow } from './row-plan.ts';
@@ -70,9 +71,11 @@ export class OutsideDoor {
   readonly #options: OutsideDoorOptions;
   readonly #control: ControlStatements;
   readonly #rereads: RereadQueue;
+  readonly #catalogue: TargetCatalogue;
 
   constructor(options: OutsideDoorOptions) {
     this.#options = options;
+    this.#catalogue = new TargetCatalogue(options.pool);
     this.#control = new ControlStatements(options.controlSchema);
     this.#rereads = new RereadQueue(options.controlSchema);
   }
@@ -106,7 +109,10 @@ export class OutsideDoor {
         client.release(!healthy);
       }
     } catch (error) {
-      throw gateBusy(error) ?? classifyPostgresError(error, `applying ${batch.origin} changes of ${batch.table}`);
+      const busy = gateBusy(error);
+      if (busy !== null) throw busy;
+      const action = `applying ${batch.origin} changes of ${batch.table}`;
+      throw await classifyRefusal(error, action, table.bound, [], this.#catalogue);
     }
   }
 

@@ -1,11 +1,22 @@
 import { LockstepError, messageOf, type ErrorKind } from '../shared/errors.ts';
 
-interface PostgresFault {
+/** What PostgreSQL tells of an error, as `pg` passes it on. */
+export interface PostgresFault {
   readonly code?: string;
   readonly detail?: string;
   readonly column?: string;
   readonly constraint?: string;
+  readonly schema?: string;
   readonly table?: string;
+}
+
+/** What is known beside PostgreSQL's own words of a row that it refused (row-refusal.ts). */
+export interface RefusalFacts {
+  readonly suspect: string | null;
+  readonly isSuspectProven: boolean;
+  /** Columns at fault: as the target names them, and those of them that are mapped as the source does. */
+  readonly targetColumns: readonly string[];
+  readonly columns: readonly string[];
 }
 
 /** Socket errors of Node: the server is not there, or went away. */
@@ -82,13 +93,13 @@ function detailOf({ detail }: PostgresFault): string {
 /**
  * Turns whatever `pg` threw into a LockstepError whose kind decides what happens next. By SQLSTATE and socket code, never
  * by message text. `control` = the statement touched only `_cdc_*`: its integrity errors are faults of the place, not of a row.
- * `suspectOf` guesses from PostgreSQL's DETAIL which row it was.
+ * `facts`: what was found out about the row that was refused.
  */
 export function classifyPostgresError(
   error: unknown,
   action: string,
   control = false,
-  suspectOf: (detail: string) => string | null = () => null,
+  facts: RefusalFacts | null = null,
 ): LockstepError {
   if (error instanceof LockstepError) return error;
   const fault = (error ?? {}) as PostgresFault;
@@ -104,13 +115,22 @@ export function classifyPostgresError(
     kind = BY_STATE[state] ?? BY_CLASS[state.slice(0, 2)] ?? 'batch';
   }
   if (control && kind === 'row') kind = 'batch';
-  const where = [fault.table, fault.column, fault.constraint].filter((part) => part !== undefined).join('.');
+  const place = [fault.table, fault.column, fault.constraint].filter((part) => part !== undefined).join('.');
+  // Of a CHECK PostgreSQL names nothing but the constraint.
+  const about = fault.column === undefined && facts !== null ? facts.targetColumns.join(', ') : '';
+  const where = about === '' ? place : `${place}: ${about}`;
   const remedy = state === undefined ? undefined : ((control ? CONTROL_REMEDY[state] : undefined) ?? REMEDY[state]);
   return new LockstepError(`${action}: ${messageOf(error)}${where === '' ? '' : ` (${where})`}${detailOf(fault)}`, {
     code: codeOf(state),
     kind,
     cause: error,
-    suspect: kind === 'row' && fault.detail !== undefined ? (suspectOf(fault.detail) ?? undefined) : undefined,
+    ...(facts === null || kind !== 'row'
+      ? {}
+      : {
+          suspect: facts.suspect ?? undefined,
+          isSuspectProven: facts.isSuspectProven,
+          columns: facts.columns,
+        }),
     ...(remedy === undefined ? {} : { remedy }),
   });
 }

@@ -118,6 +118,44 @@ async function letters(): Promise<readonly unknown[]> {
   return found.map(({ status, attempts }) => `${status} ${attempts}`);
 }
 
+describe('letters of one row in several transactions', () => {
+  it('are predicted as they will be: the first is applied, copies and older writes are superseded', async () => {
+    await rig.pool.query(`INSERT INTO letter_parent VALUES ('parent')`);
+    const { signal } = new AbortController();
+    // All of one row: the first is the newest, then copies of it and older ones in turn.
+    const record = (letter: IndexedLetter, first: bigint): SourceRecord => {
+      const tsUs = 1_700_000_000_000_000n - ((letter.offset - first) % 2n);
+      const made = eventRecord({ table, op: 'i', after: { id: cell('1'), v: cell('"parent"') }, tsUs });
+      return { ...made, topic: table.topic, partition: 0, offset: letter.offset };
+    };
+    const parts: RedriveParts = {
+      ...processPacing,
+      index,
+      jobs: new JobStore(rig.pool, SCHEMA),
+      door: rig.target.outside,
+      audit: (entry) => auditEntry(SCHEMA, entry),
+      read: (found) => Promise.resolve(new Map(found.map((letter) => [letter.id, record(letter, 1n)]))),
+      decoderOf: () => decoder,
+    };
+    const redrive = async (dryRun: boolean, limit: number | null) => {
+      const filter = { status: 'waiting' as const };
+      const asked = { filter, dryRun, limit, ratePerSecond: null, requestedBy: 'somebody', correction: null };
+      return new RedriveRun(parts, await beginRedrive(parts, asked), () => undefined).run(signal);
+    };
+    // More than one transaction takes.
+    await rig.pool.query(
+      `INSERT INTO ${SCHEMA}._cdc_dead_letters
+         (topic, incarnation, partition, "offset", table_id, code, reason, path, status, attempts, sha256, value_bytes, record_ms)
+       SELECT topic, 1, 0, "offset" + n * ${LETTERS}, table_id, code, reason, path, status, 1, sha256, 1, 0
+       FROM ${SCHEMA}._cdc_dead_letters, generate_series(1, 4) AS n`,
+    );
+    const predicted = await redrive(true, null);
+    expect(predicted.counts).toEqual({ applied: 1, superseded: LETTERS * 5 - 1, queued: 0, failed: 0 });
+    expect((await rig.pool.query('SELECT 1 FROM letter_child')).rowCount).toBe(0);
+    expect((await redrive(false, null)).counts).toEqual(predicted.counts);
+  });
+});
+
 describe('a waiting letter that its owner and a person try at the same moment', () => {
   it('has one attempt more where it goes through, and one entry in its history', async () => {
     await rig.pool.query(`INSERT INTO letter_parent VALUES ('parent')`);

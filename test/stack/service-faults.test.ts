@@ -1,8 +1,8 @@
 /** `lockstep run` while what it leans on goes away and comes back: nothing lost, and readiness tells the truth. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { alertsFor } from '../support/alerts.ts';
 import { eventually, ServiceStage, stageTable, type Member } from '../support/service-stage.ts';
+import { expectAlerts, READER, toldBy, whenWell } from '../support/told.ts';
 
 let stage: ServiceStage;
 beforeAll(async () => {
@@ -76,39 +76,8 @@ describe('a system that goes away while running', () => {
 /** How long PostgreSQL is away; the issue's minute by `LOCKSTEP_OUTAGE_SECONDS=60`. */
 const OUTAGE_MS = Number(process.env['LOCKSTEP_OUTAGE_SECONDS'] ?? 15) * 1000;
 
-interface Told {
-  readonly status: 'ready' | 'not_ready';
-  readonly reasons: string;
-  readonly postgres: { readonly state: string; readonly reason: string | null };
-  readonly table: { readonly stopped_shards: number; readonly breakers: readonly { readonly state: string }[] };
-  readonly metrics: string;
-}
-
-/** What a member says of itself at this moment, everywhere it says something. */
-async function toldBy(member: Member): Promise<Told> {
-  const { status, reasons } = await member.ready();
-  const { body } = await stage.http(member, 'reader', '/status');
-  const { dependencies, tables } = body as {
-    dependencies: { postgres: Told['postgres'] };
-    tables: readonly [Told['table']];
-  };
-  const metrics = await (await fetch(`http://127.0.0.1:${member.apiPort}/metrics`)).text();
-  return { status, reasons: reasons.join('; '), postgres: dependencies.postgres, table: tables[0], metrics };
-}
-
-/** The alerts that would fire if it stayed like this; nothing is said where there is no promtool. */
-function expectAlerts({ metrics }: Told, ...names: readonly string[]): void {
-  const firing = alertsFor(metrics);
-  if (firing !== null) expect(firing).toEqual(names);
-}
-
 async function expectWell(member: Member): Promise<void> {
-  const told = await eventually('everything to be well', async () => {
-    const now = await toldBy(member);
-    return now.status === 'ready' && now.postgres.state === 'up' ? now : undefined;
-  });
-  expect(told.table).toMatchObject({ stopped_shards: 0, breakers: [{ state: 'closed' }] });
-  expect(told.metrics).toContain('cdc_dependency_up{dependency="postgres"} 1');
+  const told = await whenWell(stage, member);
   expect(told.metrics).not.toMatch(/cdc_dead_letters_total\{.*\} [1-9]/);
   expectAlerts(told);
 }
@@ -128,8 +97,7 @@ describe('PostgreSQL away, then full of deadlocks, then forbidding', () => {
     // Control tables of its own: those of other tests are not the role's.
     await stage.sql('CREATE SCHEMA faulty AUTHORIZATION applier');
     const postgres = { url: url.href, controlSchema: 'faulty' };
-    const tokens = [{ name: 'reader', token: 'reader-token-0123456789abcdef', scopes: ['read'] }];
-    const member = await stage.member([table], { target: { postgres }, api: { tokens } });
+    const member = await stage.member([table], { target: { postgres }, api: { tokens: [READER] } });
     await member.service.start();
     await member.service.waitUntilReady();
     // As a live source writes: staleness is told of by the age of what was written.
@@ -148,7 +116,7 @@ describe('PostgreSQL away, then full of deadlocks, then forbidding', () => {
     await stage.stack.stopPart('postgres', 'SIGKILL');
     await write(ids(0, 200), 'away');
     const away = await eventually('readiness to notice', async () => {
-      const told = await toldBy(member);
+      const told = await toldBy(stage, member);
       return told.reasons.includes('postgres is down') && told.metrics.includes('state="retrying"} 1')
         ? told
         : undefined;
@@ -206,7 +174,7 @@ describe('PostgreSQL away, then full of deadlocks, then forbidding', () => {
       await write(ids(0, 50), `storm${round}`);
       return (await deadlocks()) >= before + 3 ? true : undefined;
     });
-    const stormy = await toldBy(member);
+    const stormy = await toldBy(stage, member);
     expect(stormy.metrics).toMatch(/cdc_retries_total\{kind="PG_40P01"\} [1-9]/);
     // A deadlock is retried: nothing is down and nothing has stopped.
     expect(stormy).toMatchObject({ status: 'ready', postgres: { state: 'up' }, table: { stopped_shards: 0 } });
@@ -220,7 +188,7 @@ describe('PostgreSQL away, then full of deadlocks, then forbidding', () => {
     await stage.sql(`REVOKE UPDATE, INSERT ON ${targetTable} FROM applier`);
     await write(ids(0, 50), 'revoked');
     const revoked = await eventually('readiness to tell', async () => {
-      const told = await toldBy(member);
+      const told = await toldBy(stage, member);
       return told.reasons.includes('PG_42501') ? told : undefined;
     });
     expect(revoked.reasons).toContain('permission denied');

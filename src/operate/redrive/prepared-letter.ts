@@ -1,7 +1,9 @@
 /** A dead letter's record as a change that can be tried again. */
+import { pathOf } from '../../consume/apply-batch-of.ts';
 import { itemOf, type ChangeItem } from '../../consume/item.ts';
-import type { IndexedLetter } from '../../deadletter/letter-index.ts';
+import type { IndexedLetter, LetterFailure } from '../../deadletter/letter-index.ts';
 import type { Decoder, SourceRecord } from '../../decode/record.ts';
+import { messageOf, type LockstepError } from '../../shared/errors.ts';
 
 export interface LetterChange {
   readonly kind: 'change';
@@ -9,11 +11,14 @@ export interface LetterChange {
   readonly item: ChangeItem;
 }
 
-interface LetterFailure {
+interface FailedLetter extends LetterFailure {
   readonly kind: 'failed';
   readonly letter: IndexedLetter;
-  readonly code: string;
-  readonly reason: string;
+}
+
+/** What the door refused it for. */
+export function failureOf(error: LockstepError): LetterFailure {
+  return { code: error.code, reason: messageOf(error), path: pathOf(error) };
 }
 
 /**
@@ -24,8 +29,14 @@ export function preparedLetter(
   letter: IndexedLetter,
   record: SourceRecord | undefined,
   decoderOf: (table: string) => Decoder | null,
-): LetterChange | LetterFailure {
-  const failed = (code: string, reason: string): LetterFailure => ({ kind: 'failed', letter, code, reason });
+): LetterChange | FailedLetter {
+  const failed = (code: string, reason: string, path = ''): FailedLetter => ({
+    kind: 'failed',
+    letter,
+    code,
+    reason,
+    path,
+  });
   if (record === undefined) {
     return failed(
       'BYTES_GONE',
@@ -41,7 +52,7 @@ export function preparedLetter(
     case 'change':
       return { kind: 'change', letter, item };
     case 'refused':
-      return failed(item.refusal.code, item.refusal.message);
+      return failed(item.refusal.code, item.refusal.message, item.refusal.path);
     case 'skipped':
       return failed('NOT_A_CHANGE', 'the record is a Kafka tombstone: nothing to apply');
   }

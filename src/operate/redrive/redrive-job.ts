@@ -6,7 +6,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { LetterFilter } from '../../deadletter/letter-filter.ts';
-import type { IndexedLetter, LetterIndex } from '../../deadletter/letter-index.ts';
+import type { IndexedLetter, LetterFailure, LetterIndex } from '../../deadletter/letter-index.ts';
 import type { Decoder, SourceRecord } from '../../decode/record.ts';
 import { LockstepError, messageOf } from '../../shared/errors.ts';
 import type { AuditEntry } from '../../target/audit-log.ts';
@@ -17,7 +17,8 @@ import type { Statement } from '../../target/transaction.ts';
 import { failureCount, failuresOf } from '../failure-counts.ts';
 import { RateLimit } from '../rate-limit.ts';
 import { auditImage, parsePatch, patched } from './patch.ts';
-import { preparedLetter, type LetterChange } from './prepared-letter.ts';
+import { failureOf, preparedLetter, type LetterChange } from './prepared-letter.ts';
+import { batchChangeOf, EarlierChanges } from './earlier-changes.ts';
 import { filterDocument, filterFrom, type FilterDocument } from './filter-document.ts';
 
 export const REDRIVE = 'redrive';
@@ -150,6 +151,7 @@ export class RedriveRun {
   readonly #onProgress: (progress: RedriveProgress) => void;
   /** Records before and after their correction, by letter. */
   readonly #images = new Map<bigint, Pick<AuditEntry, 'before' | 'after'>>();
+  readonly #earlier = new EarlierChanges();
   #cursor: bigint;
   #done: number;
 
@@ -208,7 +210,7 @@ export class RedriveRun {
           batch = [];
         }
         if (prepared.kind === 'change') batch.push(prepared);
-        else await this.#fail(prepared.letter, prepared.code, prepared.reason);
+        else await this.#fail(prepared.letter, prepared);
       }
       if (batch.length > 0) await this.#apply(batch, signal);
     }
@@ -249,7 +251,7 @@ export class RedriveRun {
     } catch (error) {
       if (!(error instanceof LockstepError) || error.kind !== 'row') throw error;
       if (batch.length === 1) {
-        await this.#fail(first.letter, error.code, messageOf(error));
+        await this.#fail(first.letter, failureOf(error));
         return;
       }
       const middle = Math.ceil(batch.length / 2);
@@ -261,26 +263,32 @@ export class RedriveRun {
   async #throughDoor(first: LetterChange, batch: readonly LetterChange[], signal: AbortSignal): Promise<void> {
     const { index, jobs } = this.#parts;
     const { id } = this.#job;
+    const dryRun = this.#parameters.dry_run;
+    const before = dryRun ? this.#earlier.of(batch) : [];
     const cursor = batch.at(-1)?.letter.id ?? this.#cursor;
     const outcomes = await this.#door.apply(
       {
         shard: first.letter.shard,
         table: first.letter.table ?? '',
         origin: 'redrive',
-        changes: batch.map(({ item }) => ({ offset: item.record.offset, change: item.change, id: item.id })),
-        also: (found) => [
-          ...batch.flatMap(({ letter }, i) => {
-            const outcome = found[i] ?? 'applied';
-            return [...index.redriven(letter, id, outcome), ...this.#audited(letter, outcome)];
-          }),
-          this.#advance(cursor, withOutcomes(this.#counts, found)),
-        ],
-        dryRun: this.#parameters.dry_run,
+        changes: [...before, ...batch.map(batchChangeOf)],
+        also: (all) => {
+          const found = all.slice(before.length);
+          return [
+            ...batch.flatMap(({ letter }, i) => {
+              const outcome = found[i] ?? 'applied';
+              return [...index.redriven(letter, id, outcome), ...this.#audited(letter, outcome)];
+            }),
+            this.#advance(cursor, withOutcomes(this.#counts, found)),
+          ];
+        },
+        dryRun,
       },
       signal,
       () => jobs.heartbeat(id),
     );
-    Object.assign(this.#counts, withOutcomes(this.#counts, outcomes));
+    if (dryRun) this.#earlier.add(batch);
+    Object.assign(this.#counts, withOutcomes(this.#counts, outcomes.slice(before.length)));
     await this.#moved(cursor, batch.length);
   }
 
@@ -288,13 +296,14 @@ export class RedriveRun {
     return this.#parts.jobs.advance(this.#job.id, cursor, counts);
   }
 
-  async #fail(letter: IndexedLetter, code: string, reason: string): Promise<void> {
+  async #fail(letter: IndexedLetter, failure: LetterFailure): Promise<void> {
     const counts = this.#counts;
     counts['failed'] = (counts['failed'] ?? 0) + 1;
+    const { code } = failure;
     counts[failureCount(code)] = (counts[failureCount(code)] ?? 0) + 1;
     const move = this.#advance(letter.id, counts);
     if (this.#parameters.dry_run) await this.#parts.index.run([move]);
-    else await this.#parts.index.failedAgain(letter, this.#job.id, code, reason, move);
+    else await this.#parts.index.failedAgain(letter, this.#job.id, failure, move);
     await this.#moved(letter.id, 1, true);
   }
 

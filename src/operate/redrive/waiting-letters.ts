@@ -2,13 +2,13 @@
  * Dead letters that wait for another row, tried again until it is there or their time is over. Only then do they count:
  * in `cdc_dead_letters_total`, in the log, for whoever is alarmed.
  */
-import type { IndexedLetter, LetterIndex } from '../../deadletter/letter-index.ts';
+import type { IndexedLetter, LetterFailure, LetterIndex } from '../../deadletter/letter-index.ts';
 import { waitsForAnother } from '../../deadletter/waiting-codes.ts';
 import type { Decoder, SourceRecord } from '../../decode/record.ts';
-import { LockstepError, messageOf } from '../../shared/errors.ts';
+import { LockstepError } from '../../shared/errors.ts';
 import type { ShardId } from '../../target/batch.ts';
 import type { PacedDoor } from '../../target/paced-door.ts';
-import { preparedLetter, type LetterChange } from './prepared-letter.ts';
+import { failureOf, preparedLetter, type LetterChange } from './prepared-letter.ts';
 
 /** Letters tried in one turn of a shard: their records are in memory together. */
 const PAGE_LETTERS = 100;
@@ -36,7 +36,7 @@ export async function tryWaiting(parts: WaitingParts, shard: ShardId, signal: Ab
   for (const letter of letters) {
     signal.throwIfAborted();
     const prepared = preparedLetter(letter, records.get(letter.id), parts.decoderOf);
-    if (prepared.kind === 'failed') await waitOn(parts, letter, prepared.code, prepared.reason);
+    if (prepared.kind === 'failed') await waitOn(parts, letter, prepared);
     else await tryOnce(parts, prepared, signal);
   }
 }
@@ -57,11 +57,12 @@ async function tryOnce(parts: WaitingParts, { letter, item }: LetterChange, sign
     parts.onRedriven(letter);
   } catch (error) {
     if (!(error instanceof LockstepError) || error.kind !== 'row') throw error;
-    await waitOn(parts, letter, error.code, messageOf(error));
+    await waitOn(parts, letter, failureOf(error));
   }
 }
 
-async function waitOn(parts: WaitingParts, letter: IndexedLetter, code: string, reason: string): Promise<void> {
+async function waitOn(parts: WaitingParts, letter: IndexedLetter, failure: LetterFailure): Promise<void> {
+  const { code, reason } = failure;
   const mayWaitMs = waitsForAnother(code) ? parts.waitMs : 0;
-  if (await parts.index.waitedInVain(letter, code, reason, mayWaitMs)) parts.onGivenUp(letter, code, reason);
+  if (await parts.index.waitedInVain(letter, failure, mayWaitMs)) parts.onGivenUp(letter, code, reason);
 }
