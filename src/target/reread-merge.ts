@@ -16,13 +16,14 @@ import { NEVER, type WriteTime } from '../change/write-time.ts';
 import type { RangeTombstone } from '../change/range-tombstone.ts';
 import type { Table } from '../catalog/table.ts';
 import type { Clock } from '../shared/clock.ts';
+import { LockstepError } from '../shared/errors.ts';
 import type { ShardId } from './batch.ts';
 import { checkGeneration, type BoundTable } from './bound-table.ts';
 import type { ControlStatements } from './control-statements.ts';
 import { partitionText, readGraves, readRanges } from './probes.ts';
 import type { QueueEntry, RereadQueue } from './reread-queue.ts';
 import { imageFrom, keyParameters } from './row-codec.ts';
-import { planRows, stateAfter, type KnownRow } from './row-plan.ts';
+import { planRows, stateAfter, type KnownRow, type OwedRead } from './row-plan.ts';
 import { rowWrites, type TableDoor } from './row-writes.ts';
 import { checkCommitted, gateStatement, pipeline, type GateMode, type Statement } from './transaction.ts';
 
@@ -147,6 +148,7 @@ function writesOf(
     };
   });
   const plan = planRows(bound, known, nowUs);
+  checkComplete(bound, plan.rereads, wanted, rows);
   const servedBy = new Map(wanted.map((each) => [each.key.text, each]));
   const isForeign = (key: RowKey): boolean => servedBy.get(key.text)?.trigger.foreign === true;
   const again = plan.rereads.flatMap(({ key, trigger }) => {
@@ -171,6 +173,31 @@ function writesOf(
     ...again,
     ...wanted.flatMap((each, i) => laterReads(merge, each, rows[i] ?? null, known[i], nowUs)),
   ];
+}
+
+/**
+ * A row that the target can't hold without a column that the source itself has no value for: reading it again brings
+ * nothing until somebody writes one, so it is told of, put off and in nobody's way.
+ */
+function checkComplete(
+  bound: BoundTable,
+  owed: readonly OwedRead[],
+  wanted: readonly Wanted[],
+  rows: readonly SourceRow[],
+): void {
+  for (const { key } of owed) {
+    const row = rows[wanted.findIndex((each) => each.key.text === key.text)] ?? null;
+    const cells = row?.cells;
+    if (cells === undefined) continue;
+    const missing = bound.regular.filter(({ column }, i) => column.notNull && (cells[i]?.value ?? null) === null);
+    if (missing.length === 0) continue;
+    const names = missing.map(({ column }) => column.target).join(', ');
+    throw new LockstepError(`row ${key.text} of ${bound.table.name} has no value in the source for NOT NULL ${names}`, {
+      code: 'INCOMPLETE_IN_SOURCE',
+      kind: 'row',
+      remedy: 'write a value in the source, or drop NOT NULL in the target; the row is read again by itself',
+    });
+  }
 }
 
 /** Write time of the marker that an earlier read found gone, or NEVER. */

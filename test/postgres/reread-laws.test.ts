@@ -375,6 +375,33 @@ describe('the queue', () => {
     expect(await queued()).toBe(1);
   });
 
+  it('tells of a row that the source itself has no value for where the target wants one, and delays no other', async () => {
+    await apply(strict, write(strict, one, 10n, [undefined, 'b'], true));
+    await apply(strict, write(strict, rowKey(['2']), 10n, [undefined, 'b']));
+    const source = (key: RowKey): SourceRow => ({
+      cells: [key.text === one.text ? null : live(5n, 'a'), live(10n, 'b')],
+    });
+    const told: unknown[] = [];
+    for (let turn = 0; turn < 20; turn += 1) {
+      await serve(strict, source).catch((error: unknown) => told.push(error));
+    }
+    expect(told).toEqual([
+      expect.objectContaining({
+        code: 'INCOMPLETE_IN_SOURCE',
+        message: 'row ["1"] of shop.l_strict has no value in the source for NOT NULL a',
+      }),
+    ]);
+    expect(await rows(strict)).toEqual([{ k: '2', a: 'a', b: 'b' }]);
+    expect(await queued()).toBe(1);
+    rig.clock.set(START_MS + 120_000);
+    await serve(strict, { cells: [live(20n, 'at last'), live(10n, 'b')] });
+    expect(await rows(strict)).toEqual([
+      { k: '1', a: 'at last', b: 'b' },
+      { k: '2', a: 'a', b: 'b' },
+    ]);
+    expect(await queued()).toBe(0);
+  });
+
   it('takes a row that the target can not hold yet to the source', async () => {
     await apply(strict, write(strict, one, 10n, [undefined, 'b']));
     expect(await rows(strict)).toEqual([]);
