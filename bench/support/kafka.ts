@@ -122,16 +122,17 @@ export interface Backlog {
   readonly meanBytes: number;
 }
 
-/** A send that the producer repeats (it is not idempotent) leaves records twice, and figures and counts of the run are void. */
+/** A send that the producer repeated (it is not idempotent, which would make it wait for each answer) left records twice. */
+export class SentTwice extends Error {}
+
+/** Figures and counts of a run with records that are there twice would be void. */
 async function checkLogEnds(kafka: BenchKafka, topic: string, ends: readonly number[]): Promise<void> {
   const admin = kafka.client.admin();
   await admin.connect();
   const found = await admin.fetchTopicOffsets(topic).finally(() => admin.disconnect());
   for (const { partition, high } of found) {
     if (Number(high) === ends[partition]) continue;
-    throw new Error(
-      `${topic}/${partition} holds ${high} records instead of ${ends[partition]}: sent twice; run it again`,
-    );
+    throw new SentTwice(`${topic}/${partition} holds ${high} records instead of ${ends[partition]}: sent twice`);
   }
 }
 

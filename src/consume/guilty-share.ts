@@ -23,12 +23,12 @@ export class GuiltyShare {
     if (this.#guilty === 0 || changes === 0) return 1;
     // Little has been seen at the beginning: one guilty change among the first ten is not one in ten.
     const share = this.#guilty / Math.max(this.#changes, MEMORY);
-    return Math.max(1, Math.round(changes / Math.max(1, Math.sqrt(OVERHEAD / (RESENT * share)))));
+    // To the nearest: the sum grows as much for parts half as large as for parts twice as large.
+    return Math.max(1, Math.round(changes / Math.max(1, Math.sqrt(OVERHEAD / share))));
   }
 }
 
 /** In changes. */
 const OVERHEAD = 54;
-const RESENT = 0.45;
 /** Changes that are remembered, at least. */
 const MEMORY = 5_000;
