@@ -26,7 +26,7 @@ beforeAll(async () => {
   await pool.query('CREATE TABLE refusing_parents (n integer PRIMARY KEY)');
   await pool.query('INSERT INTO refusing_parents SELECT generate_series(0, 99)');
   await pool.query('ALTER TABLE refusing ADD CONSTRAINT has_parent FOREIGN KEY (n) REFERENCES refusing_parents');
-  await pool.query('ALTER TABLE refusing ADD CONSTRAINT both CHECK (n <> 13 OR shown IS NULL)');
+  await pool.query('ALTER TABLE refusing ADD CONSTRAINT pair CHECK (n <> 13 OR shown IS NULL)');
   await pool.query('CREATE UNIQUE INDEX refusing_one ON refusing (shown)');
   for (const { targetTable } of [table, behind, triggered]) {
     await pool.query(`ALTER TABLE ${targetTable} ADD CONSTRAINT short CHECK (length(shown) < 6)`);
@@ -38,8 +38,8 @@ beforeAll(async () => {
   );
 });
 afterAll(async () => {
-  await rig.pool.query('DROP TABLE refusing, refusing_behind, refusing_triggered, refusing_parents');
-  await rig.pool.query('DROP FUNCTION refusing_changes()');
+  await rig.pool.query('DROP TABLE IF EXISTS refusing, refusing_behind, refusing_triggered, refusing_parents');
+  await rig.pool.query('DROP FUNCTION IF EXISTS refusing_changes()');
   await rig.close();
 });
 
@@ -65,7 +65,7 @@ async function refusal(of: Table, changes: readonly ChangeEvent[]): Promise<Lock
 describe('the columns of a refusal', () => {
   it.each([
     ['a CHECK of one column', write(table, 1, 'too long', null), 'PG_23514', ['v'], 'refusing.short: shown'],
-    ['a CHECK of two', write(table, 1, 'x', 13), 'PG_23514', ['n', 'v'], 'refusing.both: n, shown'],
+    ['a CHECK of two', write(table, 1, 'x', 13), 'PG_23514', ['n', 'v'], 'refusing.pair: n, shown'],
     ['a foreign key', write(table, 1, null, 100), 'PG_23503', ['n'], 'refusing.has_parent: n'],
   ])('of %s are those that its constraint names, as the source calls them', async (_, change, code, names, words) => {
     const error = await refusal(table, [change]);
