@@ -46,7 +46,11 @@ export function serveRereads(parts: RunningParts, read: ReadRows, report: Report
           const isOfOneRow = error instanceof LockstepError && error.kind === 'row';
           if (!isOfOneRow) failed = error;
           // It was put off and delays no other row.
-          else logger.warn({ table: shard.table, code: error.code, reason: messageOf(error) }, 'a row can not be read or kept: it is put off');
+          else
+            logger.warn(
+              { table: shard.table, code: error.code, reason: messageOf(error) },
+              'a row can not be read or kept: it is put off',
+            );
         }
       }
     };

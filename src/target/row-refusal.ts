@@ -22,12 +22,7 @@ export async function classifyRefusal(
 ): Promise<LockstepError> {
   const classified = classifyPostgresError(error, action);
   if (classified.kind !== 'row' || classified === error) return classified;
-  return classifyPostgresError(
-    error,
-    action,
-    false,
-    await factsOf((error ?? {}), bound, rows, catalogue),
-  );
+  return classifyPostgresError(error, action, false, await factsOf(error ?? {}, bound, rows, catalogue));
 }
 
 async function factsOf(
