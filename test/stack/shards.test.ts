@@ -1,6 +1,7 @@
 /** What operators do with shards, through the command line, while a member runs. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { eventually, ServiceStage, stageTable, type Member } from '../support/service-stage.ts';
+import { expectAlerts, READER, toldBy, whenWell } from '../support/told.ts';
 
 let stage: ServiceStage;
 beforeAll(async () => {
@@ -100,5 +101,59 @@ describe('a stopped shard', () => {
     });
     const unknown = await stage.lockstep(member, 'ledger', 'find', 'f'.repeat(32), '--json');
     expect([unknown.code, JSON.parse(unknown.stdout)]).toMatchObject([1, { found: false, segments: [] }]);
+  });
+});
+
+describe('a shard of which most records fail', () => {
+  it('opens its breaker, says so everywhere, and goes on by itself when a probe finds the cause gone', async () => {
+    const table = stageTable('refusing');
+    const { topic, targetTable } = table.table;
+    await stage.createTarget(table);
+    await stage.createTopic(topic, 1);
+    const member = await stage.member([table], { api: { tokens: [READER] } });
+    await member.service.start();
+    await member.service.waitUntilReady();
+    stage.writeFrom(Date.now());
+    await stage.write(table, ids(0, 100), 'before');
+    await eventually('the first rows', async () => ((await stage.count(table, 'before')) === 100 ? true : undefined));
+
+    // Somebody's migration of the target, and records that are as good as ever.
+    await stage.sql(`ALTER TABLE ${targetTable} ADD CONSTRAINT mistaken CHECK (v LIKE 'before-%') NOT VALID`);
+    await stage.write(table, ids(0, 1_000), 'after');
+    const open = await eventually('the breaker to open', async () => {
+      const told = await toldBy(stage, member);
+      return told.reasons.includes('DEAD_LETTER_BREAKER_OPEN') ? told : undefined;
+    });
+    expect(open).toMatchObject({ status: 'not_ready', postgres: { state: 'up' } });
+    expect(open.reasons).toContain('PG_23514');
+    expect(open.table).toMatchObject({
+      stopped_shards: 1,
+      breakers: [{ state: 'open', partition: 0, share: expect.closeTo(0.5, 1) as number }],
+    });
+    const shard = `topic="${topic}",partition="0"`;
+    expect(open.metrics).toContain(`cdc_dead_letter_breaker_state{${shard},state="open"} 1`);
+    expect(open.metrics).toContain(`cdc_shard_state{${shard},state="DEAD_LETTER_BREAKER_OPEN"} 1`);
+    expectAlerts(open, 'CdcDeadLetterBreakerOpen', 'CdcShardStopped');
+    const listed = await stage.lockstep(member, 'shards', 'list', '--topic', topic);
+    expect([listed.code, listed.stdout]).toEqual([1, expect.stringContaining('DEAD_LETTER_BREAKER_OPEN')]);
+
+    // Stopped is stopped: nothing more is set aside, whatever comes.
+    const setAside = async () => {
+      const { stdout } = await stage.lockstep(member, 'dlq', 'list', '--table', table.table.name, '--json');
+      return (JSON.parse(stdout) as { total: number }).total;
+    };
+    const before = await setAside();
+    // It is asked before anything is produced; of smaller batches some went by until half had failed.
+    expect(before).toBeLessThanOrEqual(150);
+    await stage.write(table, ids(0, 100), 'later');
+    await stage.sql(`ALTER TABLE ${targetTable} DROP CONSTRAINT mistaken`);
+    // Nobody resumes it: its own probe does, within half a minute.
+    await eventually('all rows', async () => ((await stage.count(table, 'later')) === 100 ? true : undefined));
+    const well = await whenWell(stage, member);
+    expect(well.metrics).toContain(`cdc_dead_letter_breaker_state{${shard},state="closed"} 1`);
+    expect(await setAside()).toBe(before);
+    const redriven = await stage.lockstep(member, 'dlq', 'redrive', '--table', table.table.name, '--json');
+    expect([redriven.code, JSON.parse(redriven.stdout)]).toMatchObject([0, { total: before, counts: { failed: 0 } }]);
+    expect(await stage.count(table, 'after')).toBe(900);
   });
 });
