@@ -86,8 +86,22 @@ export const reconciliation = z
       .describe(
         'Heartbeats through the capture: they prove that what the source had has left every capture agent. Without them that is guessed from captureDelay.',
       ),
-    driftWarningThreshold: z.number().min(0).max(100).default(1).describe('Drift in percent that warns.'),
-    driftCriticalThreshold: z.number().min(0).max(100).default(5).describe('Drift in percent that is critical.'),
+    driftWarningThreshold: z
+      .number()
+      .min(0)
+      .max(100)
+      .default(1)
+      .describe(
+        'Drift in percent above which alert_fired is true and ReconciliationDriftWarning fires. Variable RECONCILIATION_DRIFT_WARNING_THRESHOLD.',
+      ),
+    driftCriticalThreshold: z
+      .number()
+      .min(0)
+      .max(100)
+      .default(5)
+      .describe(
+        'Drift in percent above which ReconciliationDriftCritical fires. Variable RECONCILIATION_DRIFT_CRITICAL_THRESHOLD.',
+      ),
     rowsPerSecond: wholeNumber(1, 100_000_000)
       .nullable()
       .default(null)
@@ -182,11 +196,13 @@ export const reconciliation = z
         mode: z
           .enum(['off', 'review', 'auto'])
           .default('review')
-          .describe('off: findings only; review: a person confirms each repair; auto: repairs within their limits.'),
+          .describe(
+            'off: findings only, nobody writes a row; review: a person confirms, by asking for a repair (`reconcile run --repair`, a trigger with repair) or finding by finding (`reconcile resolve`); auto: schedules that repair do so, within the limits.',
+          ),
         tables: z
           .record(text, z.enum(['off', 'review', 'auto']))
           .default({})
-          .describe('Modes of single tables, by their source names.'),
+          .describe('Modes of single tables, by their source names; they count wherever a repair is asked for.'),
         maxRows: wholeNumber(1, 10_000)
           .default(1000)
           .describe('Rows that one run repairs at most; more drift than that is left to a person.'),

@@ -12,7 +12,10 @@ import {
 import { undoRepair } from '../../src/reconcile/end-state/undo-repair.ts';
 import type { ScannedRow } from '../../src/reconcile/end-state/source-slices.ts';
 import { splitRing, WHOLE_RING } from '../../src/change/token-range.ts';
+import { runComparison } from '../../src/operate/end-state/run-comparison.ts';
 import { LockstepError } from '../../src/shared/errors.ts';
+import { JobStore } from '../../src/target/job-store.ts';
+import { VerifiedPoints } from '../../src/target/verified-points.ts';
 import { auditEntry } from '../../src/target/audit-log.ts';
 import { FindingStore } from '../../src/target/finding-store.ts';
 import { TokenScan } from '../../src/target/token-scan.ts';
@@ -296,6 +299,60 @@ describe('a comparison that can not see everything', () => {
       sourceRows: ROWS - 1,
     });
     expect(report.notChecked).toEqual([{ where: 'partition (3), c behind 9', reason: 'SOURCE_TOMBSTONES it says' }]);
+  });
+});
+
+describe('a comparison of the command line', () => {
+  const begin = (strategy: Strategy, span: { fromUs: bigint | null; toUs: bigint | null }, dryRun = false) =>
+    runComparison(
+      {
+        parts,
+        jobs: new JobStore(rig.pool, SCHEMA),
+        estimatedRows: () => Promise.resolve(ROWS),
+        statics: null,
+        verified: new VerifiedPoints(rig.pool, SCHEMA),
+        skewUs: 5n,
+      },
+      { strategy, span, sampleRows: 10, repair: null, dryRun, mayBeEmpty: false, actor: 'ann' },
+      SIGNAL,
+    );
+  const OPEN = { fromUs: null, toUs: null };
+
+  it('TIMESTAMP_RANGE goes on where the last run that covered the table ended, as scheduled ones do', async () => {
+    await rig.pool.query(`TRUNCATE ${SCHEMA}._cdc_verified`);
+    const first = await begin('TIMESTAMP_RANGE', OPEN);
+    expect(first).toMatchObject({ verifiedUs: null, report: { verdict: 'PASS', compared: ROWS } });
+    expect(first.document).toMatchObject({ written_from: null, written_to: expect.any(String) as string });
+    const untilUs = first.writtenUs!.to;
+
+    rig.clock.set(rig.clock.nowMs() + 1_000);
+    const second = await begin('TIMESTAMP_RANGE', OPEN);
+    expect(second).toMatchObject({ verifiedUs: untilUs, writtenUs: { from: untilUs - 5n } });
+    // No row was written since, and that is no reason against it.
+    expect(second.report).toMatchObject({ verdict: 'PASS', compared: 0 });
+
+    // Neither a dry run nor one that looks at less moves the point on; a whole one does.
+    rig.clock.set(rig.clock.nowMs() + 1_000);
+    await begin('TIMESTAMP_RANGE', OPEN, true);
+    await begin('ROW_COUNT', OPEN);
+    const third = await begin('CHECKSUM', OPEN);
+    expect(third).toMatchObject({ verifiedUs: second.writtenUs!.to, writtenUs: null, document: { written_to: null } });
+    expect((await begin('TIMESTAMP_RANGE', OPEN)).verifiedUs).toBe(BigInt(rig.clock.nowMs()) * 1000n);
+    expect(
+      await new JobStore(rig.pool, SCHEMA).newest('reconcile', { jobType: 'MANUAL' }, { limit: 1, offset: 0 }),
+    ).toMatchObject({
+      jobs: [{ parameters: { strategy: 'TIMESTAMP_RANGE', job_type: 'MANUAL' } }],
+    });
+  });
+
+  it('a span that ends before what is verified is wrong usage, with the point in the message', async () => {
+    await begin('CHECKSUM', OPEN);
+    await expect(begin('TIMESTAMP_RANGE', { fromUs: null, toUs: 1_000n })).rejects.toMatchObject({
+      code: 'RECONCILE_SPAN',
+      kind: 'usage',
+      message: expect.stringContaining('is verified until 20') as string,
+    });
+    expect((await begin('TIMESTAMP_RANGE', { fromUs: 0n, toUs: 1_000n })).report.compared).toBe(ROWS);
   });
 });
 

@@ -19,6 +19,7 @@ import { FindingDecisions } from '../../src/target/finding-decisions.ts';
 import { FindingStore } from '../../src/target/finding-store.ts';
 import { JobStore } from '../../src/target/job-store.ts';
 import { RuleFindingStore } from '../../src/target/rule-finding-store.ts';
+import { loadConfigurationDefaults } from '../support/configuration-defaults.ts';
 import { openDoorRig, type DoorRig } from '../support/door-rig.ts';
 import { COMPARED } from '../support/two-sides.ts';
 
@@ -37,6 +38,7 @@ let ruleFindings: RuleFindingStore;
 let jobs: JobStore;
 let barrier: () => Promise<string | null>;
 let begun: string[];
+let modes: Record<string, 'off' | 'review' | 'auto'>;
 
 interface Answer {
   readonly status: number;
@@ -60,7 +62,10 @@ beforeAll(async () => {
     findings,
     ruleFindings,
     decisions: new FindingDecisions(rig.pool, SCHEMA),
-    counters: [],
+    get reconciliation() {
+      const { counters, repair } = loadConfigurationDefaults().reconciliation;
+      return { counters, repair: { ...repair, tables: modes } };
+    },
     withParts: (_table, work) =>
       work({
         table: rig.target.tables[0]!,
@@ -100,6 +105,7 @@ afterAll(async () => {
 beforeEach(async () => {
   barrier = () => Promise.resolve(null);
   begun = [];
+  modes = {};
   await rig.pool.query(
     `TRUNCATE compared, ${SCHEMA}._cdc_findings, ${SCHEMA}._cdc_rule_findings, ${SCHEMA}._cdc_audit_log`,
   );
@@ -205,6 +211,19 @@ it('what is not as it was is a conflict with what to do, and nothing is written'
   expect(await resolve(id, { action: 'APPLY_SOURCE' })).toMatchObject({ status: 409, body: { code: 'FINDING_STALE' } });
   expect(await resolve(id, { action: 'CUSTOM_FIX', value: null })).toMatchObject({ status: 409 });
   expect(await shown()).toEqual({ a: 'something else', b: null });
+});
+
+it('rows of a table whose repair mode is off are not written; its findings may be closed', async () => {
+  const id = await finding();
+  modes = { [COMPARED.name]: 'off' };
+  for (const payload of [{ action: 'APPLY_SOURCE' }, { action: 'CUSTOM_FIX', value: { a: 'x' } }]) {
+    expect(await resolve(id, payload)).toMatchObject({
+      status: 409,
+      body: { code: 'ACTION_REFUSED', remedy: expect.stringContaining('review') as string },
+    });
+  }
+  expect(await shown()).toEqual({ a: 'wrong', b: null });
+  expect((await resolve(id, { action: 'KEEP_TARGET' })).status).toBe(200);
 });
 
 it('a finding of a rule is closed by its name, and has no row to write', async () => {

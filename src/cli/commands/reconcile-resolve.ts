@@ -147,7 +147,7 @@ async function resolve(ref: FindingRef, options: ResolveOptions): Promise<void> 
       findings: new FindingStore(pool, schema),
       decisions: new FindingDecisions(pool, schema),
       ruleFindings: new RuleFindingStore(pool, schema),
-      counters: configuration.reconciliation.counters.map(({ source }) => source),
+      reconciliation: configuration.reconciliation,
       withParts: opening(configuration),
     };
     return resolveByHand(systems, ref, decision, hand, new AbortController().signal);

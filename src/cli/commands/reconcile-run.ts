@@ -1,10 +1,12 @@
 import { userInfo } from 'node:os';
 import { Command, Option } from 'commander';
 import { DEFAULT_CONFIGURATION_FILE, loadConfiguration } from '../../config/index.ts';
+import type { RanComparison } from '../../operate/end-state/run-comparison.ts';
+import { momentOf, type ComparisonRequest } from '../../operate/jobs/comparison-request.ts';
+import { repairModeOf, type RepairMode } from '../../operate/jobs/repair-mode.ts';
 import { createLogger } from '../../operate/logger.ts';
 import { STRATEGIES, type Strategy } from '../../reconcile/end-state/comparison-plan.ts';
 import type { ReconcileParts } from '../../reconcile/end-state/reconcile-table.ts';
-import type { TableReport } from '../../reconcile/end-state/reconcile-with-statics.ts';
 import { LockstepError } from '../../shared/errors.ts';
 import { EXIT } from '../exit-code.ts';
 import { countArgument, timeArgument } from './arguments.ts';
@@ -28,18 +30,32 @@ const LISTED = 20;
 /** Plain lines come this often where nobody looks at a terminal. */
 const LINE_MS = 5_000;
 
-function spanOf({ strategy, from, to }: RunOptions): { readonly from: bigint; readonly to: bigint } | null {
+/** Only TIMESTAMP_RANGE has a span; where it begins is the last verified point unless it is given. */
+function spanOf({ strategy, from, to }: RunOptions): ComparisonRequest['span'] {
   const isSpan = strategy === 'TIMESTAMP_RANGE';
-  if (isSpan === (from !== undefined) && (isSpan || to === undefined)) {
-    if (from === undefined) return null;
-    const end = to ?? Date.now();
-    if (from < end) return { from: BigInt(from) * 1000n, to: BigInt(end) * 1000n };
+  if (isSpan ? from !== undefined && from >= (to ?? Date.now()) : from !== undefined || to !== undefined) {
+    throw new LockstepError('--from and --to bound the write times of --strategy TIMESTAMP_RANGE', {
+      code: 'RECONCILE_SPAN',
+      kind: 'usage',
+      remedy:
+        'give --from TIME, and --to TIME behind it, with TIMESTAMP_RANGE only; without --from it goes on where the last run that covered the table ended',
+    });
   }
-  throw new LockstepError('--from and --to bound the write times of --strategy TIMESTAMP_RANGE, which needs --from', {
-    code: 'RECONCILE_SPAN',
-    kind: 'usage',
-    remedy: 'give --from TIME, and --to TIME behind it, with TIMESTAMP_RANGE only',
-  });
+  const us = (ms: number | undefined): bigint | null => (ms === undefined ? null : BigInt(ms) * 1000n);
+  return { fromUs: us(from), toUs: us(to) };
+}
+
+/** What was compared, where only a span of write times was. */
+function spanText({ writtenUs, verifiedUs }: RanComparison, { from }: RunOptions): readonly string[] {
+  if (writtenUs === null) return [];
+  const to = momentOf(writtenUs.to) ?? 'the end of time';
+  const begin = momentOf(writtenUs.from);
+  if (from !== undefined) return [`compared what was written from ${begin} to ${to}`];
+  return verifiedUs === null
+    ? [`no comparison has covered the table before: compared everything that was written until ${to}`]
+    : [
+        `compared what was written since the last run that covered the table, from ${begin} (less reconciliation.windows.skew) to ${to}`,
+      ];
 }
 
 function progressPrinter(): ReconcileParts['onProgress'] {
@@ -55,11 +71,13 @@ function progressPrinter(): ReconcileParts['onProgress'] {
 
 const percent = (share: number): string => `${(share * 100).toPrecision(3)} %`;
 
-function reportText(report: TableReport, options: RunOptions): string {
+function reportText(ran: RanComparison, options: RunOptions, mode: RepairMode): string {
+  const { report } = ran;
   const { repaired, sample, statics } = report;
   const lines = [
     `${options.table} ${options.strategy}: ${report.verdict}`,
     `source ${report.sourceRows} rows, target ${report.targetRows}; ${report.compared} compared in ${report.rangesScanned} of ${report.rangesDue} ranges`,
+    ...spanText(ran, options),
     ...(statics === null
       ? []
       : [`static columns: source ${statics.sourceRows} partitions, target ${statics.targetRows}`]),
@@ -85,20 +103,26 @@ function reportText(report: TableReport, options: RunOptions): string {
       report.repairRefused ??
         `${options.dryRun === true ? 'would be repaired' : 'repaired'}: ${repaired.applied}, changed meanwhile: ${repaired.stale}, left to a person: ${repaired.review}, failed: ${repaired.failed}`,
     );
+    if (mode === 'review') {
+      lines.push(
+        'the repair mode is review: asking for --repair was the confirmation; --dry-run shows it first, reconcile resolve decides row by row',
+      );
+    }
     if (repaired.applied > 0 && options.dryRun !== true) lines.push('a repair is no verification: run it again');
   }
   return `${lines.join('\n')}\n`;
 }
 
 async function run(options: RunOptions): Promise<void> {
-  const writtenUs = spanOf(options);
+  const span = spanOf(options);
   const configuration = loadConfiguration({ path: options.config, env: process.env });
   const { repair, sampleSize } = configuration.reconciliation;
-  if (options.repair === true && repair.mode === 'off') {
-    throw new LockstepError('reconciliation.repair.mode is off', {
+  const mode = repairModeOf(configuration.reconciliation, options.table);
+  if (options.repair === true && mode === 'off') {
+    throw new LockstepError(`the repair mode of ${options.table} is off`, {
       code: 'REPAIR_OFF',
       kind: 'usage',
-      remedy: 'leave out --repair, or set the mode to review or auto',
+      remedy: `leave out --repair, or set reconciliation.repair.mode or .tables: {${options.table}: …} to review or auto`,
     });
   }
   const { openEndState } = await import('../../operate/end-state/open-end-state.ts');
@@ -125,13 +149,22 @@ async function run(options: RunOptions): Promise<void> {
   };
   const open = await openEndState(configuration, options.table, told, logger);
   try {
-    const { document, report } = await runComparison(
+    const ran = await runComparison(
       open,
       {
-        plan: { strategy: options.strategy, writtenUs, sampleRows: options.sampleSize ?? sampleSize },
+        strategy: options.strategy,
+        span,
+        sampleRows: options.sampleSize ?? sampleSize,
         repair:
           options.repair === true
-            ? { limits: { maxRows: repair.maxRows, maxShare: repair.maxPercent / 100 }, status: 'AUTO_RESOLVED' }
+            ? {
+                limits: {
+                  maxRows: repair.maxRows,
+                  maxShare: repair.maxPercent / 100,
+                  rowsPerSecond: repair.rowsPerSecond,
+                },
+                status: 'AUTO_RESOLVED',
+              }
             : null,
         dryRun: options.dryRun === true,
         mayBeEmpty: options.allowEmpty === true,
@@ -139,8 +172,8 @@ async function run(options: RunOptions): Promise<void> {
       },
       stop.signal,
     );
-    process.stdout.write(options.json === true ? `${JSON.stringify(document)}\n` : reportText(report, options));
-    if (report.verdict !== 'PASS') process.exitCode = EXIT.no;
+    process.stdout.write(options.json === true ? `${JSON.stringify(ran.document)}\n` : reportText(ran, options, mode));
+    if (ran.report.verdict !== 'PASS') process.exitCode = EXIT.no;
   } finally {
     process.off('SIGINT', onSignal);
     process.off('SIGTERM', onSignal);
@@ -157,7 +190,12 @@ export function reconcileRunCommand(): Command {
     .addOption(new Option('--strategy <strategy>', 'what is compared').choices(STRATEGIES).makeOptionMandatory())
     .option('--repair', 'repair what drifts, within the limits of reconciliation.repair')
     .option('--dry-run', 'tell what would be found and repaired; write nothing')
-    .addOption(new Option('--from <time>', 'TIMESTAMP_RANGE: rows written from this time on').argParser(timeArgument))
+    .addOption(
+      new Option(
+        '--from <time>',
+        'TIMESTAMP_RANGE: rows written from this time on (default: since the last run that covered the table)',
+      ).argParser(timeArgument),
+    )
     .addOption(
       new Option('--to <time>', 'TIMESTAMP_RANGE: rows written before this time (default now)').argParser(timeArgument),
     )

@@ -147,12 +147,13 @@ describe('PostgreSQL', () => {
   };
   const schema: Row = { present: 't', may_create_schema: 'f', usage: 't', may_create: 't' };
   const table: Row = { kind: 'r', usage: 't', SELECT: 't', INSERT: 't', UPDATE: 't', DELETE: 't' };
-  const check = (answers: { settings?: Row; schema?: Row; table?: Row | null } = {}) => {
+  const check = (answers: { settings?: Row; schema?: Row; table?: Row | null; jobTables?: readonly Row[] } = {}) => {
     const probe: PostgresProbe = {
       connect: async () => undefined,
       query: async (sql) => {
         if (sql.includes('server_version_num')) return [answers.settings ?? settings];
         if (sql.includes('may_create_schema')) return [answers.schema ?? schema];
+        if (sql.includes('relowner')) return answers.jobTables ?? [];
         if (sql.includes('relkind')) return answers.table === null ? [] : [answers.table ?? table];
         return [{ name: null }];
       },
@@ -185,6 +186,31 @@ describe('PostgreSQL', () => {
     ],
     ['a missing target', { table: null }, { id: 'postgres.privileges', status: 'fault', subject: 'public.orders' }],
     ['a view', { table: { ...table, kind: 'v' } }, { id: 'postgres.privileges', status: 'fault' }],
+    [
+      'a job queue whose tables are another role’s',
+      {
+        jobTables: [
+          { name: 'job', owned: 't' },
+          { name: 'version', owned: 'f' },
+        ],
+      },
+      {
+        id: 'postgres.job_schema',
+        status: 'fault',
+        subject: 'lockstep_jobs',
+        found: expect.stringContaining('version') as string,
+      },
+    ],
+    [
+      'a job queue that may not be made',
+      { schema: { ...schema, present: 'f', may_create_schema: 'f' } },
+      { id: 'postgres.job_schema', status: 'fault', remedy: 'CREATE SCHEMA "lockstep_jobs" AUTHORIZATION "lockstep";' },
+    ],
+    [
+      'a job queue that is ready',
+      { jobTables: [{ name: 'job', owned: 't' }] },
+      { id: 'postgres.job_schema', status: 'ok', found: 'lockstep owns the job queue’s 1 tables' },
+    ],
   ])('reports %s', async (_, answers, expected) => {
     expect(await check(answers)).toContainEqual(expect.objectContaining(expected));
   });

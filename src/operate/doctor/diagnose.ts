@@ -13,6 +13,7 @@ import { agentChecks, fetchHealth } from './agent-checks.ts';
 import { cassandraChecks, createCassandraProbe, type CassandraProbe } from './cassandra-checks.ts';
 import { diagnosisOf, runChecks, type Check, type Diagnosis, type RunOptions } from './check.ts';
 import { configurationChecks } from './configuration-checks.ts';
+import { counterChecks } from './counter-checks.ts';
 import { heartbeatChecks } from './heartbeat-checks.ts';
 import { kafkaChecks } from './kafka-checks.ts';
 import { letterChecks, type LetterProbe } from './letter-checks.ts';
@@ -89,6 +90,7 @@ export async function diagnose(
     ...cassandraChecks(configuration, cassandra.get),
     ...heartbeatChecks(configuration, cassandra.get, postgres.get),
     ...mappingChecks(configuration, { resolve: resolveTables, check: checkTargets }, readKeyspace),
+    ...counterChecks(configuration, cassandra.get, postgres.get),
     ...ruleChecks(configuration, {
       prepare: (cql) => cassandra.get().prepare(cql),
       describe: (sql) => describeTarget(rulePool.get().pool, sql, RULE_TIMEOUT_MS),

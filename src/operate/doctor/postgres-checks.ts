@@ -1,7 +1,8 @@
 import pg from 'pg';
 import { maskUrl, type Configuration } from '../../config/index.ts';
 import { messageOf } from '../../shared/errors.ts';
-import { fault, ok, warn, type Check, type Finding } from './check.ts';
+import { jobSchemaOf } from '../jobs/job-queue.ts';
+import { fault, ok, skipped, warn, type Check, type Finding } from './check.ts';
 
 /** One row of an answer; every value as text. */
 export type Row = Readonly<Record<string, string | null>>;
@@ -139,6 +140,39 @@ function schemaFinding(schema: string, row: Row | undefined, role: string): Find
       );
 }
 
+/** pg-boss creates its schema and tables, and upgrades them with a newer version of Lockstep. */
+const JOB_TABLES_SQL = `
+  SELECT c.relname AS name, pg_has_role(c.relowner, 'USAGE') AS owned
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') ORDER BY c.relname`;
+
+/** What the job queue needs. Without it the stream goes on, and nothing is compared. */
+async function jobSchemaFinding(schema: string, probe: PostgresProbe, role: string): Promise<Finding> {
+  const [row] = await probe.query(SCHEMA_SQL, [schema]);
+  const found = schemaFinding(schema, row, role);
+  if (found.status === 'fault') {
+    const remedy = isTrue(row?.['present']) ? found.remedy : `CREATE SCHEMA "${schema}" AUTHORIZATION "${role}";`;
+    return fault(`the job queue can not work, so no comparison runs: ${found.found}`, remedy ?? '', schema);
+  }
+  if (!isTrue(row?.['present']))
+    return ok('the job queue’s schema does not exist yet; lockstep run creates it', schema);
+  const tables = await probe.query(JOB_TABLES_SQL, [schema]);
+  const strange = tables.filter(({ owned }) => !isTrue(owned)).map(({ name }) => name);
+  if (strange.length > 0) {
+    return fault(
+      `the job queue can not work, so no comparison runs: ${role} does not own ${strange.slice(0, 3).join(', ')}`,
+      `Let one role own them (REASSIGN OWNED), or DROP SCHEMA "${schema}" CASCADE: lockstep run makes it anew, and runs that were under way are begun again.`,
+      schema,
+    );
+  }
+  return ok(
+    tables.length === 0
+      ? `${role} may create the job queue’s tables in it`
+      : `${role} owns the job queue’s ${tables.length} tables`,
+    schema,
+  );
+}
+
 function tableFinding(target: string, row: Row | undefined, role: string): Finding {
   const [schema, table] = splitTarget(target);
   if (row === undefined) {
@@ -191,6 +225,15 @@ export function postgresChecks(configuration: () => Configuration, probe: () => 
       async run() {
         const schema = configuration().target.postgres.controlSchema;
         return [schemaFinding(schema, (await probe().query(SCHEMA_SQL, [schema]))[0], await roleOf())];
+      },
+    },
+    {
+      id: 'postgres.job_schema',
+      needs: ['postgres.reachable'],
+      async run() {
+        const { source, target } = configuration();
+        if (source.cassandra === null) return [skipped('there is no source, so nothing is compared')];
+        return [await jobSchemaFinding(jobSchemaOf(target.postgres.controlSchema), probe(), await roleOf())];
       },
     },
     {

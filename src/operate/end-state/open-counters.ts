@@ -17,6 +17,7 @@ import { JobStore } from '../../target/job-store.ts';
 import { migrate } from '../../target/migrate.ts';
 import { plainRepairs, PlainScan } from '../../target/plain-scan.ts';
 import { TokenScan } from '../../target/token-scan.ts';
+import { VerifiedPoints } from '../../target/verified-points.ts';
 import { closeAll } from '../closing.ts';
 import { guessedWait } from '../heartbeats/capture-wait.ts';
 import type { Logger } from '../logger.ts';
@@ -84,6 +85,8 @@ export async function openCounters(
         },
         statics: null,
         jobs: new JobStore(pool, controlSchema),
+        verified: new VerifiedPoints(pool, controlSchema),
+        skewUs: 0n,
         estimatedRows: async () => (await new TokenScan(pool, bound).estimatedRows()) ?? 0,
         close: () =>
           closeAll(

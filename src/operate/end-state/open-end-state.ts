@@ -12,6 +12,7 @@ import { FindingStore } from '../../target/finding-store.ts';
 import { createPool } from '../../target/index.ts';
 import { JobStore } from '../../target/job-store.ts';
 import { TokenScan } from '../../target/token-scan.ts';
+import { VerifiedPoints } from '../../target/verified-points.ts';
 import { waitForBarrier } from '../barrier-wait.ts';
 import { closeAll } from '../closing.ts';
 import { BARRIER_LIMIT_MS, captureWait } from '../heartbeats/capture-wait.ts';
@@ -31,6 +32,9 @@ const POOL_SIZE = 4;
 export interface OpenEndState {
   readonly parts: ReconcileParts;
   readonly jobs: JobStore;
+  /** Where incremental comparisons go on, less how far clocks of writers are apart, µs. */
+  readonly verified: VerifiedPoints;
+  readonly skewUs: bigint;
   /** For the plan: rows of the target, roughly. */
   estimatedRows(): Promise<number>;
   /** The same for the table of its static columns; null where it has none. */
@@ -103,6 +107,8 @@ export async function openEndState(
     return {
       parts: { ...common, ...sidesOf(table), captured },
       jobs: new JobStore(pool, controlSchema),
+      verified: new VerifiedPoints(pool, controlSchema),
+      skewUs: BigInt(one.reconciliation.windows.skew) * 1000n,
       estimatedRows: estimateOf(table),
       statics:
         statics === null

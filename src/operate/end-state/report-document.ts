@@ -1,5 +1,7 @@
 import type { TableReport } from '../../reconcile/end-state/reconcile-with-statics.ts';
+import type { Depth } from '../../reconcile/end-state/compare-range.ts';
 import type { Strategy } from '../../reconcile/end-state/comparison-plan.ts';
+import { momentOf } from '../jobs/comparison-request.ts';
 import type { Finding } from '../../target/finding-store.ts';
 
 export interface JobHead {
@@ -9,6 +11,8 @@ export interface JobHead {
   readonly startedMs: number;
   readonly completedMs: number;
   readonly dryRun: boolean;
+  /** Of TIMESTAMP_RANGE: the write times that were compared, µs. */
+  readonly writtenUs: Depth['writtenUs'];
 }
 
 /** Drift in percent of the rows that were compared. */
@@ -32,6 +36,8 @@ export function reportDocument(head: JobHead, report: TableReport): Record<strin
     table_name: head.table,
     validation_strategy: head.strategy,
     dry_run: head.dryRun,
+    written_from: head.writtenUs === null ? null : momentOf(head.writtenUs.from),
+    written_to: head.writtenUs === null ? null : momentOf(head.writtenUs.to),
     started_at: new Date(head.startedMs).toISOString(),
     completed_at: new Date(head.completedMs).toISOString(),
     verdict: report.verdict,

@@ -1,4 +1,7 @@
 /** A person's decision about a finding, of a row or of a business rule: whoever asks, and however the systems were opened. */
+import { sourceTableName } from '../../catalog/static-table.ts';
+import type { Configuration } from '../../config/index.ts';
+import { repairModeOf } from '../jobs/repair-mode.ts';
 import type { Correction } from '../../reconcile/end-state/corrected-row.ts';
 import {
   applyCorrection,
@@ -43,8 +46,7 @@ export interface ResolveSystems {
   readonly findings: Pick<FindingStore, 'load'>;
   readonly decisions: FindingDecisions;
   readonly ruleFindings: Pick<RuleFindingStore, 'load' | 'resolve'>;
-  /** Tables of counters, whose rows are never written. */
-  readonly counters: readonly string[];
+  readonly reconciliation: Pick<Configuration['reconciliation'], 'repair' | 'counters'>;
   /** Does work with what repairs of a table need, which may have to be opened. */
   withParts<T>(table: string, work: (parts: Omit<ResolveParts, 'decisions'>) => Promise<T>): Promise<T>;
 }
@@ -70,6 +72,16 @@ function isOpenFor(status: FindingStatus, closing: Closing | null): boolean {
   return status === 'PENDING' || (status === 'IGNORED' && closing?.status !== 'IGNORED');
 }
 
+/** Why rows of a table are not written by anybody here, or null. */
+function neverWritten(reconciliation: ResolveSystems['reconciliation'], table: string): ResolveOutcome | null {
+  if (reconciliation.counters.some(({ source }) => source === table)) return COUNTERS_STAY;
+  if (repairModeOf(reconciliation, table) !== 'off') return null;
+  return refused(
+    `the repair mode of ${table} is off`,
+    `set reconciliation.repair.mode or .tables: {${table}: …} to review; findings may be closed all the same`,
+  );
+}
+
 async function resolveRow(
   systems: ResolveSystems,
   id: bigint,
@@ -77,7 +89,7 @@ async function resolveRow(
   hand: ByHand,
   signal: AbortSignal,
 ): Promise<ResolveOutcome> {
-  const { findings, decisions, counters } = systems;
+  const { findings, decisions } = systems;
   const finding = await findings.load(id);
   const closing = closingOf(decision);
   if (!isOpenFor(finding.status, closing)) throw alreadyResolved(finding);
@@ -86,7 +98,8 @@ async function resolveRow(
     if (await decisions.close(id, { ...closing, by: hand.by, notes: hand.why })) return { kind: 'closed' };
     throw alreadyResolved(await findings.load(id));
   }
-  if (counters.includes(finding.table)) return COUNTERS_STAY;
+  const unfit = neverWritten(systems.reconciliation, sourceTableName(finding.table));
+  if (unfit !== null) return unfit;
   return systems.withParts(finding.table, (opened) => {
     const parts = { ...opened, decisions };
     return 'action' in decision && decision.action === 'CUSTOM_FIX'

@@ -37,7 +37,7 @@ export class ServiceResolve {
       findings: new FindingStore(pool, controlSchema),
       decisions: new FindingDecisions(pool, controlSchema),
       ruleFindings: new RuleFindingStore(pool, controlSchema),
-      counters: configuration.reconciliation.counters.map(({ source }) => source),
+      reconciliation: configuration.reconciliation,
       withParts: (table, work) => this.#withParts(table, work),
     };
   }

@@ -10,7 +10,7 @@ import type { Operations } from '../operations.ts';
 import { tableNamed } from '../table-name.ts';
 import type { Caller } from './access.ts';
 import { page, problems, security, time } from './contract.ts';
-import { repairModeOf } from '../jobs/due-comparisons.ts';
+import { repairModeOf } from '../jobs/repair-mode.ts';
 import { HttpProblem } from './problem.ts';
 import { mismatch, mismatchHead } from './mismatch-contract.ts';
 import { notStarted, type RouteGroup } from './server.ts';
@@ -143,6 +143,7 @@ export function comparisonRoutes(source: () => Operations | null): RouteGroup {
         }
         if (fromUs !== null && toUs !== null && fromUs >= toUs) throw invalid('/to', 'it is not behind `from`');
         const wanted = [...new Set(tables.length > 0 ? tables : usual)];
+        // In mode review whoever asks for a repair has confirmed it.
         const off = body.repair ? wanted.find((table) => repairModeOf(reconciliation, table) === 'off') : undefined;
         if (off !== undefined) {
           throw new HttpProblem(409, 'REPAIR_OFF', `The repair mode of ${off} is off.`, 'Leave out repair.');

@@ -1,6 +1,8 @@
 /** What a comparison that members share is asked for: the parameters of its job, as JSON there. Pure. */
 import type { Depth } from '../../reconcile/end-state/compare-range.ts';
 import type { Strategy } from '../../reconcile/end-state/comparison-plan.ts';
+import type { TableReport } from '../../reconcile/end-state/reconcile-with-statics.ts';
+import { LockstepError } from '../../shared/errors.ts';
 
 export interface ComparisonRequest {
   /** As configured: `keyspace.table`. */
@@ -46,6 +48,7 @@ export interface RequestContext {
 
 const INT64_MIN = -(2n ** 63n);
 
+/** @throws LockstepError `RECONCILE_SPAN` (usage) where the span ends before it begins. */
 export function parametersOf(request: ComparisonRequest, context: RequestContext): ComparisonParameters {
   const { strategy, span } = request;
   const { nowUs, verifiedUs, skewUs } = context;
@@ -53,6 +56,7 @@ export function parametersOf(request: ComparisonRequest, context: RequestContext
   const continued = verifiedUs === null ? INT64_MIN : verifiedUs - skewUs;
   const fromUs = span.fromUs ?? continued;
   const toUs = span.toUs ?? nowUs;
+  if (isSpan && fromUs >= toUs) throw emptySpan(request.table, span.fromUs === null ? verifiedUs : null);
   // Only what joins up with what was covered before moves the point on.
   const joins = !isSpan || fromUs <= (verifiedUs ?? INT64_MIN);
   return {
@@ -71,11 +75,38 @@ export function parametersOf(request: ComparisonRequest, context: RequestContext
   };
 }
 
+function emptySpan(table: string, verifiedUs: bigint | null): LockstepError {
+  const until = verifiedUs === null ? '' : `: ${table} is verified until ${momentOf(verifiedUs)}`;
+  return new LockstepError(`the span of write times is empty${until}`, {
+    code: 'RECONCILE_SPAN',
+    kind: 'usage',
+    remedy: 'let it end behind its begin; to compare again what was verified, give its begin (--from) as well',
+  });
+}
+
+/** A write time as people read it; null where it is the beginning of all time. */
+export function momentOf(us: bigint): string | null {
+  const ms = us / 1000n;
+  // Beyond what a Date holds.
+  if (ms < -8_640_000_000_000_000n || ms > 8_640_000_000_000_000n) return null;
+  return new Date(Number(ms)).toISOString();
+}
+
 export function depthOf({ strategy, from_us: from, to_us: to }: ComparisonParameters): Depth {
   return {
     values: strategy !== 'ROW_COUNT',
     writtenUs: from === null || to === null ? null : { from: BigInt(from), to: BigInt(to) },
   };
+}
+
+/** Whether a run has looked at everything that it had to, and judged it. */
+export function isCovered({
+  coverage,
+  inFlight,
+  unproven,
+  followed,
+}: Pick<TableReport, 'coverage' | 'inFlight' | 'unproven' | 'followed'>): boolean {
+  return coverage === 1 && inFlight === 0 && unproven === 0 && followed;
 }
 
 /** Up to when the table is verified by a run that has covered it; null where the strategy does not look at every value. */

@@ -29,6 +29,7 @@ import type { Side } from '../end-state/service-sides.ts';
 import {
   coveredUntil,
   depthOf,
+  isCovered,
   parametersOf,
   type ComparisonParameters,
   type ComparisonRequest,
@@ -168,13 +169,13 @@ export class Comparisons {
         startedMs: job.startedMs,
         completedMs: this.#parts.clock.nowMs(),
         dryRun: parameters.dry_run,
+        writtenUs: depthOf(parameters).writtenUs,
       },
       report,
     );
     await jobs.conclude(job.id, report.verdict, document);
     const until = coveredUntil(parameters);
-    const isCovered = report.coverage === 1 && report.inFlight === 0 && report.unproven === 0 && report.followed;
-    if (until !== null && isCovered) {
+    if (until !== null && isCovered(report)) {
       const [rows] = await sides.of(parameters.table);
       await verified.moveTo(rows.parts.table.id, until, job.id);
     }

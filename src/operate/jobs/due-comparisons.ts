@@ -5,6 +5,7 @@ import type { Clock } from '../../shared/clock.ts';
 import type { JobStore } from '../../target/job-store.ts';
 import { BACKFILL } from '../backfill/backfill-job.ts';
 import { RECONCILE } from '../end-state/run-comparison.ts';
+import { repairModeOf } from './repair-mode.ts';
 import type { Comparisons } from './comparisons.ts';
 import type { DueMessage, Schedule } from './job-queue.ts';
 
@@ -29,11 +30,6 @@ export function schedulesOf({ enabled, schedules }: Reconciliation): readonly Sc
       return { key: `schedule-${i}`, cron, message: { kind: 'schedule', strategy, repair, tables } };
     }),
   ];
-}
-
-/** How drift of a table is dealt with. Pure. */
-export function repairModeOf({ repair }: Reconciliation, table: string): Reconciliation['repair']['mode'] {
-  return repair.tables[table] ?? repair.mode;
 }
 
 export interface DueParts {

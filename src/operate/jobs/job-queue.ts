@@ -2,7 +2,7 @@
  * The queue that members share work by: pg-boss (docs/decisions/0004) in a schema of its own, beside the control tables. What
  * a message means stands in the control tables; a message only says that there is something to do.
  */
-import type { PoolClient } from 'pg';
+import pg, { type PoolClient } from 'pg';
 import { PgBoss, type JobWithMetadata } from 'pg-boss';
 import type { Logger } from '../logger.ts';
 
@@ -76,6 +76,17 @@ const over = (client: PoolClient) => ({
   executeSql: async (text: string, values?: unknown[]) => client.query<Record<string, unknown>>(text, values),
 });
 
+async function hasSchema(url: string, schema: string): Promise<boolean> {
+  const client = new pg.Client({ connectionString: url, statement_timeout: STATEMENT_TIMEOUT_MS });
+  try {
+    await client.connect();
+    const { rows } = await client.query('SELECT 1 FROM pg_namespace WHERE nspname = $1', [schema]);
+    return rows.length > 0;
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
 export class JobQueue {
   readonly #boss: PgBoss;
 
@@ -88,6 +99,8 @@ export class JobQueue {
     const boss = new PgBoss({
       connectionString: url,
       schema,
+      // CREATE SCHEMA IF NOT EXISTS asks for the right to create one also where it is there.
+      createSchema: !(await hasSchema(url, schema)),
       max: POOL_SIZE,
       application_name: 'lockstep-jobs',
       options: `-c statement_timeout=${STATEMENT_TIMEOUT_MS}`,
