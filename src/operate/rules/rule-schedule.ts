@@ -17,6 +17,8 @@ const LOOK_EVERY_MS = 15_000;
 /** A round runs every rule that is due, each with its barriers. */
 const ROUND_TIMEOUT_MS = 6 * 3_600_000;
 const PREPARE_TIMEOUT_MS = 10_000;
+/** A runner gives signs of life every 10 s; one that was not heard of for this long is gone. */
+const SILENT_MS = 300_000;
 
 /**
  * Whether a rule is due: a time of its schedule has passed since its last run began, or since the service started where it
@@ -93,6 +95,7 @@ export function runRules(parts: RunningParts): Service | null {
       if (!told) await tellRefused(parts, cassandra, rules);
       told = true;
       if (!consumer.shards().some(({ table, partition }) => table === first && partition === 0)) return;
+      await stores.jobs.endSilent(RULE, SILENT_MS, 'its runner is gone');
       for (const rule of rules) {
         if (signal.aborted) return;
         await runOne(rule, signal);
