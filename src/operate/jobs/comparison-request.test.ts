@@ -43,3 +43,11 @@ it('only a look at every value covers a table', () => {
   expect(covered('SAMPLE')).toBeNull();
   expect(parametersOf({ ...request, strategy: 'SAMPLE' }, context).sample_rows).toBe(1000);
 });
+
+it('a span that ends before it begins is wrong usage', () => {
+  const code = { code: 'RECONCILE_SPAN', kind: 'usage' };
+  const before = { ...request, span: { fromUs: null, toUs: 6_000n } };
+  expect(() => parametersOf(before, context)).toThrow(expect.objectContaining(code) as Error);
+  expect(() => parametersOf({ ...request, span: { fromUs: 9_000n, toUs: 9_000n } }, context)).toThrow();
+  expect(parametersOf(before, { ...context, verifiedUs: null }).to_us).toBe('6000');
+});
