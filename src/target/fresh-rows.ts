@@ -4,8 +4,8 @@
  * memory of one, and says what it left to the merge.
  *
  * In gate time two rounds of a microbenchmark on a busy machine gave 47,000 and 27,000 rows/s inserted straight out of
- * the parameters, 83,000 and 28,000 out of the temporary table, 41,000 and 27,000 staged by COPY: no clear winner, so the
- * choice is for the shortest gate. `npm run bench:backfill` went from 4,770 to 7,243 rows/s with it (one run each).
+ * the parameters, 83,000 and 28,000 out of the temporary table: the choice is for the shortest gate. `npm run
+ * bench:backfill` went from 4,770 to 7,243 rows/s with it (one run each). Staging by COPY instead: decisions/0005.
  */
 import type { RowKey } from '../change/change-event.ts';
 import { EMPTY_TRIGGER, stateOfRead, type RereadPolicy } from '../change/hint.ts';
