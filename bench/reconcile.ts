@@ -11,6 +11,7 @@ import { RANGES_AT_ONCE } from '../src/reconcile/end-state/scan-ranges.ts';
 import { openStackOf } from '../test/support/stack-parts.ts';
 import { runCommand } from './support/command.ts';
 import { createLockstepTable, startDatabase, type BenchDatabase } from './support/database.ts';
+import { fillTarget } from './support/fill-target.ts';
 import { attachKafka } from './support/kafka.ts';
 import { streamBesideScan } from './support/live-stream.ts';
 import { prepareProgram } from './support/lockstep.ts';
@@ -47,8 +48,12 @@ async function compareTable(site: Site, rows: number, options: ReconcileOptions)
   await loadRows(source, table, rows);
   const file = await site.configurationOf(table);
   await runCommand(program, ['schema', 'apply', '--json', '-c', file]);
-  say('backfill');
-  const backfill = await runCommand(program, ['backfill', '--table', `bench.${table}`, '--json', '-c', file]);
+  say(options.fill);
+  const backfill =
+    options.fill === 'backfill'
+      ? await runCommand(program, ['backfill', '--table', `bench.${table}`, '--json', '-c', file])
+      : null;
+  const copied = backfill === null ? await fillTarget(database.url, source, table, rows) : null;
   await database.pool.query(`VACUUM ANALYZE ${table}`);
   const reads: TableFigures['reads'][number][] = [];
   const checksums: number[] = [];
@@ -76,8 +81,8 @@ async function compareTable(site: Site, rows: number, options: ReconcileOptions)
   }
   return {
     rows,
-    backfillRowsPerSecond: rows / backfill.seconds,
-    backfillPeakRssMiB: backfill.peakRssMiB,
+    filledRowsPerSecond: backfill === null ? (copied ?? 0) : rows / backfill.seconds,
+    backfillPeakRssMiB: backfill?.peakRssMiB ?? null,
     reads,
     checksums,
     checksumCpu,

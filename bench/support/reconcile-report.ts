@@ -8,6 +8,7 @@ import { machine, median } from './report.ts';
 export const USAGE = `usage: npm run bench:reconcile -- [options]
   --rows N[,N…]    rows of the compared table, one table a size (1000000); 1000000,10000000 compares their memory
   --repeat N       readings and comparisons of each table, in turn; medians are printed (3)
+  --fill HOW       how the target gets its rows: backfill, or copy where that takes too long (backfill)
   --ids N          change IDs whose windows are verified (2000000)
   --events N       changes of the live stream, applied with and without a scan beside it (300000); 0 = without
   --stream-turns N the stream alone and beside the scan, in turn; medians are printed (5)
@@ -18,6 +19,7 @@ export const USAGE = `usage: npm run bench:reconcile -- [options]
 export interface ReconcileOptions {
   readonly rows: readonly number[];
   readonly repeat: number;
+  readonly fill: 'backfill' | 'copy';
   readonly ids: number;
   readonly events: number;
   readonly scanRate: number;
@@ -32,6 +34,11 @@ function count(name: string, text: string, minimum = 1): number {
   throw new TypeError(`--${name} must be a whole number from ${minimum}, not ${text}`);
 }
 
+function fillOf(how: string): ReconcileOptions['fill'] {
+  if (how === 'backfill' || how === 'copy') return how;
+  throw new TypeError(`--fill must be backfill or copy, not ${how}`);
+}
+
 /** Throws a TypeError for wrong usage. */
 export function optionsOf(args: readonly string[]): ReconcileOptions {
   const { values } = parseArgs({
@@ -39,6 +46,7 @@ export function optionsOf(args: readonly string[]): ReconcileOptions {
     options: {
       rows: { type: 'string', default: '1000000' },
       repeat: { type: 'string', default: '3' },
+      fill: { type: 'string', default: 'backfill' },
       ids: { type: 'string', default: '2000000' },
       events: { type: 'string', default: '300000' },
       'scan-rate': { type: 'string', default: '5000' },
@@ -50,6 +58,7 @@ export function optionsOf(args: readonly string[]): ReconcileOptions {
   return {
     rows: values.rows.split(',').map((text) => count('rows', text)),
     repeat: count('repeat', values.repeat),
+    fill: fillOf(values.fill),
     ids: count('ids', values.ids),
     events: count('events', values.events, 0),
     scanRate: count('scan-rate', values['scan-rate']),
@@ -62,7 +71,8 @@ export function optionsOf(args: readonly string[]): ReconcileOptions {
 /** Rows a second unless they say otherwise. */
 export interface TableFigures {
   readonly rows: number;
-  readonly backfillRowsPerSecond: number;
+  /** How the target got its rows, by backfill or COPY. */
+  readonly filledRowsPerSecond: number;
   readonly backfillPeakRssMiB: number | null;
   /** With the driver: the columns alone, and with all that a comparison reads. */
   readonly reads: readonly { readonly columns: number; readonly same: number; readonly atOnce: number }[];
@@ -140,7 +150,7 @@ function verdict(reached: boolean, [before, after]: ReconcileFigures['load']): s
   return reached ? 'reached' : 'MISSED';
 }
 
-export function reconcileText(figures: ReconcileFigures, { repeat, ids, events }: ReconcileOptions): string {
+export function reconcileText(figures: ReconcileFigures, { repeat, fill, ids, events }: ReconcileOptions): string {
   const { tables, windows, stream, load, profile } = figures;
   const lines = [
     Object.entries(machine())
@@ -156,7 +166,7 @@ export function reconcileText(figures: ReconcileFigures, { repeat, ids, events }
       `  reading the same with the driver ${number(same)} rows/s: ratio ${percent(toSame)}, ≥ ${percent(TARGETS.checksumRatio)}: ${verdict(toSame >= TARGETS.checksumRatio, load)}`,
       `  reading it with as many ranges at once as a comparison ${number(atOnce)} rows/s: ratio ${percent(toAtOnce)}`,
       `  reading the columns alone ${number(columns)} rows/s: ratio ${percent(toColumns)}`,
-      `  backfill before that ${number(table.backfillRowsPerSecond)} rows/s, peak ${table.backfillPeakRssMiB ?? '–'} MiB`,
+      `  ${fill} before that ${number(table.filledRowsPerSecond)} rows/s, peak ${table.backfillPeakRssMiB ?? '–'} MiB`,
     );
   }
   lines.push(
