@@ -1,13 +1,16 @@
 /** What comparisons within a running service work with: its connections, and tables as they are bound at the moment. */
 import type { Client } from 'cassandra-driver';
 import type { Pool } from 'pg';
+import type { RowKey } from '../../change/change-event.ts';
 import { staticTable } from '../../catalog/static-table.ts';
 import type { Table } from '../../catalog/table.ts';
 import type { RangeParts } from '../../reconcile/end-state/compare-range.ts';
 import type { ConcludeParts } from '../../reconcile/end-state/conclude-comparison.ts';
+import { LockstepError } from '../../shared/errors.ts';
 import { RowReader } from '../../source/row-reader.ts';
 import { scanUnread } from '../../source/row-scan.ts';
 import { scanSession } from '../../source/scan-session.ts';
+import type { ScannedRow } from '../../source/scanned-rows.ts';
 import { auditEntry } from '../../target/audit-log.ts';
 import { FindingStore } from '../../target/finding-store.ts';
 import type { PartSide } from '../../target/part-store.ts';
@@ -97,9 +100,9 @@ export class ServiceSides {
           };
           for await (const page of scanUnread(scanSession(cassandra), table, options)) {
             yield page;
-            const last = page.rows.at(-1);
-            if (last === undefined) continue;
-            await throttle.page(page.rows.length, () => reader.read(table, [last.key], signal), signal);
+            const key = lastKey(page.rows);
+            if (key === null) continue;
+            await throttle.page(page.rows.length, () => reader.read(table, [key], signal), signal);
           }
         },
         readSource: (keys, signal) => reader.read(table, keys, signal),
@@ -120,4 +123,16 @@ export class ServiceSides {
       },
     };
   }
+}
+
+/** Key of the last row whose key can be read; null where there is none. */
+function lastKey(rows: readonly Pick<ScannedRow, 'key'>[]): RowKey | null {
+  for (let i = rows.length - 1; i >= 0; i--) {
+    try {
+      return rows[i]?.key ?? null;
+    } catch (error) {
+      if (!(error instanceof LockstepError) || error.kind !== 'row') throw error;
+    }
+  }
+  return null;
 }
