@@ -1,6 +1,6 @@
 /**
- * Compares one token range of source and target, streaming both: memory holds one slice of the source and one page of the
- * target. What differs is a suspect, no more.
+ * Compares one token range of source and target, streaming both: memory holds a slice of the source, a page of the target,
+ * and the page of each that comes next. What differs is a suspect, no more.
  */
 import type { RowKey } from '../../change/change-event.ts';
 import type { TokenRange } from '../../change/token-range.ts';
@@ -12,6 +12,7 @@ import type { NotChecked } from './not-checked.ts';
 import { digestOfRow, RangeDigester, sameDigest, type RangeDigest, type RowDigest } from './row-digest.ts';
 import type { EncodedRow } from './row-encoder.ts';
 import { isPresent, type SourceImage, type TargetImage } from './row-images.ts';
+import { readAhead } from './read-ahead.ts';
 import { sourceSlices, type ScannedRow, type SourcePage } from './source-slices.ts';
 import { TakenRows, type TakenRow } from './taken-rows.ts';
 
@@ -119,9 +120,10 @@ class RangeComparison {
 
   async whole(range: TokenRange, rows: readonly ScannedRow[], signal: AbortSignal): Promise<void> {
     const partitions = new Partitions();
+    const pages = readAhead(this.#parts.target.range(range, signal));
     const taken = this.rows.source(rows);
     for (const { partition } of taken.values()) partitions.add(partition);
-    for await (const page of this.#parts.target.range(range, signal)) {
+    for await (const page of pages) {
       for (const row of page) {
         const encoded = this.rows.target(row);
         const source = taken.get(encoded.key);
@@ -210,7 +212,8 @@ export async function compareRange(
   const onPage = (page: SourcePage): void => {
     comparison.onPage(page);
   };
-  for await (const slice of sourceSlices(parts.scanSource(range, signal), range, onPage, parts.maxHeldRows)) {
+  const pages = readAhead(parts.scanSource(range, signal));
+  for await (const slice of sourceSlices(pages, range, onPage, parts.maxHeldRows)) {
     if (slice.kind === 'whole') {
       await comparison.whole(slice.range, slice.rows, signal);
       continue;
