@@ -12,6 +12,6 @@ export type ApplyOutcome =
 
 /** What operators read of an error that keeps a shard from going on. */
 export function stopFor(error: LockstepError): Stop {
-  const remedy = error.remedy === undefined ? '' : ` ${error.remedy}`;
-  return { code: error.code, reason: messageOf(error) + remedy };
+  const remedy = error.remedy === undefined ? '' : `; ${error.remedy}`;
+  return { code: error.code, reason: messageOf(error).replace(/[.;]$/, '') + remedy };
 }

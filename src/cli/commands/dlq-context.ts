@@ -31,13 +31,13 @@ export function printJson(document: unknown): void {
 
 const REASON_CHARS = 80;
 
-/** What was being done stands beside it in the table already: topic and offsets. */
-const ACTION = /^applying \S+ \S+ \[\d+, \d+\): /;
+/** What was being done stands beside it in the table already: topic and offsets, or that it was tried again. */
+const ACTION = /^applying (?:\S+ \S+ \[\d+, \d+\)|\w+ changes of \S+): /;
 
 /** A reason on one line of a table: what is wrong first. */
-export function shortened(text: string): string {
+export function shortened(text: string, chars = REASON_CHARS): string {
   const cause = text.replace(ACTION, '');
-  return cause.length <= REASON_CHARS ? cause : `${cause.slice(0, REASON_CHARS - 1)}…`;
+  return cause.length <= chars ? cause : `${cause.slice(0, chars - 1)}…`;
 }
 
 /** Seconds are enough for people. */

@@ -6,6 +6,7 @@ import { printJson, second, shortened, withLetters } from './dlq-context.ts';
 import { addFilterOptions, filterOf, type FilterOptions } from './letter-options.ts';
 
 const DEFAULT_LIMIT = 100;
+const ROW_CHARS = 24;
 
 function printLetters(letters: readonly IndexedLetter[], total: number): void {
   if (total === 0) {
@@ -13,8 +14,8 @@ function printLetters(letters: readonly IndexedLetter[], total: number): void {
     return;
   }
   const table = new CliTable({
-    head: ['id', 'table', 'topic/partition@offset', 'code', 'status', 'tries', 'first failed (UTC)', 'reason'],
-    style: { head: [], border: [] },
+    head: ['id', 'table', 'topic/partition@offset', 'row', 'code', 'status', 'tries', 'first failed (UTC)', 'reason'],
+    style: { head: [], border: [], compact: true },
   });
   for (const letter of letters) {
     const { shard } = letter;
@@ -22,6 +23,7 @@ function printLetters(letters: readonly IndexedLetter[], total: number): void {
       String(letter.id),
       letter.table ?? '?',
       `${shard.topic}/${shard.partition}@${letter.offset}`,
+      shortened(letter.rowKey ?? '', ROW_CHARS),
       letter.code,
       letter.status,
       letter.attempts,

@@ -13,7 +13,8 @@ interface StatsOptions extends FilterOptions {
   readonly samples?: true;
 }
 
-const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
 const READ_LIMIT_MS = 60_000;
 /** Lines of a sample's payload around its cause. */
 const AROUND = 2;
@@ -25,7 +26,7 @@ function statsText(stats: LetterStats): string {
   const perBar = span.hoursPerBar === 1 ? 'hour' : `${span.hoursPerBar} hours`;
   const table = new CliTable({
     head: ['table', 'code', 'status', 'letters', `by ${perBar}`, 'first (UTC)', 'last (UTC)', 'sample', 'its reason'],
-    style: { head: [], border: [] },
+    style: { head: [], border: [], compact: true },
   });
   for (const group of stats.groups) {
     const hours = stats.hours.filter(({ table: name, code }) => name === group.table && code === group.code);
@@ -47,14 +48,15 @@ function statsText(stats: LetterStats): string {
 
 function daysText(ms: number): string {
   const days = ms / DAY_MS;
-  return days >= 2 ? `${Math.round(days)} days` : `${Math.round((ms / 3_600_000) * 10) / 10} hours`;
+  if (days >= 2) return `${Math.round(days)} days`;
+  return ms >= HOUR_MS ? `${Math.round((ms / HOUR_MS) * 10) / 10} hours` : `${Math.ceil(ms / 60_000)} min`;
 }
 
 /** What the DLQ topic still has of the letters that are open. */
 export function keepingText(keeping: KeepingSummary, nowMs: number): string {
   const { topic, retentionMs, gone, leaving, open, oldestOpenMs, firstLeavesMs } = keeping;
   const kept = retentionMs === null ? 'keeps records for ever' : `keeps records for ${daysText(retentionMs)}`;
-  const oldest = oldestOpenMs === null ? '' : `, the oldest since ${daysText(nowMs - oldestOpenMs)}`;
+  const oldest = oldestOpenMs === null ? '' : `, the oldest for ${daysText(nowMs - oldestOpenMs)}`;
   const lines = [
     `${topic} ${kept} and holds ${keeping.records}, about ${keeping.bytes} bytes; ${open} letters are open${oldest}`,
   ];

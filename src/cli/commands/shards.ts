@@ -43,7 +43,7 @@ function shardDocument(shard: StoredShard): Record<string, unknown> {
 function printShards(shards: readonly StoredShard[]): void {
   const table = new CliTable({
     head: ['topic', 'partition', 'incarnation', 'table', 'state', 'next offset', 'owner', 'epoch', 'updated'],
-    style: { head: [], border: [] },
+    style: { head: [], border: [], compact: true },
   });
   for (const shard of shards) {
     table.push([
