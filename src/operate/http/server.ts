@@ -99,7 +99,12 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
     },
     transform: jsonSchemaTransform,
   });
-  void app.register(swaggerUi, { routePrefix: '/docs', uiConfig: { docExpansion: 'list' } });
+  void app.register(swaggerUi, {
+    routePrefix: '/docs',
+    // Without the bar of swagger-ui, which offers to explore other APIs.
+    uiConfig: { docExpansion: 'list', layout: 'BaseLayout' },
+    theme: { title: 'Lockstep' },
+  });
   void app.register((instance, _options, done) => {
     // Before anything is made of a request: a stranger learns nothing of what is wrong with it.
     instance.addHook('onRequest', (request, _reply, next) => {
