@@ -92,6 +92,8 @@ describe('lockstep demo', () => {
       const { out, err } = said();
       expect(out, err).not.toBe('');
       const document = JSON.parse(out) as DemoDocument;
+      // A demo that could not be carried out says why instead.
+      expect(document, out).toHaveProperty('checks');
       expect(document.checks.filter(({ ok }) => !ok)).toEqual([]);
       expect(document, err).toMatchObject({ verdict: 'PASS', restarts: 2, dead_letters: 1 });
       expect(code).toBe(0);
