@@ -77,12 +77,29 @@ class UnreadTargetRow implements TargetRow {
   }
 }
 
-interface Statements {
+interface Range {
   readonly first: string;
   readonly next: string;
+}
+
+interface Statements {
+  readonly ranges: Readonly<Record<Bookkeeping, Range>>;
   readonly tokenless: string;
   readonly tokenlessNext: string;
   readonly byKeys: string;
+}
+
+/**
+ * Which rows of a range come with their write times and expiries: `all`, or only those in which something `expires`. To
+ * print them took PostgreSQL 1.4 of the 3.7 µs of CPU that a row of nine columns costs it, and where nothing expires a row
+ * shows the same without them; its `state` is then empty.
+ */
+export type Bookkeeping = 'all' | 'where something expires';
+
+/** Null in place of bookkeeping that says that nothing expires: no expiries, or those of a row read from the source. */
+function leftOut(slots: number, column: string): string {
+  const unknownOnly = [String(UNKNOWN_MARKER), ...new Array<string>(slots - 1).fill('NULL')].join(',');
+  return `CASE WHEN t._cdc_expiries IS NULL OR t._cdc_expiries = '{${unknownOnly}}'::bigint[] THEN NULL ELSE t.${column} END`;
 }
 
 function statementsOf(table: BoundTable, pageRows: number): Statements {
@@ -100,9 +117,21 @@ function statementsOf(table: BoundTable, pageRows: number): Statements {
     table.keys.map(({ column }, i) => `$${first + i}::${column.targetType}`).join(', ');
   const keyList = keys.map((key) => `t.${key}`).join(', ');
   const arrays = table.keys.map(({ column }, i) => `$${i + 1}::${arrayTypeOf(column.targetType)}`).join(', ');
+  const rangeOf = (selected: string): Range => ({
+    first: `${selected} WHERE t._cdc_token > $1::bigint AND t._cdc_token <= $2::bigint ${order}`,
+    next: `${selected} WHERE (t._cdc_token, ${keyList}) > ($2::bigint, ${keysFrom(3)}) AND t._cdc_token <= $1::bigint ${order}`,
+  });
+  const shown = [...keys, ...table.regular.map(({ column }) => quoteIdentifier(column.target))].map(
+    (name) => `t.${name}`,
+  );
+  const expiring = ['_cdc_versions', '_cdc_expiries'].map((name) => leftOut(table.slots, name));
   return {
-    first: `${select} WHERE t._cdc_token > $1::bigint AND t._cdc_token <= $2::bigint ${order}`,
-    next: `${select} WHERE (t._cdc_token, ${keyList}) > ($2::bigint, ${keysFrom(3)}) AND t._cdc_token <= $1::bigint ${order}`,
+    ranges: {
+      all: rangeOf(select),
+      'where something expires': rangeOf(
+        `SELECT ${[...shown, ...expiring, 't._cdc_token'].join(', ')} FROM ${table.target} AS t`,
+      ),
+    },
     tokenless: `${select} WHERE t._cdc_token IS NULL ${order}`,
     tokenlessNext: `${select} WHERE t._cdc_token IS NULL AND (${keyList}) > (${keysFrom(1)}) ${order}`,
     byKeys: `SELECT ${columns('t')} FROM unnest(${arrays}) AS r(${keys.join(', ')})
@@ -125,8 +154,12 @@ export class TokenScan {
   }
 
   /** Pages of the rows whose token is in the range, in the order of (token, key). */
-  async *range({ after, upTo }: TokenRange, signal: AbortSignal): AsyncGenerator<readonly TargetRow[]> {
-    const { first, next } = this.#statements;
+  async *range(
+    { after, upTo }: TokenRange,
+    signal: AbortSignal,
+    bookkeeping: Bookkeeping = 'all',
+  ): AsyncGenerator<readonly TargetRow[]> {
+    const { first, next } = this.#statements.ranges[bookkeeping];
     yield* this.#pages(
       { text: first, values: [String(after), String(upTo)] },
       (last) => ({ text: next, values: [String(upTo), String(last.token), ...this.#stored(last)] }),

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
 import { rowKey, type ChangeEvent } from '../../src/change/change-event.ts';
+import { UNKNOWN_MARKER } from '../../src/change/row-state.ts';
 import { splitRing, WHOLE_RING, type TokenRange } from '../../src/change/token-range.ts';
 import { TokenScan, type TargetRow } from '../../src/target/token-scan.ts';
 import { column, openDoorRig, scalar, tableOf, type DoorRig } from '../support/door-rig.ts';
@@ -82,6 +83,32 @@ describe('the scan of the target', () => {
         { value: String(n), writeTime: BigInt(n + 1), expiry: n % 2 === 0 ? 2_000_000_000_000_000n : null },
       ],
     });
+  });
+
+  it('leaves out the bookkeeping of rows in which nothing expires, where only what shows is asked for', async () => {
+    const bound = rig.target.tables[0]!;
+    await fill();
+    // As a row that was read from the source has it, and as one has it whose marker expires.
+    const unknown = `array_fill(NULL::bigint, ARRAY[${bound.slots}])`;
+    await rig.pool.query(`UPDATE token_scan SET _cdc_expiries = ${unknown} WHERE id % 4 = 1 AND _cdc_expiries IS NULL`);
+    await rig.pool.query(`UPDATE token_scan SET _cdc_expiries[1] = ${UNKNOWN_MARKER} WHERE id % 4 = 1 AND n % 2 = 1`);
+    await rig.pool.query(`UPDATE token_scan SET _cdc_expiries[1] = 2000000000000000 WHERE id % 4 = 3 AND n % 2 = 1`);
+    const [all, shown] = [
+      await rowsOf(scan(7).range(WHOLE_RING, SIGNAL)),
+      await rowsOf(scan(7).range(WHOLE_RING, SIGNAL, 'where something expires')),
+    ];
+    expect(shown.map(({ state: _state, ...rest }) => rest)).toEqual(all.map(({ state: _state, ...rest }) => rest));
+    let empty = 0;
+    for (const [i, { state }] of shown.entries()) {
+      const whole = all[i]!.state;
+      const expires = [whole.marker, ...whole.cells].some(
+        (entry) => entry !== null && entry.expiry !== null && entry.expiry !== UNKNOWN_MARKER,
+      );
+      if (!expires) empty += 1;
+      expect(state).toEqual(expires ? whole : { ...whole, marker: null, cells: [null, null] });
+    }
+    expect(empty).toBeGreaterThan(50);
+    expect(empty).toBeLessThan(PARTITIONS * ROWS - 50);
   });
 
   it('by ranges gives what the whole ring gives', async () => {

@@ -118,9 +118,14 @@ class RangeComparison {
     }
   }
 
+  #rangeOfTarget(range: TokenRange, signal: AbortSignal): AsyncIterable<readonly TargetRow[]> {
+    // Only a span of write times asks for those of rows in which nothing expires.
+    return this.#parts.target.range(range, signal, this.#depth.writtenUs === null ? 'where something expires' : 'all');
+  }
+
   async whole(range: TokenRange, rows: readonly ScannedRow[], signal: AbortSignal): Promise<void> {
     const partitions = new Partitions();
-    const pages = readAhead(this.#parts.target.range(range, signal));
+    const pages = readAhead(this.#rangeOfTarget(range, signal));
     const taken = this.rows.source(rows);
     for (const { partition } of taken.values()) partitions.add(partition);
     for await (const page of pages) {
@@ -159,16 +164,16 @@ class RangeComparison {
    * whether there are any, and only then each row of the range is asked for in the source.
    */
   async rest(range: TokenRange, seen: RangeDigest, signal: AbortSignal): Promise<void> {
-    const { target, readSource } = this.#parts;
+    const { readSource } = this.#parts;
     const all = new RangeDigester();
-    for await (const page of target.range(range, signal)) {
+    for await (const page of this.#rangeOfTarget(range, signal)) {
       for (const row of page) {
         this.rows.countTarget(row, this.rows.target(row));
         all.add(digestOfKey(row.key));
       }
     }
     if (sameDigest(all.digest(), seen)) return;
-    for await (const page of target.range(range, signal)) {
+    for await (const page of this.#rangeOfTarget(range, signal)) {
       const answers = await readSource(
         page.map(({ key }) => key),
         signal,
