@@ -52,7 +52,9 @@ const resolveBody = z
     const issue = (path: string, message: string): void => {
       context.issues.push({ code: 'custom', message, path: [path], input: context.value });
     };
-    if ((action === undefined) === (status === undefined)) issue('action', 'give either action or resolution_status');
+    // What an action leaves is a finding that somebody has resolved: saying so beside it is no contradiction.
+    const isOne = action === undefined ? status !== undefined : status === undefined || status === 'MANUAL_RESOLVED';
+    if (!isOne) issue('action', 'give either action or resolution_status');
     if ((action === 'CUSTOM_FIX') !== (value !== undefined)) {
       issue('value', 'CUSTOM_FIX needs a value, and nothing else takes one');
     }
