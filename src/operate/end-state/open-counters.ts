@@ -25,7 +25,7 @@ import { SCAN_PATIENCE } from '../one-table.ts';
 import { processPacing } from '../process-pacing.ts';
 import { reachPostgres } from '../reach.ts';
 import { togetherAsConfigError } from '../source-tables.ts';
-import type { OpenEndState, Told } from './open-end-state.ts';
+import type { OpenEndState, Told } from './opened.ts';
 
 const POOL_SIZE = 3;
 

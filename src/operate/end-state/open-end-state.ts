@@ -23,29 +23,12 @@ import { processPacing } from '../process-pacing.ts';
 import { RateLimit } from '../rate-limit.ts';
 import { kafkaUnreachable, quietKafka } from '../reach.ts';
 import { comparisonScan } from './comparison-scan.ts';
+import type { OpenEndState, Told } from './opened.ts';
 import { QUORUMS } from './quorums.ts';
 import { schemaWatch } from './source-change.ts';
 
 /** One for the scan, one for the repairs' session, one for findings and barrier. */
 const POOL_SIZE = 4;
-
-export interface OpenEndState {
-  readonly parts: ReconcileParts;
-  readonly jobs: JobStore;
-  /** Where incremental comparisons go on, less how far clocks of writers are apart, µs. */
-  readonly verified: VerifiedPoints;
-  readonly skewUs: bigint;
-  /** For the plan: rows of the target, roughly. */
-  estimatedRows(): Promise<number>;
-  /** The same for the table of its static columns; null where it has none. */
-  readonly statics: Pick<OpenEndState, 'parts' | 'estimatedRows'> | null;
-  close(): Promise<void>;
-}
-
-export interface Told extends Pick<ReconcileParts, 'onProgress' | 'onLeft'> {
-  /** Rows of the source a second at most; left out: `reconciliation.rowsPerSecond`. */
-  readonly rowsPerSecond?: number | null;
-}
 
 /** Rejects with a LockstepError where a system can't be reached or the configuration does not fit it. */
 export async function openEndState(

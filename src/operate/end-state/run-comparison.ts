@@ -6,7 +6,7 @@ import type { ReconcileRequest } from '../../reconcile/end-state/reconcile-table
 import { reconcileWithStatics, type TableReport } from '../../reconcile/end-state/reconcile-with-statics.ts';
 import { messageOf } from '../../shared/errors.ts';
 import { coveredUntil, depthOf, isCovered, parametersOf, type ComparisonRequest } from '../jobs/comparison-request.ts';
-import type { OpenEndState } from './open-end-state.ts';
+import type { OpenEndState } from './opened.ts';
 import { reportDocument } from './report-document.ts';
 
 export const RECONCILE = 'reconcile';
