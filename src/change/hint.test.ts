@@ -13,7 +13,16 @@ import {
   type ReadContext,
   type RereadPolicy,
 } from './hint.ts';
-import { cover, emptyRow, isAlive, joinMultiCell, mergeMarkers, mergeRows, UNKNOWN_MARKER } from './row-state.ts';
+import {
+  cover,
+  emptyRow,
+  GONE_CELL,
+  isAlive,
+  joinMultiCell,
+  mergeMarkers,
+  mergeRows,
+  UNKNOWN_MARKER,
+} from './row-state.ts';
 import { INT64_MAX, NEVER } from './write-time.ts';
 
 // Columns: a text, s set<text> (multi-cell), d duration.
@@ -142,10 +151,26 @@ describe('what a read says', () => {
   it('speaks about the columns that the trigger wrote, null included, and about no other null', () => {
     const trigger = { ...EMPTY_TRIGGER, columns: { d: 10n } };
     const state = stateOfRead({ cells: [null, null, null] }, trigger, 4n, context);
-    expect(state.cells).toEqual([null, null, { writeTime: 10n, value: null, expiry: null }]);
+    expect(state.cells).toEqual([null, null, { writeTime: 10n, value: null, expiry: GONE_CELL }]);
     // A slower clock's write of another column must still get in.
     const slower = { ...emptyRow(3), cells: [live(5n, 'late'), null, null] };
     expect(mergeRows(state, slower, orders).cells[0]).toEqual(live(5n, 'late'));
+  });
+
+  it('takes what is gone for expired: a later expiry of the very same time still wins, as it does in the source', () => {
+    const trigger = settlingTrigger({ a: 10n });
+    const gone = stateOfRead({ cells: [null, null, null] }, trigger, 4n, context);
+    const joined = (cell: Cell) => {
+      const other = { ...emptyRow(3), cells: [cell, null, null] };
+      expect(mergeRows(other, gone, orders)).toEqual(mergeRows(gone, other, orders));
+      return mergeRows(gone, other, orders).cells[0];
+    };
+    const expiring: Cell = { writeTime: 10n, value: 'x', expiry: 99n };
+    const tombstone: Cell = { writeTime: 10n, value: null, expiry: null };
+    expect(joined(expiring)).toEqual(expiring);
+    expect(joined(tombstone)).toEqual(tombstone);
+    expect(joined(live(10n, 'x'))?.value).toBeNull();
+    expect(joined(live(9n, 'x'))?.value).toBeNull();
   });
 
   it('merges other cells at their own write times', () => {

@@ -12,7 +12,7 @@ import {
   type ReadSequence,
   type RowWrite,
 } from './change-event.ts';
-import { GONE_MARKER, isUnknown, UNKNOWN_MARKER, type RowState } from './row-state.ts';
+import { GONE_CELL, GONE_MARKER, isUnknown, UNKNOWN_MARKER, type RowState } from './row-state.ts';
 import { isContested, type UndecidedTie } from './tie.ts';
 import { INT64_MAX, NEVER, TTL_SLACK_US, type WriteTime } from './write-time.ts';
 
@@ -158,8 +158,9 @@ export interface ReadContext {
  * What a read says, as a state to merge.
  *
  * - Cells merge at their own write times; a multi-cell column also takes the read's sequence.
- * - Null speaks only about columns that the trigger wrote: a tombstone at the trigger's time. Any other null says
- *   nothing ⚠: an invented tombstone would refuse a slower clock's write for ever.
+ * - Null speaks only about columns that the trigger wrote: what was written at the trigger's time is gone. Any other null
+ *   says nothing ⚠: an invented tombstone would refuse a slower clock's write for ever. It may have been deleted, of which
+ *   an event tells, or have expired, and then a later expiry of the very same time still wins ⚠: so it is no tombstone.
  * - A row that is there has at least an unknown marker, just above the tombstone that was known before the read: one
  *   that arrived since still removes it.
  * - A row that is not there any more, though the trigger wrote its marker: that marker is gone, and so are older ones.
@@ -179,8 +180,7 @@ export function stateOfRead(
       return { writeTime: later(read.writeTime, wroteAt) ?? read.writeTime, value: read.value, expiry: null, sequence };
     }
     if (wroteAt === null) return null;
-    const tombstone = { writeTime: wroteAt, value: null, expiry: null };
-    return multiCell ? { ...tombstone, sequence } : tombstone;
+    return { writeTime: wroteAt, value: null, ...(multiCell ? { expiry: null, sequence } : { expiry: GONE_CELL }) };
   });
   const below = coveredBefore > goneBefore ? coveredBefore : goneBefore;
   return { deletedAt: NEVER, marker: row === null ? goneMarker(trigger) : foundMarker(trigger, below), cells };

@@ -78,6 +78,13 @@ export const UNKNOWN_MARKER: bigint = NEVER;
  */
 export const GONE_MARKER: bigint = NEVER + 2n;
 
+/**
+ * Expiry of a cell that a read no longer found, though a change of that time wrote it: it has passed, nobody was told when.
+ * As any expired cell it beats a lasting one of its time and loses against a tombstone; it loses against every expiry that
+ * an event told of.
+ */
+export const GONE_CELL: bigint = NEVER + 2n;
+
 export function isGone(marker: Marker | null): boolean {
   return marker !== null && marker.expiry === GONE_MARKER;
 }
