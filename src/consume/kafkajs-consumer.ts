@@ -38,6 +38,12 @@ const RESTART_MIN_MS = 500;
 const RESTART_MAX_MS = 15_000;
 /** A topic that grew is noticed by the group's leader when its metadata is this old; the rebalance follows at once. */
 const METADATA_MAX_AGE_MS = 10_000;
+/**
+ * Failed fetches in a row, over all lives in the group, after which a new member with connections of its own follows: after
+ * a connection that was cut at the wrong moment kafkajs was seen to join the group again and again, and each of its fetches
+ * to run into its timeout, for ever ⚠ (prove, seed 3313886636).
+ */
+const MAX_FAILED_FETCHES = 3;
 /** Topics that do not exist (yet, or any more) are looked for this often. */
 const MISSING_TOPIC_POLL_MS = 5_000;
 /** Leaving the group waits for the fetch in flight; a broker that is gone must not hold up the stop. */
@@ -132,11 +138,19 @@ export function createKafkajsPort(options: KafkajsPortOptions): KafkaPort {
       // loaded and compared anew. The event comes before the fetch is put together, so `hold` is in time.
       let assignment: readonly TopicPartition[] = [];
       const fetching = new Set<number>();
+      let failedFetches = 0;
       consumer.on(consumer.events.FETCH_START, ({ payload }) => {
-        if (fetching.has(payload.nodeId) && self.joined) handler.onAssigned(assignment);
+        if (fetching.has(payload.nodeId) && self.joined) {
+          failedFetches += 1;
+          if (failedFetches >= MAX_FAILED_FETCHES) over.abort();
+          handler.onAssigned(assignment);
+        }
         fetching.add(payload.nodeId);
       });
-      consumer.on(consumer.events.FETCH, ({ payload }) => void fetching.delete(payload.nodeId));
+      consumer.on(consumer.events.FETCH, ({ payload }) => {
+        failedFetches = 0;
+        fetching.delete(payload.nodeId);
+      });
       consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
         self.joined = true;
         const partitions = Object.entries(payload.memberAssignment).flatMap(([topic, ids]) =>
@@ -160,6 +174,9 @@ export function createKafkajsPort(options: KafkajsPortOptions): KafkaPort {
       const waits: Promise<unknown>[] = [crashed, aborted(signal, over.signal)];
       if (missing.length > 0) waits.push(appeared(missing, AbortSignal.any([signal, over.signal])));
       await Promise.race(waits);
+      if (failedFetches >= MAX_FAILED_FETCHES) {
+        throw new LockstepError(`${failedFetches} fetches in a row failed`, { code: 'KAFKA_FETCH', kind: 'transient' });
+      }
     } finally {
       over.abort();
       if (signal.aborted) await mirror.flush();

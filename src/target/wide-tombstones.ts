@@ -10,7 +10,7 @@ import { planRows, type KnownRow, type RowPlan } from './row-plan.ts';
 import { emptyRow } from '../change/row-state.ts';
 import { imageFrom } from './row-codec.ts';
 import { rangePredicate } from './range-predicate.ts';
-import { SERVER_START, serverStartOf } from './same-server.ts';
+import { checkSameServer, SERVER_START, serverStartOf } from './same-server.ts';
 import { quoteIdentifier } from './sql-text.ts';
 import { checkCommitted, gateStatement, pipeline, rollback, type GateMode, type Statement } from './transaction.ts';
 
@@ -74,8 +74,8 @@ export async function applyWideTombstones(
 ): Promise<string> {
   const recordedOn = await recordTombstones(pool, control, table, changes);
   for (const change of changes) {
-    while ((await deleteCovered(pool, table, change)) === DELETE_CHUNK_ROWS);
-    while (await coverPartly(pool, control, table, change, clock, owed));
+    while ((await deleteCovered(pool, table, change, recordedOn)) === DELETE_CHUNK_ROWS);
+    while (await coverPartly(pool, control, table, change, clock, owed, recordedOn));
   }
   return recordedOn;
 }
@@ -149,8 +149,11 @@ function someCovered(bound: BoundTable, time: string): string {
     WHERE v <= ${time} AND v > '-9223372036854775808'::bigint)`;
 }
 
-/** Deletes rows of the range all of whose write times the tombstone covers. Returns how many. */
-async function deleteCovered(pool: Pool, table: TableDoor, change: Wide): Promise<number> {
+/**
+ * Deletes rows of the range all of whose write times the tombstone covers. Returns how many. Where a failover has taken the
+ * tombstone back, what it covers must keep its own memory ⚠: nothing else would stop an older write.
+ */
+async function deleteCovered(pool: Pool, table: TableDoor, change: Wide, recordedOn: string): Promise<number> {
   const { bound } = table;
   const range = rangePredicate(bound, 't', change);
   const time = `$${range.values.length + 1}::bigint`;
@@ -159,7 +162,11 @@ async function deleteCovered(pool: Pool, table: TableDoor, change: Wide): Promis
       SELECT t.ctid FROM ${bound.target} AS t WHERE ${range.sql} AND ${covered} LIMIT ${DELETE_CHUNK_ROWS} FOR UPDATE))
     AND ${range.sql} AND ${covered}`;
   return gated(pool, 'shared', bound.id, async (client) => {
-    const [answer] = await pipeline(client, [{ text, values: [...range.values, String(change.writeTime)] }]);
+    const [answer, server] = await pipeline(client, [
+      { text, values: [...range.values, String(change.writeTime)] },
+      SERVER_START,
+    ]);
+    checkSameServer(recordedOn, server);
     return { writes: [], result: answer?.rowCount ?? 0 };
   });
 }
@@ -172,6 +179,7 @@ async function coverPartly(
   change: Wide,
   clock: Clock,
   owed: OwedStatements,
+  recordedOn: string,
 ): Promise<boolean> {
   const { bound } = table;
   const range = rangePredicate(bound, 't', change);
@@ -190,7 +198,12 @@ async function coverPartly(
   }));
   if (look === undefined || look.rows.length === 0) return false;
   return gated(pool, 'exclusive', bound.id, async (client) => {
-    const [registered, images] = await pipeline(client, [control.generation(bound.id), select('FOR UPDATE')]);
+    const [registered, images, server] = await pipeline(client, [
+      control.generation(bound.id),
+      select('FOR UPDATE'),
+      SERVER_START,
+    ]);
+    checkSameServer(recordedOn, server);
     checkGeneration(bound, registered?.rows[0]?.[0]);
     const lines = images?.rows ?? [];
     const nowUs = BigInt(clock.nowMs()) * 1000n;

@@ -366,11 +366,15 @@ class Run {
 
   #sendOutside(process: ServiceProcess, entries: readonly LogRecord[], origin: 'replay' | 'redrive'): Promise<unknown> {
     const { table } = this.#postgres.table;
-    const changes = entries.map(({ record }) => {
+    const changes = entries.flatMap(({ record }) => {
       const decoded = process.decoder.decode(record);
-      if (decoded.kind !== 'change') throw new TypeError(`undecodable: ${record.value?.toString()}`);
-      return { offset: record.offset, change: decoded.change, id: identify(decoded.change, decoded.contents).id };
+      if (decoded.kind === 'change') {
+        return [{ offset: record.offset, change: decoded.change, id: identify(decoded.change, decoded.contents).id }];
+      }
+      this.#refute({ invariant: 'no bug', what: `undecodable: ${record.value?.toString()}` });
+      return [];
     });
+    if (changes.length < entries.length) return Promise.resolve();
     const { partition } = entries[0]!.record;
     return process.outside.apply({
       shard: { topic: table.topic, incarnation: 1, partition },
