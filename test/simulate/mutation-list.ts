@@ -117,7 +117,7 @@ export const MUTATIONS: readonly SourceMutation[] = [
   {
     name: 'tombstones: rows of which something newer remains are left as they are',
     file: `${target}/wide-tombstones.ts`,
-    find: 'while (await coverPartly(pool, control, table, change, clock, owed));',
+    find: 'while (await coverPartly(pool, control, table, change, clock, owed, recordedOn));',
     replace: '',
   },
   {
