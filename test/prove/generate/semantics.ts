@@ -33,4 +33,4 @@ export interface Repertoire {
 }
 
 /** What Lockstep claims today. */
-export const CLAIMED: readonly Semantic[] = ['schema-change', 'multi-cell', 'duration', 'marker-ttl', 'statics'];
+export const CLAIMED: readonly Semantic[] = ['schema-change', 'multi-cell', 'duration', 'marker-ttl'];
