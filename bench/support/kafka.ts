@@ -17,7 +17,6 @@ import type { OrderChange, Workload } from './orders.ts';
  */
 const RECORDS_PER_BATCH = 16;
 /** Produce requests in flight: generating the next one overlaps the broker's work. */
-const SENDS_IN_FLIGHT = 16;
 
 /** A broker on a busy machine takes its time to elect leaders. */
 const TOPIC_LIMIT_MS = 60_000;
@@ -93,8 +92,12 @@ export async function deleteTopic(kafka: BenchKafka, topic: string): Promise<voi
   await admin.deleteTopics({ topics: [topic] }).finally(() => admin.disconnect());
 }
 
-export async function connectProducer(kafka: BenchKafka): Promise<Producer> {
-  const producer = kafka.client.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner });
+/** `idempotent`: no send leaves records twice, and each waits for the answer to the one before. */
+export async function connectProducer(kafka: BenchKafka, idempotent = false): Promise<Producer> {
+  const producer = kafka.client.producer({
+    createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
+    ...(idempotent ? { idempotent, maxInFlightRequests: 1 } : {}),
+  });
   await producer.connect();
   return producer;
 }
@@ -122,7 +125,7 @@ export interface Backlog {
   readonly meanBytes: number;
 }
 
-/** A send that the producer repeated (it is not idempotent, which would make it wait for each answer) left records twice. */
+/** Records that are there twice though the producer is idempotent. */
 export class SentTwice extends Error {}
 
 /** Figures and counts of a run with records that are there twice would be void. */
@@ -146,16 +149,14 @@ export async function produceBacklog(
 ): Promise<Backlog> {
   await createTopic(kafka, topic, partitions);
   const partitionOf = partitionerFor(topic, partitions);
-  const producer = await connectProducer(kafka);
+  const producer = await connectProducer(kafka, true);
   const ends = new Array<number>(partitions).fill(0);
   const last = new Map<number, OrderChange>();
-  const inFlight: Promise<unknown>[] = [];
   let messages: { key: string; value: string; partition: number }[] = [];
   let bytes = 0;
   let count = 0;
   const send = async (): Promise<void> => {
-    if (inFlight.length >= SENDS_IN_FLIGHT) await inFlight.shift();
-    inFlight.push(producer.send({ topic, acks: 1, messages }));
+    await producer.send({ topic, acks: -1, messages });
     messages = [];
   };
   try {
@@ -170,7 +171,6 @@ export async function produceBacklog(
       if (messages.length === RECORDS_PER_BATCH * partitions) await send();
     }
     if (messages.length > 0) await send();
-    await Promise.all(inFlight);
   } finally {
     await producer.disconnect();
   }
