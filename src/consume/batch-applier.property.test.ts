@@ -5,6 +5,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { DeadLetter } from '../deadletter/dead-letter.ts';
+import { seededRandom } from '../reconcile/end-state/ring-sample.ts';
 import { LockstepError } from '../shared/errors.ts';
 import type { ApplyBatch, ApplyManner, ApplyResult } from '../target/batch.ts';
 import { BatchApplier } from './batch-applier.ts';
@@ -88,17 +89,6 @@ class Unlucky {
   }
 }
 
-/** mulberry32: numbers in [0, 1) from a seed. */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 function applierOn(target: Unlucky, draw: () => number): BatchApplier {
   return new BatchApplier({
     door: target,
@@ -130,7 +120,7 @@ describe('isolation through the applier', () => {
         fc.integer(),
         fc.constantFrom<Naming>('none', 'right', 'proven', 'wrong'),
         async (records, trouble, seed, naming) => {
-          const draw = randomFrom(seed);
+          const draw = seededRandom(seed);
           const isCopy = (at: number) => at % 2 === 1 && records[at]?.isCopy === true;
           const items = records.map((_, at) => itemAt(BigInt(at), isCopy(at)));
           // A copy shares the guilt of what it is a copy of.

@@ -4,7 +4,7 @@ import type { ShardId } from '../target/batch.ts';
 import { classifyPostgresError } from '../target/index.ts';
 import { qualified } from '../target/sql-text.ts';
 import type { OutsideOutcome } from '../target/outside-door.ts';
-import { checkCommitted, pipeline, rollback, type Statement } from '../target/transaction.ts';
+import { checkCommitted, pipeline, type Statement, withClient } from '../target/transaction.ts';
 import { letterConditions, type LetterFilter, type LetterStatus } from './letter-filter.ts';
 
 /** One dead letter, without its bytes. */
@@ -281,17 +281,14 @@ export class LetterIndex {
 
   /** Statements in one transaction of their own. */
   async run(statements: readonly Statement[]): Promise<void> {
-    const client = await this.#pool.connect();
-    let healthy = true;
-    try {
-      const all = [{ text: 'BEGIN' }, ...statements, { text: 'COMMIT' }];
-      checkCommitted((await pipeline(client, all)).at(-1));
-    } catch (error) {
-      healthy = await rollback(client);
-      throw classifyPostgresError(error, 'writing the index of dead letters', true);
-    } finally {
-      client.release(!healthy);
-    }
+    await withClient(this.#pool, async (client) => {
+      try {
+        const all = [{ text: 'BEGIN' }, ...statements, { text: 'COMMIT' }];
+        checkCommitted((await pipeline(client, all)).at(-1));
+      } catch (error) {
+        throw classifyPostgresError(error, 'writing the index of dead letters', true);
+      }
+    });
   }
 
   async #query(text: string, values: readonly unknown[]): Promise<Line[]> {

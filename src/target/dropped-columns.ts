@@ -8,7 +8,7 @@ import { imageFrom } from './row-codec.ts';
 import { planRows, type KnownRow } from './row-plan.ts';
 import { rowWrites, type TableDoor } from './row-writes.ts';
 import { quoteIdentifier } from './sql-text.ts';
-import { checkCommitted, gateStatement, pipeline, rollback } from './transaction.ts';
+import { checkCommitted, gateStatement, pipeline, withClient } from './transaction.ts';
 
 /** Rows cleared per transaction while the exclusive gate is held. */
 const CLEAR_ROWS = 500;
@@ -30,9 +30,7 @@ export async function clearDropped(
   const { bound } = table;
   const names = [...bound.keys, ...bound.regular].map((each) => `t.${quoteIdentifier(each.column.target)}`);
   const never = `'-9223372036854775808'::bigint`;
-  const client = await pool.connect();
-  let healthy = true;
-  try {
+  return withClient(pool, async (client) => {
     const [, , answer] = await pipeline(client, [
       { text: 'BEGIN' },
       { text: gateStatement('exclusive'), values: [bound.id] },
@@ -59,10 +57,5 @@ export async function clearDropped(
     const noted = done ? [control.cleared(bound.id, column.column.name)] : [];
     checkCommitted((await pipeline(client, [...writes, ...noted, { text: 'COMMIT' }])).at(-1));
     return !done;
-  } catch (error) {
-    healthy = await rollback(client);
-    throw error;
-  } finally {
-    client.release(!healthy);
-  }
+  });
 }

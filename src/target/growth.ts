@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { numberArray, qualified } from './sql-text.ts';
-import { checkCommitted, gateStatement, pipeline, rollback, type Statement } from './transaction.ts';
+import { checkCommitted, gateStatement, pipeline, type Statement, withClient } from './transaction.ts';
 
 /** What a growing topic waits for. */
 export type GrowthStage =
@@ -168,19 +168,12 @@ export class Growth {
     work: (run: (statements: readonly Statement[]) => ReturnType<typeof pipeline>) => Promise<T>,
   ): Promise<T> {
     const [table] = await this.#rows(`SELECT id FROM ${this.#tables} WHERE topic = $1`, [topic]);
-    const client = await this.#pool.connect();
-    let healthy = true;
-    try {
+    return withClient(this.#pool, async (client) => {
       const gate = table === undefined ? [] : [{ text: gateStatement('exclusive'), values: [table[0]] }];
       await pipeline(client, [{ text: 'BEGIN' }, ...gate]);
       const result = await work((statements) => pipeline(client, statements));
       checkCommitted((await pipeline(client, [{ text: 'COMMIT' }])).at(-1));
       return result;
-    } catch (error) {
-      healthy = await rollback(client);
-      throw error;
-    } finally {
-      client.release(!healthy);
-    }
+    });
   }
 }

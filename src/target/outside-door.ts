@@ -9,7 +9,7 @@
 import type { Pool, PoolClient } from 'pg';
 import { fold } from '../change/fold.ts';
 import type { ChangeEvent } from '../change/change-event.ts';
-import { emptyRow, isAlive, mergeRows, stateOf, type RowState } from '../change/row-state.ts';
+import { isAlive, mergeRows, stateOf, type RowState } from '../change/row-state.ts';
 import { isContested } from '../change/tie.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { BatchChange, ShardId } from './batch.ts';
@@ -22,7 +22,7 @@ import { classifyRefusal } from './row-refusal.ts';
 import { TargetCatalogue } from './target-catalogue.ts';
 import { probesOf, readProbes, withImages } from './probes.ts';
 import { RereadQueue } from './reread-queue.ts';
-import { covered, isIncomplete, planRows, withMemory, type KnownRow } from './row-plan.ts';
+import { covered, isIncomplete, planRows, stateBefore, type KnownRow } from './row-plan.ts';
 import { rowWrites, type TableDoor } from './row-writes.ts';
 import { sameRow } from './same-row.ts';
 import { checkCommitted, pipeline, rollback, type Statement } from './transaction.ts';
@@ -50,15 +50,6 @@ export interface OutsideDoorOptions {
   /** The table as it is bound at this moment. */
   readonly tableOf: (name: string) => TableDoor;
   readonly clock: Clock;
-}
-
-/** What a row is before these changes: what the target shows and remembers, under its tombstones. */
-function stateBefore(table: TableDoor, row: KnownRow): RowState {
-  const { bound } = table;
-  const nothing = emptyRow(bound.regular.length);
-  const stored = row.image === 'unread' || row.image === null ? nothing : row.image;
-  const memory = withMemory(bound, { ...row, incoming: nothing });
-  return covered(bound, row, mergeRows(stored, memory, bound.valueOrders));
 }
 
 /** Whether the row stands in the target as it is under its tombstones. */
@@ -188,7 +179,7 @@ function outcomesOf(
   nowUs: bigint,
 ): { readonly outcomes: readonly OutsideOutcome[]; readonly changed: ReadonlySet<string> } {
   const { bound } = table;
-  const rows = new Map(known.map((row) => [row.key.text, { row, state: stateBefore(table, row) }]));
+  const rows = new Map(known.map((row) => [row.key.text, { row, state: stateBefore(table.bound, row) }]));
   // Where a wide delete is under way, what it covers still stands ⚠: a change over it must not leave it standing.
   const changed = new Set([...rows.values()].flatMap(({ row, state }) => (stands(row, state) ? [] : [row.key.text])));
   const outcomes = changes.map(({ change }): OutsideOutcome => {

@@ -6,7 +6,7 @@ import type { Pool, PoolClient } from 'pg';
 import type { Job } from './job-store.ts';
 import { classifyPostgresError } from './postgres-errors.ts';
 import { numberArray, qualified, textArray } from './sql-text.ts';
-import { checkCommitted, rollback } from './transaction.ts';
+import { checkCommitted, withClient } from './transaction.ts';
 
 /** The table's rows, or those of its static columns. */
 export type PartSide = 'rows' | 'statics';
@@ -129,19 +129,14 @@ export class PartStore {
   }
 
   async #transaction(action: string, work: Also): Promise<void> {
-    const client = await this.#pool.connect().catch((error: unknown) => {
-      throw classifyPostgresError(error, action, true);
-    });
-    let healthy = true;
     try {
-      await client.query('BEGIN');
-      await work(client);
-      checkCommitted(await client.query('COMMIT'));
+      await withClient(this.#pool, async (client) => {
+        await client.query('BEGIN');
+        await work(client);
+        checkCommitted(await client.query('COMMIT'));
+      });
     } catch (error) {
-      healthy = await rollback(client);
       throw classifyPostgresError(error, action, true);
-    } finally {
-      client.release(!healthy);
     }
   }
 

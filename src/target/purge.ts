@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import type { ControlStatements } from './control-statements.ts';
 import { textArray } from './sql-text.ts';
-import { checkCommitted, gateStatement, pipeline, rollback, type Statement } from './transaction.ts';
+import { checkCommitted, gateStatement, pipeline, type Statement, withClient } from './transaction.ts';
 
 /** Memory looked at per step, without any lock: bounds the statement, whatever the size of the graveyard. */
 const PAGE_ROWS = 5_000;
@@ -67,9 +67,7 @@ export async function purgeStep(
 }
 
 async function purgeChunk(pool: Pool, tableId: number, remove: Statement): Promise<number> {
-  const client = await pool.connect();
-  let healthy = true;
-  try {
+  return withClient(pool, async (client) => {
     const [, , removed, committed] = await pipeline(client, [
       { text: 'BEGIN' },
       { text: gateStatement('exclusive'), values: [tableId] },
@@ -78,10 +76,5 @@ async function purgeChunk(pool: Pool, tableId: number, remove: Statement): Promi
     ]);
     checkCommitted(committed);
     return Number(removed?.rows[0]?.[0] ?? 0);
-  } catch (error) {
-    healthy = await rollback(client);
-    throw error;
-  } finally {
-    client.release(!healthy);
-  }
+  });
 }

@@ -11,6 +11,7 @@ import {
 } from '../change/hint.ts';
 import {
   cover,
+  emptyRow,
   isAlive,
   isEmpty,
   isUnknown,
@@ -109,6 +110,11 @@ export function stateAfter(table: BoundTable, row: KnownRow): RowState {
   const whole = remembered(table, row);
   const { image } = row;
   return covered(table, row, image === null || image === 'unread' ? whole : mergeRows(image, whole, table.valueOrders));
+}
+
+/** What the row is before its changes. */
+export function stateBefore(table: BoundTable, row: KnownRow): RowState {
+  return stateAfter(table, { ...row, incoming: emptyRow(table.regular.length) });
 }
 
 /** The row's changes together with its grave and under the tombstones of its partition. */

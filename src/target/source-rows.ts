@@ -16,7 +16,7 @@ import {
   type RowTrigger,
 } from '../change/hint.ts';
 import { newestCovering, type RangeTombstone } from '../change/range-tombstone.ts';
-import { emptyRow, mergeRows, type RowState } from '../change/row-state.ts';
+import { emptyRow, type RowState } from '../change/row-state.ts';
 import { NEVER, type WriteTime } from '../change/write-time.ts';
 import type { Clock } from '../shared/clock.ts';
 import { LockstepError } from '../shared/errors.ts';
@@ -32,11 +32,11 @@ import { laterReads, memoryOf, newestGone } from './reread-merge.ts';
 import type { RereadQueue } from './reread-queue.ts';
 import { imageFrom, keyParameters } from './row-codec.ts';
 import {
-  covered,
   isIncomplete,
   meetsConflict,
   planRows,
-  withMemory,
+  stateAfter,
+  stateBefore,
   type KnownRow,
   type OwedRead,
 } from './row-plan.ts';
@@ -338,13 +338,9 @@ function knownRow(
 }
 
 function outcomeOf(bound: BoundTable, known: KnownRow): FoundOutcome {
-  const { image } = known;
-  const stored = image === null || image === 'unread' ? emptyRow(bound.regular.length) : image;
-  const nothing = { ...known, incoming: emptyRow(bound.regular.length) };
-  const before = covered(bound, known, mergeRows(stored, withMemory(bound, nothing), bound.valueOrders));
-  const after = covered(bound, known, mergeRows(before, known.incoming, bound.valueOrders));
-  if (sameRow(before, after) && !meetsConflict(bound, known)) return 'unchanged';
-  return image === null && isIncomplete(bound, after) ? 'incomplete' : 'written';
+  const after = stateAfter(bound, known);
+  if (sameRow(stateBefore(bound, known), after) && !meetsConflict(bound, known)) return 'unchanged';
+  return known.image === null && isIncomplete(bound, after) ? 'incomplete' : 'written';
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { PoolClient, QueryArrayResult, QueryResult } from 'pg';
+import type { Pool, PoolClient, QueryArrayResult, QueryResult } from 'pg';
 import { LockstepError } from '../shared/errors.ts';
 
 /**
@@ -65,5 +65,19 @@ export async function rollback(client: PoolClient): Promise<boolean> {
     return true;
   } catch {
     return false;
+  }
+}
+
+/** Work on a connection of its own; what it has begun is rolled back where it fails. Rejects with what `pg` or the work throws. */
+export async function withClient<T>(pool: Pool, work: (client: PoolClient) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  let healthy = true;
+  try {
+    return await work(client);
+  } catch (error) {
+    healthy = await rollback(client);
+    throw error;
+  } finally {
+    client.release(!healthy);
   }
 }

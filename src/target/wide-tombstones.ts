@@ -12,7 +12,7 @@ import { imageFrom } from './row-codec.ts';
 import { rangePredicate } from './range-predicate.ts';
 import { checkSameServer, SERVER_START, serverStartOf } from './same-server.ts';
 import { quoteIdentifier } from './sql-text.ts';
-import { checkCommitted, gateStatement, pipeline, rollback, type GateMode, type Statement } from './transaction.ts';
+import { checkCommitted, type GateMode, gateStatement, pipeline, type Statement, withClient } from './transaction.ts';
 
 /** Rows handled per transaction while the gate is held: ≤ 50 ms of holding time on the machine of bench/README.md. */
 const REMOVAL_CHUNK_ROWS = 500;
@@ -38,19 +38,12 @@ async function gated<T>(
   tableId: number,
   work: (client: PoolClient) => Promise<{ readonly writes: readonly Statement[]; readonly result: T }>,
 ): Promise<T> {
-  const client = await pool.connect();
-  let healthy = true;
-  try {
+  return withClient(pool, async (client) => {
     await pipeline(client, [{ text: 'BEGIN' }, { text: gateStatement(mode), values: [tableId] }]);
     const { writes, result } = await work(client);
     checkCommitted((await pipeline(client, [...writes, { text: 'COMMIT' }])).at(-1));
     return result;
-  } catch (error) {
-    healthy = await rollback(client);
-    throw error;
-  } finally {
-    client.release(!healthy);
-  }
+  });
 }
 
 /**

@@ -13,12 +13,11 @@ import {
   type ReconcileReport,
 } from '../../src/reconcile/end-state/reconcile-table.ts';
 import type { ScannedRow } from '../../src/reconcile/end-state/source-slices.ts';
-import { auditEntry } from '../../src/target/audit-log.ts';
 import { registerTables } from '../../src/target/bound-table.ts';
-import { FindingStore } from '../../src/target/finding-store.ts';
 import { plainRepairs, PlainScan } from '../../src/target/plain-scan.ts';
+import { comparedParts } from '../support/compared-parts.ts';
 import { openDoorRig, scalar, type DoorRig } from '../support/door-rig.ts';
-import { COMPARED, sourcePages } from '../support/two-sides.ts';
+import { COMPARED } from '../support/two-sides.ts';
 
 const SCHEMA = 'reconcile_counters';
 const SIGNAL = new AbortController().signal;
@@ -64,21 +63,12 @@ beforeAll(async () => {
   const [table] = await registerTables(rig.pool, SCHEMA, [binding.table]);
   const target = new PlainScan(rig.pool, table!, 7);
   parts = {
-    table: table!,
+    ...comparedParts(rig, SCHEMA, table!, () => source),
     target,
-    scanSource: (range) => sourcePages([...source.values()], range, [{ rows: 5, saysWhole: true }]),
-    readSource: (keys) => Promise.resolve(keys.map(({ text }) => source.get(text) ?? null)),
     nowUs: () => BigInt(Date.now()) * 1000n,
-    barrier: () => Promise.resolve(null),
-    captured: () => Promise.resolve(null),
     repairs: plainRepairs(target),
-    findings: new FindingStore(rig.pool, SCHEMA),
-    audit: (entry) => auditEntry(SCHEMA, entry),
     shard: { topic: 'none', incarnation: 1, partition: 0 },
     quorumReads: false,
-    pacing: { elapsedMs: () => performance.now(), pause: () => Promise.resolve() },
-    onProgress: () => undefined,
-    onLeft: () => undefined,
   };
 });
 afterAll(() => rig.close());

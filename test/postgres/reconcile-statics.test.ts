@@ -7,11 +7,8 @@ import type { ReconcileParts } from '../../src/reconcile/end-state/reconcile-tab
 import { reconcileWithStatics, type TableReport } from '../../src/reconcile/end-state/reconcile-with-statics.ts';
 import type { ScannedRow } from '../../src/reconcile/end-state/source-slices.ts';
 import { undoRepair } from '../../src/reconcile/end-state/undo-repair.ts';
-import { auditEntry } from '../../src/target/audit-log.ts';
-import { FindingStore } from '../../src/target/finding-store.ts';
-import { TokenScan } from '../../src/target/token-scan.ts';
+import { comparedParts } from '../support/compared-parts.ts';
 import { column, createTableSql, openDoorRig, scalar, tableOf, type DoorRig } from '../support/door-rig.ts';
-import { sourcePages } from '../support/two-sides.ts';
 
 const SCHEMA = 'reconcile_statics';
 const TABLE = tableOf(
@@ -38,24 +35,8 @@ let ofStatics: ReconcileParts;
 const cell = (writeTime: bigint, value: string): Cell => ({ writeTime, value, expiry: null });
 
 function partsOf(name: string, side: ReadonlyMap<string, ScannedRow>): ReconcileParts {
-  const table = rig.target.boundOf(name);
-  return {
-    table,
-    target: new TokenScan(rig.pool, table, 7),
-    scanSource: (range) => sourcePages([...side.values()], range, [{ rows: 5, saysWhole: true }]),
-    readSource: (keys) => Promise.resolve(keys.map(({ text }) => side.get(text) ?? null)),
-    nowUs: () => BigInt(rig.clock.nowMs()) * 1000n,
-    barrier: () => Promise.resolve(null),
-    captured: () => Promise.resolve(null),
-    repairs: rig.target.repairs,
-    findings: new FindingStore(rig.pool, SCHEMA),
-    audit: (entry) => auditEntry(SCHEMA, entry),
-    shard: { topic: TABLE.topic, incarnation: 1, partition: 0 },
-    quorumReads: true,
-    pacing: { elapsedMs: () => performance.now(), pause: () => Promise.resolve() },
-    onProgress: () => undefined,
-    onLeft: () => undefined,
-  };
+  const compared = comparedParts(rig, SCHEMA, rig.target.boundOf(name), () => side);
+  return { ...compared, shard: { topic: TABLE.topic, incarnation: 1, partition: 0 } };
 }
 
 function run(repair = false): Promise<TableReport> {

@@ -16,9 +16,7 @@ import { runComparison } from '../../src/operate/end-state/run-comparison.ts';
 import { LockstepError } from '../../src/shared/errors.ts';
 import { JobStore } from '../../src/target/job-store.ts';
 import { VerifiedPoints } from '../../src/target/verified-points.ts';
-import { auditEntry } from '../../src/target/audit-log.ts';
-import { FindingStore } from '../../src/target/finding-store.ts';
-import { TokenScan } from '../../src/target/token-scan.ts';
+import { comparedParts } from '../support/compared-parts.ts';
 import { openDoorRig, type DoorRig } from '../support/door-rig.ts';
 import { COMPARED, sourcePages } from '../support/two-sides.ts';
 
@@ -31,24 +29,7 @@ let source: Map<string, ScannedRow>;
 let parts: ReconcileParts;
 beforeAll(async () => {
   rig = await openDoorRig(inject('postgresUrl'), [COMPARED], { schema: SCHEMA });
-  const table = rig.target.tables[0]!;
-  parts = {
-    table,
-    target: new TokenScan(rig.pool, table, 7),
-    scanSource: (range) => sourcePages([...source.values()], range, [{ rows: 5, saysWhole: true }]),
-    readSource: (keys) => Promise.resolve(keys.map(({ text }) => source.get(text) ?? null)),
-    nowUs: () => BigInt(rig.clock.nowMs()) * 1000n,
-    barrier: () => Promise.resolve(null),
-    captured: () => Promise.resolve(null),
-    repairs: rig.target.repairs,
-    findings: new FindingStore(rig.pool, SCHEMA),
-    audit: (entry) => auditEntry(SCHEMA, entry),
-    shard: { topic: COMPARED.topic, incarnation: 1, partition: 0 },
-    quorumReads: true,
-    pacing: { elapsedMs: () => performance.now(), pause: () => Promise.resolve() },
-    onProgress: () => undefined,
-    onLeft: () => undefined,
-  };
+  parts = comparedParts(rig, SCHEMA, rig.target.tables[0]!, () => source);
 });
 afterAll(() => rig.close());
 beforeEach(async () => {

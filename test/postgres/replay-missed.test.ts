@@ -10,14 +10,13 @@ import { replayMissed, type ReplayOutcome, type ReplayParts } from '../../src/re
 import type { RowReplayParts } from '../../src/reconcile/delivery/replay-rows.ts';
 import { verifyWindows, type VerifiedWindow } from '../../src/reconcile/delivery/verify-windows.ts';
 import type { ScannedRow } from '../../src/reconcile/end-state/source-slices.ts';
-import { auditEntry } from '../../src/target/audit-log.ts';
 import { FindingStore } from '../../src/target/finding-store.ts';
 import { LedgerReader } from '../../src/target/ledger-reader.ts';
 import { PacedDoor } from '../../src/target/paced-door.ts';
 import { noteAccounted } from '../../src/target/replay-ledger.ts';
-import { TokenScan } from '../../src/target/token-scan.ts';
+import { comparedParts } from '../support/compared-parts.ts';
 import { openDoorRig, type DoorRig } from '../support/door-rig.ts';
-import { COMPARED, sourcePages } from '../support/two-sides.ts';
+import { COMPARED } from '../support/two-sides.ts';
 
 const SCHEMA = 'replay_missed';
 const SIGNAL = new AbortController().signal;
@@ -44,23 +43,8 @@ let rowParts: RowReplayParts;
 let findings: FindingStore;
 beforeAll(async () => {
   rig = await openDoorRig(inject('postgresUrl'), [COMPARED], { schema: SCHEMA });
-  const table = rig.target.boundOf(COMPARED.name);
   findings = new FindingStore(rig.pool, SCHEMA);
-  rowParts = {
-    table,
-    target: new TokenScan(rig.pool, table, 7),
-    scanSource: (range) => sourcePages([...source.values()], range, [{ rows: 5, saysWhole: true }]),
-    readSource: (keys) => Promise.resolve(keys.map(({ text }) => source.get(text) ?? null)),
-    nowUs: () => BigInt(rig.clock.nowMs()) * 1000n,
-    barrier: () => Promise.resolve(null),
-    captured: () => Promise.resolve(null),
-    repairs: rig.target.repairs,
-    findings,
-    audit: (entry) => auditEntry(SCHEMA, entry),
-    shard: SHARD,
-    quorumReads: true,
-    pacing,
-  };
+  rowParts = { ...comparedParts(rig, SCHEMA, rig.target.boundOf(COMPARED.name), () => source), findings };
 });
 afterAll(() => rig.close());
 

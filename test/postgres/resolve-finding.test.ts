@@ -13,13 +13,12 @@ import {
 import type { ScannedRow } from '../../src/reconcile/end-state/source-slices.ts';
 import { undoRepair } from '../../src/reconcile/end-state/undo-repair.ts';
 import type { LockstepError } from '../../src/shared/errors.ts';
-import { auditEntry } from '../../src/target/audit-log.ts';
 import { FindingDecisions } from '../../src/target/finding-decisions.ts';
 import { FindingStore, type Finding } from '../../src/target/finding-store.ts';
 import type { RepairDoor } from '../../src/target/repair-door.ts';
-import { TokenScan } from '../../src/target/token-scan.ts';
+import { comparedParts } from '../support/compared-parts.ts';
 import { openDoorRig, type DoorRig } from '../support/door-rig.ts';
-import { COMPARED, sourcePages } from '../support/two-sides.ts';
+import { COMPARED } from '../support/two-sides.ts';
 
 const SCHEMA = 'resolve_finding';
 const ROWS = 12;
@@ -51,26 +50,9 @@ const insertOf = (n: number): ChangeEvent => {
 
 beforeAll(async () => {
   rig = await openDoorRig(inject('postgresUrl'), [COMPARED], { schema: SCHEMA });
-  const table = rig.target.tables[0]!;
   findings = new FindingStore(rig.pool, SCHEMA);
-  parts = {
-    table,
-    target: new TokenScan(rig.pool, table, 7),
-    scanSource: (range) => sourcePages([...source.values()], range, [{ rows: 5, saysWhole: true }]),
-    readSource: (keys) => Promise.resolve(keys.map(({ text }) => source.get(text) ?? null)),
-    nowUs: () => BigInt(rig.clock.nowMs()) * 1000n,
-    barrier: () => Promise.resolve(null),
-    captured: () => Promise.resolve(null),
-    repairs: rig.target.repairs,
-    findings,
-    decisions: new FindingDecisions(rig.pool, SCHEMA),
-    audit: (entry) => auditEntry(SCHEMA, entry),
-    shard: { topic: COMPARED.topic, incarnation: 1, partition: 0 },
-    quorumReads: true,
-    pacing: { elapsedMs: () => performance.now(), pause: () => Promise.resolve() },
-    onProgress: () => undefined,
-    onLeft: () => undefined,
-  };
+  const compared = comparedParts(rig, SCHEMA, rig.target.tables[0]!, () => source);
+  parts = { ...compared, findings, decisions: new FindingDecisions(rig.pool, SCHEMA) };
 });
 afterAll(() => rig.close());
 beforeEach(async () => {

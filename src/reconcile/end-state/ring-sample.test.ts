@@ -2,18 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ringPart, WHOLE_RING, type TokenRange } from '../../change/token-range.ts';
 import { murmur3Token } from '../../change/token.ts';
-import { arcCountOf, randomArcs } from './ring-sample.ts';
-
-/** A generator of numbers in [0, 1) with a seed (mulberry32). */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
+import { arcCountOf, randomArcs, seededRandom } from './ring-sample.ts';
 
 const holds = ({ after, upTo }: TokenRange, token: bigint): boolean => token > after && token <= upTo;
 
@@ -31,7 +20,9 @@ describe('arcs of the ring', () => {
   it('come each once, in any order', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 300 }), fc.integer(), (count, seed) => {
-        const arcs = [...randomArcs(count, seeded(seed))].map(({ after }) => after).sort((a, b) => (a < b ? -1 : 1));
+        const arcs = [...randomArcs(count, seededRandom(seed))]
+          .map(({ after }) => after)
+          .sort((a, b) => (a < b ? -1 : 1));
         expect(arcs).toEqual(Array.from({ length: count }, (_, i) => ringPart(i, count).after));
       }),
     );
@@ -42,7 +33,7 @@ describe('arcs of the ring', () => {
     const tokens = Array.from({ length: 40 }, (_, i) => murmur3Token(Buffer.from(`partition ${i}`)));
     const hits = tokens.map(() => 0);
     for (let seed = 0; seed < 4000; seed++) {
-      const arcs = randomArcs(50, seeded(seed));
+      const arcs = randomArcs(50, seededRandom(seed));
       for (let n = 0; n < 5; n++) {
         const arc = arcs.next().value as TokenRange;
         for (const [i, token] of tokens.entries()) if (holds(arc, token)) hits[i] = (hits[i] ?? 0) + 1;
