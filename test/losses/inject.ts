@@ -23,6 +23,8 @@ export interface Injected {
 const SEEDED_ROWS = 10;
 const NEW_ROW = 100;
 const LIMIT_MS = 60_000;
+/** No further copy of a record is expected after so long without one. */
+const NO_COPY_MS = 8_000;
 
 class Injector {
   readonly #site: LossSite;
@@ -123,25 +125,32 @@ class Injector {
 
   /** Records are gone from Kafka before Lockstep has read them. */
   async deletedRecords(): Promise<void> {
-    const { service, kafka, topic } = this.#site;
+    const { service, source, keyspace, kafka, topic } = this.#site;
     await service.stop();
     const before = await logRanges(kafka, [topic]);
     await this.#ordinary('deleted records');
     const pk = this.partition('deleted records');
     let ends = before;
-    await reached('the records in their topic', async () => {
+    const seen = new Set<string>();
+    let lastCopyMs = performance.now();
+    // A segment that is done is read once more: its records come a second time.
+    await nextSegment(source, keyspace);
+    await reached('the last copy of the records in their topic', async () => {
+      const read = ends;
       ends = await logRanges(kafka, [topic]);
-      const seen = new Set<string>();
       const unread = ends.map((range) => ({
         ...range,
-        start: before.find(({ partition }) => partition === range.partition)?.end ?? range.start,
+        start: read.find(({ partition }) => partition === range.partition)?.end ?? range.start,
       }));
       await readRecords(kafka, unread, ({ value }) => {
         const after = (JSON.parse(value?.toString('utf8') ?? '{}') as { after?: Record<string, { value: number }> })
           .after;
-        if (after?.['pk']?.value === pk) seen.add(String(after['ck']?.value));
+        if (after?.['pk']?.value !== pk) return;
+        seen.add(String(after['ck']?.value));
+        lastCopyMs = performance.now();
       });
-      return [NEW_ROW, 7, 8].every((ck) => seen.has(String(ck)));
+      const isWhole = [NEW_ROW, 7, 8].every((ck) => seen.has(String(ck)));
+      return isWhole && performance.now() - lastCopyMs >= NO_COPY_MS;
     });
     const admin = kafka.admin();
     await admin.connect();

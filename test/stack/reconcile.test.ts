@@ -81,6 +81,15 @@ beforeAll(async () => {
     captureDelay: '2s',
     counters: [{ source: 'rc.visits', target: 'public.visits' }],
     throttle: { rowsPerSecond: SHARED_ROWS_PER_SECOND, sourceLatency: null },
+    rules: [
+      {
+        name: 'visits-per-page',
+        cql: 'SELECT page, sum(seen) AS seen FROM rc.visits GROUP BY page',
+        sql: 'SELECT page, sum(seen) AS seen FROM visits GROUP BY page',
+        key: ['page'],
+        schedule: null,
+      },
+    ],
   };
   const api = { tokens: [{ name: 'operator', token: TOKEN, scopes: ['read', 'operate'] }] };
   ({ service, configurationFile, apiPort } = await startCaptured(dir, endpoints, 'rc', ['items', 'spread'], {
@@ -233,6 +242,79 @@ it('compares counters with the copy that something else keeps; what drifts is fo
   expect(await copy()).toEqual(before);
 }, 240_000);
 
+async function api<T>(path: string, body?: object): Promise<T & { status: number }> {
+  const answer = await fetch(`http://127.0.0.1:${apiPort}${path}`, {
+    headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
+    ...(body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) }),
+  });
+  return { ...((await answer.json()) as T), status: answer.status };
+}
+
+it('lets a person decide about findings, over HTTP and by command', async () => {
+  await postgres.query(`UPDATE items SET v = 'edited ' || v WHERE v IN ('v41', 'v42', 'v43')`);
+  expect(await run('CHECKSUM')).toMatchObject({ verdict: 'DRIFT', mismatches_by_type: { DATA_MISMATCH: 3 } });
+  const idOf = async (v: string): Promise<string> => {
+    const { rows } = await postgres.query<{ id: string }>(
+      `SELECT id FROM _cdc_findings WHERE status = 'PENDING' AND target_image::text LIKE '%edited ' || $1 || '%'`,
+      [v],
+    );
+    return rows[0]!.id;
+  };
+  const shown = async (v: string): Promise<number | null> =>
+    (await postgres.query('SELECT 1 FROM items WHERE v = $1', [v])).rowCount;
+
+  const resolve = `/reconciliation/mismatches/${await idOf('v41')}/resolve`;
+  const wanted = { action: 'APPLY_SOURCE', resolution_notes: 'nobody should have edited it' };
+  expect(await api(resolve, { ...wanted, dry_run: true })).toMatchObject({ status: 200, outcome: 'applied' });
+  expect(await shown('edited v41')).toBe(1);
+  expect(await api(resolve, wanted)).toMatchObject({
+    status: 200,
+    outcome: 'applied',
+    mismatch: { resolution_status: 'MANUAL_RESOLVED' },
+  });
+  expect(await shown('v41')).toBe(1);
+  expect(await api(resolve, wanted)).toMatchObject({ status: 409, code: 'FINDING_RESOLVED' });
+
+  const byCommand = async (id: string, ...decision: readonly string[]): Promise<void> => {
+    const ended = await lockstep('reconcile', 'resolve', id, ...decision, '--why', 'agreed');
+    expect(ended.code, ended.stderr).toBe(0);
+  };
+  await byCommand(await idOf('v42'), '--action', 'KEEP_TARGET');
+  const patch = join(dir, 'fix.json');
+  await writeFile(patch, JSON.stringify({ v: 'as agreed' }));
+  await byCommand(await idOf('v43'), '--action', 'CUSTOM_FIX', '--patch', patch);
+  expect([await shown('edited v42'), await shown('as agreed')]).toEqual([1, 1]);
+  // Beside both, what the undo of an earlier test left.
+  expect(await run('CHECKSUM')).toMatchObject({ code: 0, verdict: 'PASS', ignored: 3 });
+}, 240_000);
+
+it('checks a business rule when it is asked to, over HTTP and by command; what it found is decided about in the same way', async () => {
+  expect(await api('/reconciliation/rules/trigger', { rules: ['nothing like it'] })).toMatchObject({
+    status: 400,
+    code: 'RULE_UNKNOWN',
+  });
+  expect(await api('/reconciliation/rules/trigger', {})).toMatchObject({ status: 202 });
+  type Standing = { verdict: string | null; open_findings: number; accepted_findings: number };
+  const standing = async () => (await api<{ rules: Standing[] }>('/reconciliation/rules')).rules[0];
+  const ran = await eventually('the rule to have run', async () => {
+    const now = await standing();
+    return now?.verdict == null ? undefined : now;
+  });
+  // The counter that is one behind, the one that is missing, and the page that nobody has visited.
+  expect(ran).toMatchObject({ verdict: 'DRIFT', open_findings: 3, accepted_findings: 0 });
+  const { findings } = await api<{ findings: { mismatch_id: number }[] }>('/reconciliation/rules/findings');
+  const [first, second] = findings.map((finding) => `rule-${finding.mismatch_id}`);
+  expect(
+    await api(`/reconciliation/mismatches/${first}/resolve`, { action: 'KEEP_TARGET', resolution_notes: 'agreed' }),
+  ).toMatchObject({ status: 200, outcome: 'closed' });
+  const kept = await lockstep('reconcile', 'resolve', String(second), '--action', 'KEEP_TARGET', '--why', 'agreed');
+  expect(kept.code, kept.stderr).toBe(0);
+
+  const again = await lockstep('reconcile', 'rules', '--json');
+  expect(again.code, again.stderr).toBe(1);
+  expect(await standing()).toMatchObject({ verdict: 'DRIFT', open_findings: 1, accepted_findings: 2 });
+}, 240_000);
+
 describe('a comparison that members share', () => {
   const members: LockstepService[] = [];
 
@@ -290,14 +372,10 @@ describe('a comparison that members share', () => {
     (await postgres.query<{ now: string }>('SELECT now()::text AS now')).rows[0]!.now;
 
   it('goes on where every worker was killed, where one alone was killed too, and ends with the verdict over all of it', async () => {
-    const answer = await fetch(`http://127.0.0.1:${apiPort}/reconciliation/trigger`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ tables: ['spread'], validation_strategy: 'CHECKSUM' }),
-    });
-    expect(answer.status).toBe(202);
-    const { job_ids: jobIds } = (await answer.json()) as { job_ids: string[] };
-    const [job = ''] = jobIds;
+    const request = { tables: ['spread'], validation_strategy: 'CHECKSUM' };
+    const triggered = await api<{ job_ids: string[] }>('/reconciliation/trigger', request);
+    expect(triggered.status).toBe(202);
+    const [job = ''] = triggered.job_ids;
 
     await eventually('some ranges to be scanned', async () => ((await partsOf(job)).scanned >= 3 ? true : undefined));
     await Promise.all(members.map((member) => member.crash()));
