@@ -4,9 +4,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { format, resolveConfig } from 'prettier';
 import { configurationReference, publishedSchema } from '../src/config/reference.ts';
-import { METRIC_SECTIONS } from '../src/operate/metric-definitions.ts';
+import { METRIC_SECTIONS } from '../src/operate/telemetry/metric-definitions.ts';
 import { errorCodesPage } from './error-codes.ts';
-import { metricReference } from '../src/operate/metric-reference.ts';
+import { metricReference } from '../src/operate/telemetry/metric-reference.ts';
 
 const root = join(import.meta.dirname, '..');
 const schemaFile = join(root, 'lockstep.schema.json');

@@ -12,7 +12,7 @@ import { scanRows } from '../../src/source/row-scan.ts';
 import type { ScannedRow } from '../../src/source/scanned-rows.ts';
 import { scanSession } from '../../src/source/scan-session.ts';
 import { registerTables, type BoundTable } from '../../src/target/bound-table.ts';
-import { freshRow } from '../../src/target/fresh-rows.ts';
+import { freshRow } from '../../src/target/rereads/fresh-rows.ts';
 import { createPool } from '../../src/target/index.ts';
 import { migrate } from '../../src/target/migrate.ts';
 import { bookkeepingOf } from '../../src/target/row-codec.ts';

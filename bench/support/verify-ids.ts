@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import type { Changelog, ChangelogEntry } from '../../src/reconcile/delivery/changelog.ts';
 import { verifyWindows } from '../../src/reconcile/delivery/verify-windows.ts';
 import { createPool } from '../../src/target/index.ts';
-import { LedgerReader } from '../../src/target/ledger-reader.ts';
+import { LedgerReader } from '../../src/target/stores/ledger-reader.ts';
 import type { BenchDatabase } from './database.ts';
 
 const BATCH_IDS = 2_000;

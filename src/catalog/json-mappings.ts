@@ -1,6 +1,6 @@
 import type { CqlType } from '../change/source-type.ts';
-import { canonicalText } from '../change/value-canonical.ts';
-import { decimalText, parseDecimal } from '../change/value-number.ts';
+import { canonicalText } from '../change/values/value-canonical.ts';
+import { decimalText, parseDecimal } from '../change/values/value-number.ts';
 import { compareUtf8, parseJson, type JsonEntry, type JsonValue } from './json-text.ts';
 import { checkNumeric, writtenOut } from './number-mappings.ts';
 import { checkStorable, textAsJsonMapping } from './text-mappings.ts';

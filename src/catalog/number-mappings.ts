@@ -1,4 +1,4 @@
-import { doubleText, floatText } from '../change/value-number.ts';
+import { doubleText, floatText } from '../change/values/value-number.ts';
 import { convertingMapping, identityMapping, same, type ValueMapping } from './value-mapping.ts';
 import { valueProblem, type ValueProblem } from './value-problems.ts';
 

@@ -1,6 +1,6 @@
 import type { RereadPolicy } from '../change/hint.ts';
 import { holdsDuration, isMultiCell } from '../change/source-type.ts';
-import { keyBytesKnown } from '../change/value-order.ts';
+import { keyBytesKnown } from '../change/values/value-order.ts';
 import { keyColumns, type Table } from './table.ts';
 import { undecidedTie } from './type-mapping.ts';
 

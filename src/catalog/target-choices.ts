@@ -1,6 +1,6 @@
 import type { CqlType, ScalarName } from '../change/source-type.ts';
-import { canonicalInet } from '../change/value-inet.ts';
-import { strippedDecimal } from '../change/value-number.ts';
+import { canonicalInet } from '../change/values/value-inet.ts';
+import { strippedDecimal } from '../change/values/value-number.ts';
 import {
   collectionAsJsonbMapping,
   jsonbText,

@@ -1,4 +1,11 @@
-import { dateText, parseDate, parseTime, parseTimestamp, timestampText, timeText } from '../change/value-calendar.ts';
+import {
+  dateText,
+  parseDate,
+  parseTime,
+  parseTimestamp,
+  timestampText,
+  timeText,
+} from '../change/values/value-calendar.ts';
 import { assert } from '../shared/assert.ts';
 import { convertingMapping, type ValueMapping } from './value-mapping.ts';
 import { valueProblem } from './value-problems.ts';

@@ -1,7 +1,7 @@
 import type { ValueOrder } from '../change/row-state.ts';
 import type { CqlType } from '../change/source-type.ts';
 import type { UndecidedTie } from '../change/tie.ts';
-import { compareSerialised } from '../change/value-order.ts';
+import { compareSerialised } from '../change/values/value-order.ts';
 import { assert } from '../shared/assert.ts';
 import { compareUtf8 } from './json-text.ts';
 import { quoteIdentifier } from './identifier.ts';

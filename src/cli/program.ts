@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { packageVersion } from '../operate/package-version.ts';
+import { packageVersion } from '../operate/service/package-version.ts';
 import { backfillCommand } from './commands/backfill.ts';
 import { demoCommand } from './commands/demo.ts';
 import { dlqCommand } from './commands/dlq.ts';

@@ -1,6 +1,6 @@
 /** Findings of business rules on a terminal. */
 import CliTable from 'cli-table3';
-import type { RuleFinding } from '../target/rule-finding-store.ts';
+import type { RuleFinding } from '../target/stores/rule-finding-store.ts';
 
 export const valuesText = (values: unknown): string => (values === null ? '–' : JSON.stringify(values));
 

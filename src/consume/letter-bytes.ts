@@ -8,7 +8,7 @@ import type { IndexedLetter } from '../deadletter/letter-index.ts';
 import { hashOfRecord } from '../deadletter/record-hash.ts';
 import type { SourceRecord } from '../decode/record.ts';
 import { LockstepError } from '../shared/errors.ts';
-import { readLog, type LogStretch } from './read-log.ts';
+import { readLog, type LogStretch } from './kafka/read-log.ts';
 
 /**
  * A letter is produced before its index row is committed, and again when a batch is tried for long: its newest copy is

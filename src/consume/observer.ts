@@ -3,7 +3,7 @@
  * must return quickly and never throw. Times in milliseconds unless the name says otherwise.
  */
 import type { Outcome } from '../target/batch.ts';
-import type { GroupState } from './kafka-port.ts';
+import type { GroupState } from './kafka/kafka-port.ts';
 
 export interface ConsumeObserver {
   /** cdc_records_consumed_total: records taken into the pipeline, delivered again or not. */

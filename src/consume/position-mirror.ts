@@ -4,8 +4,8 @@
  */
 import type { Logger } from 'pino';
 import { messageOf } from '../shared/errors.ts';
-import { partitionKey } from './kafka-port.ts';
-import type { TopicPartition } from './kafka-port.ts';
+import { partitionKey } from './kafka/kafka-port.ts';
+import type { TopicPartition } from './kafka/kafka-port.ts';
 
 const FLUSH_MS = 1_000;
 

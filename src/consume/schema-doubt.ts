@@ -1,5 +1,5 @@
-import type { Item } from './item.ts';
-import type { Stop } from './shard-state.ts';
+import type { Item } from './shard/item.ts';
+import type { Stop } from './shard/shard-state.ts';
 
 /** The decoder's code for a column that the table does not have (src/decode/debezium-cassandra/codes.ts). */
 const UNKNOWN_COLUMN = 'UNKNOWN_COLUMN';

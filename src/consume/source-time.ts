@@ -1,4 +1,4 @@
-import type { ChangeItem } from './item.ts';
+import type { ChangeItem } from './shard/item.ts';
 
 /** Write times outside this are not points in time (−5, nanoseconds by mistake, 2^63−1 were all seen). */
 const EARLIEST_MS = Date.UTC(2000, 0, 1);

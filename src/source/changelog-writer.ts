@@ -6,7 +6,7 @@ import type { Bound } from '../change/change-event.ts';
 import type { ChangelogChange } from '../change/changelog-entry.ts';
 import { parseCqlType } from '../change/parse-cql-type.ts';
 import type { CqlType } from '../change/source-type.ts';
-import { canonicalClustering, canonicalText } from '../change/value-canonical.ts';
+import { canonicalClustering, canonicalText } from '../change/values/value-canonical.ts';
 import { LockstepError } from '../shared/errors.ts';
 import { changelogStatement } from './changelog-table.ts';
 

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ScalarName } from '../change/source-type.ts';
-import { compareClustering, serialise } from '../change/value-order.ts';
-import { deserialise } from '../change/value-from-bytes.ts';
+import { compareClustering, serialise } from '../change/values/value-order.ts';
+import { deserialise } from '../change/values/value-from-bytes.ts';
 import { cutValues } from './clustering-middle.ts';
 
 const scalar = (name: ScalarName) => ({ kind: 'scalar', name }) as const;

@@ -1,7 +1,7 @@
 import type { Cell } from '../change/change-event.ts';
 import type { PackedRow, PackedRows } from '../change/packed-rows.ts';
 import { isMultiCell } from '../change/source-type.ts';
-import { deserialise } from '../change/value-from-bytes.ts';
+import { deserialise } from '../change/values/value-from-bytes.ts';
 import type { Column } from '../catalog/table.ts';
 import { LockstepError } from '../shared/errors.ts';
 

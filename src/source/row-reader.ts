@@ -1,5 +1,5 @@
 import type { Client } from 'cassandra-driver';
-import { keyBytes as bytesOf } from '../change/value-order.ts';
+import { keyBytes as bytesOf } from '../change/values/value-order.ts';
 import type { Cell, RowKey } from '../change/change-event.ts';
 import { keyColumns, type Table } from '../catalog/table.ts';
 import type { Clock } from '../shared/clock.ts';

@@ -2,7 +2,7 @@
 import { createRequire } from 'node:module';
 import type cassandra from 'cassandra-driver';
 import type { ScalarName } from '../change/source-type.ts';
-import { deserialise } from '../change/value-from-bytes.ts';
+import { deserialise } from '../change/values/value-from-bytes.ts';
 import { LockstepError, messageOf } from '../shared/errors.ts';
 import { packedOf, RAW_ALIAS } from './raw-rows.ts';
 import { scanError } from './scan-session.ts';

@@ -1,6 +1,6 @@
 /** A part of the source that a scan passed over, as a person can look for it. Pure. */
 import type { Column, Table } from '../catalog/table.ts';
-import { deserialise } from '../change/value-from-bytes.ts';
+import { deserialise } from '../change/values/value-from-bytes.ts';
 import type { LockstepError } from '../shared/errors.ts';
 import type { Stretch } from './scan-queries.ts';
 

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import type { Pool } from 'pg';
-import { compareClustering, keyBytes, orderBytes } from '../change/value-order.ts';
+import { compareClustering, keyBytes, orderBytes } from '../change/values/value-order.ts';
 import { serialisePartitionKey, murmur3Token } from '../change/token.ts';
 import type { ClusteringOrder } from '../change/range-tombstone.ts';
 import type { RereadPolicy } from '../change/hint.ts';

@@ -8,8 +8,8 @@ import type { ControlStatements } from './control-statements.ts';
 import { rowWrites, type TableDoor } from './row-writes.ts';
 import { imageFrom, keyParameters } from './row-codec.ts';
 import { readGraves } from './probes.ts';
-import { asForeign } from './owed-reads.ts';
-import type { RereadQueue } from './reread-queue.ts';
+import { asForeign } from './rereads/owed-reads.ts';
+import type { RereadQueue } from './rereads/reread-queue.ts';
 import { planRows, type KnownRow } from './row-plan.ts';
 import { checkCommitted, gateStatement, pipeline, rollback, type GateMode, type Statement } from './transaction.ts';
 

@@ -16,14 +16,14 @@ import { classifyPostgresError } from './postgres-errors.ts';
 import { PostgresShardStore } from './postgres-shard-store.ts';
 import { purgeStep, type PurgeCursor, type PurgeStep } from './purge.ts';
 import { RepairDoor } from './repair-door.ts';
-import { RereadQueue } from './reread-queue.ts';
-import { Rereads } from './rereads.ts';
+import { RereadQueue } from './rereads/reread-queue.ts';
+import { Rereads } from './rereads/rereads.ts';
 import { rowStatements } from './row-statements.ts';
 import type { TableDoor } from './row-writes.ts';
-import { SourceRows } from './source-rows.ts';
+import { SourceRows } from './rereads/source-rows.ts';
 
 export type { GrowthStage } from './growth.ts';
-export type { ReadRows } from './reread-merge.ts';
+export type { ReadRows } from './rereads/reread-merge.ts';
 export { PURGE_START, type PurgeCursor } from './purge.ts';
 export { createPool, type PostgresOptions } from './pool.ts';
 export { classifyPostgresError } from './postgres-errors.ts';

@@ -17,16 +17,16 @@ import { checkGeneration, type BoundTable } from './bound-table.ts';
 import { ControlStatements } from './control-statements.ts';
 import { beginExclusively, gateBusy } from './gate-busy.ts';
 import { withinHorizon } from './horizon.ts';
-import { asForeign, certainOf, owedReads } from './owed-reads.ts';
+import { asForeign, certainOf, owedReads } from './rereads/owed-reads.ts';
 import { classifyRefusal } from './row-refusal.ts';
 import { TargetCatalogue } from './target-catalogue.ts';
 import { probesOf, readProbes, withImages } from './probes.ts';
-import { RereadQueue } from './reread-queue.ts';
+import { RereadQueue } from './rereads/reread-queue.ts';
 import { covered, isIncomplete, planRows, stateBefore, type KnownRow } from './row-plan.ts';
 import { rowWrites, type TableDoor } from './row-writes.ts';
 import { sameRow } from './same-row.ts';
 import { checkCommitted, pipeline, rollback, type Statement } from './transaction.ts';
-import { checkSameServer, SERVER_START } from './same-server.ts';
+import { checkSameServer, SERVER_START } from './scan/same-server.ts';
 import { applyWideTombstones } from './wide-tombstones.ts';
 
 /** What became of one change. `queued`: its meaning is read again from the source. */

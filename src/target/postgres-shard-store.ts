@@ -3,7 +3,7 @@ import type { RecordMark, ShardId } from './batch.ts';
 import { Growth } from './growth.ts';
 import { classifyPostgresError } from './postgres-errors.ts';
 import type { Gap, ShardPosition, ShardStore } from './shard-store.ts';
-import { noteFrom, noteValues, type ShardNote } from './shard-note.ts';
+import { noteFrom, noteValues, type ShardNote } from './stores/shard-note.ts';
 import { qualified } from './sql-text.ts';
 import { checkCommitted, pipeline, rollback } from './transaction.ts';
 

@@ -22,11 +22,11 @@ import { ControlStatements } from './control-statements.ts';
 import { beginExclusively, gateBusy } from './gate-busy.ts';
 import { classifyPostgresError } from './postgres-errors.ts';
 import { observations, observedRow, observing, type Observation } from './row-observation.ts';
-import { FIRST_RETRY_US } from './reread-merge.ts';
-import { RereadQueue } from './reread-queue.ts';
+import { FIRST_RETRY_US } from './rereads/reread-merge.ts';
+import { RereadQueue } from './rereads/reread-queue.ts';
 import type { RowPlan } from './row-plan.ts';
 import { rowWrites, type TableDoor } from './row-writes.ts';
-import type { StoredRow } from './token-scan.ts';
+import type { StoredRow } from './scan/token-scan.ts';
 import { checkCommitted, pipeline, rollback, type Statement } from './transaction.ts';
 
 /** Rows in one transaction under the exclusive gate: ≤ 50 ms of holding it (DESIGN §5). */

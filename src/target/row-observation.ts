@@ -7,10 +7,10 @@ import { cover, type RowState } from '../change/row-state.ts';
 import { NEVER, type WriteTime } from '../change/write-time.ts';
 import type { ControlStatements } from './control-statements.ts';
 import { partitionText, readGraves, readRanges } from './probes.ts';
-import { memoryOf } from './reread-merge.ts';
+import { memoryOf } from './rereads/reread-merge.ts';
 import { imageFrom, keyParameters, valuesFrom } from './row-codec.ts';
 import type { TableDoor } from './row-writes.ts';
-import type { StoredRow } from './token-scan.ts';
+import type { StoredRow } from './scan/token-scan.ts';
 import type { Statement } from './transaction.ts';
 
 export interface Observation {

@@ -1,5 +1,5 @@
 import type { RecordMark, ShardId } from './batch.ts';
-import type { ShardNote } from './shard-note.ts';
+import type { ShardNote } from './stores/shard-note.ts';
 
 export interface ShardPosition {
   readonly shard: ShardId;

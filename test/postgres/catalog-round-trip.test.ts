@@ -6,7 +6,7 @@ import { allowedTargets, tieBytesSql, tieOrder, valueMapping } from '../../src/c
 import { TARGET_SESSION_SETTINGS } from '../../src/catalog/value-mapping.ts';
 import type { Column } from '../../src/catalog/table.ts';
 import { VARINT_BYTES_SQL } from '../../src/catalog/varint-bytes.sql.ts';
-import { compareClustering, serialise } from '../../src/change/value-order.ts';
+import { compareClustering, serialise } from '../../src/change/values/value-order.ts';
 import { parseCqlType } from '../../src/change/parse-cql-type.ts';
 import { columnOf, COLLECTIONS, SCALAR_NAMES, valuesOf, vector3 } from './catalog-values.ts';
 

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import type { Column, ColumnKind } from '../../src/catalog/table.ts';
 import { parseCqlType } from '../../src/change/parse-cql-type.ts';
-import { canonicalText } from '../../src/change/value-canonical.ts';
-import { inetText } from '../../src/change/value-inet.ts';
-import { dateText, timestampText, timeText } from '../../src/change/value-calendar.ts';
-import { decimalText, doubleText, floatText } from '../../src/change/value-number.ts';
+import { canonicalText } from '../../src/change/values/value-canonical.ts';
+import { inetText } from '../../src/change/values/value-inet.ts';
+import { dateText, timestampText, timeText } from '../../src/change/values/value-calendar.ts';
+import { decimalText, doubleText, floatText } from '../../src/change/values/value-number.ts';
 
 /** Canonical texts of each CQL type, the extremes among them often. */
 

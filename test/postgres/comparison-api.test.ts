@@ -5,10 +5,10 @@ import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { rowKey } from '../../src/change/change-event.ts';
 import { comparisonRoutes } from '../../src/operate/http/comparison-routes.ts';
 import { createHttpServer } from '../../src/operate/http/server.ts';
-import { createLogger } from '../../src/operate/logger.ts';
-import type { Operations } from '../../src/operate/operations.ts';
-import { FindingStore } from '../../src/target/finding-store.ts';
-import { JobStore } from '../../src/target/job-store.ts';
+import { createLogger } from '../../src/operate/telemetry/logger.ts';
+import type { Operations } from '../../src/operate/service/operations.ts';
+import { FindingStore } from '../../src/target/stores/finding-store.ts';
+import { JobStore } from '../../src/target/stores/job-store.ts';
 import { openDoorRig, type DoorRig } from '../support/door-rig.ts';
 import { COMPARED } from '../support/two-sides.ts';
 

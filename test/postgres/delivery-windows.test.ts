@@ -3,10 +3,10 @@ import { rowKey, type ChangeEvent } from '../../src/change/change-event.ts';
 import { identify } from '../../src/change/change-id.ts';
 import { IdAccount } from '../../src/reconcile/delivery/id-account.ts';
 import { idRangeOf } from '../../src/reconcile/delivery/window.ts';
-import { openGaps } from '../../src/target/gap-store.ts';
-import { LedgerReader } from '../../src/target/ledger-reader.ts';
-import { queuedBefore } from '../../src/target/queued-work.ts';
-import { WindowStore, type WindowUpdate } from '../../src/target/window-store.ts';
+import { openGaps } from '../../src/target/stores/gap-store.ts';
+import { LedgerReader } from '../../src/target/stores/ledger-reader.ts';
+import { queuedBefore } from '../../src/target/stores/queued-work.ts';
+import { WindowStore, type WindowUpdate } from '../../src/target/stores/window-store.ts';
 import { column, openDoorRig, scalar, tableOf, type DoorRig } from '../support/door-rig.ts';
 
 const SCHEMA = 'delivery';

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
 import { rowKey } from '../../src/change/change-event.ts';
 import { NEVER } from '../../src/change/write-time.ts';
-import { FindingStore, type NewFinding } from '../../src/target/finding-store.ts';
+import { FindingStore, type NewFinding } from '../../src/target/stores/finding-store.ts';
 import { imageDocument, observationDocument, observationFrom } from '../../src/target/observation-document.ts';
 import type { Observation } from '../../src/target/row-observation.ts';
 import { COMPARED } from '../support/two-sides.ts';

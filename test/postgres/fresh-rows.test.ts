@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'v
 import { rowKey, type Cell, type ChangeEvent } from '../../src/change/change-event.ts';
 import type { CqlType } from '../../src/change/source-type.ts';
 import type { Table } from '../../src/catalog/table.ts';
-import type { FoundRow, InsertedRows, ReadMark } from '../../src/target/source-rows.ts';
+import type { FoundRow, InsertedRows, ReadMark } from '../../src/target/rereads/source-rows.ts';
 import { column, openDoorRig, scalar, tableOf, type DoorRig } from '../support/door-rig.ts';
 import { storedRows } from '../support/stored-rows.ts';
 

@@ -5,7 +5,7 @@ import { parseConfiguration } from '../../src/config/index.ts';
 import { runChecks, type Check, type CheckResult } from '../../src/operate/doctor/check.ts';
 import { createPostgresProbe, postgresChecks } from '../../src/operate/doctor/postgres-checks.ts';
 import { JobQueue } from '../../src/operate/jobs/job-queue.ts';
-import { createLogger } from '../../src/operate/logger.ts';
+import { createLogger } from '../../src/operate/telemetry/logger.ts';
 import { createPool } from '../../src/target/index.ts';
 
 const ROLE = 'queue_worker';

@@ -5,9 +5,9 @@ import { createDebeziumCassandraDecoder } from '../../src/decode/debezium-cassan
 import type { SourceRecord } from '../../src/decode/record.ts';
 import { beginRedrive, RedriveRun, type RedriveParts } from '../../src/operate/redrive/redrive-job.ts';
 import { tryWaiting, type WaitingParts } from '../../src/operate/redrive/waiting-letters.ts';
-import { processPacing } from '../../src/operate/process-pacing.ts';
-import { auditEntry } from '../../src/target/audit-log.ts';
-import { JobStore } from '../../src/target/job-store.ts';
+import { processPacing } from '../../src/operate/connect/process-pacing.ts';
+import { auditEntry } from '../../src/target/stores/audit-log.ts';
+import { JobStore } from '../../src/target/stores/job-store.ts';
 import { PacedDoor } from '../../src/target/paced-door.ts';
 import { cell, eventRecord } from '../fixtures/debezium-cassandra/events.ts';
 import { column, openDoorRig, scalar, tableOf, type DoorRig } from '../support/door-rig.ts';

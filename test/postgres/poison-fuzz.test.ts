@@ -6,12 +6,12 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
-import { BatchApplier } from '../../src/consume/batch-applier.ts';
+import { BatchApplier } from '../../src/consume/shard/batch-applier.ts';
 import { ByteBudget } from '../../src/consume/byte-budget.ts';
 import { defaultLimits } from '../../src/consume/limits.ts';
 import { silentObserver } from '../../src/consume/observer.ts';
-import { RecentFingerprints } from '../../src/consume/recent-fingerprints.ts';
-import { ShardIntake } from '../../src/consume/shard-intake.ts';
+import { RecentFingerprints } from '../../src/consume/shard/recent-fingerprints.ts';
+import { ShardIntake } from '../../src/consume/shard/shard-intake.ts';
 import type { DeadLetter } from '../../src/deadletter/dead-letter.ts';
 import { createDebeziumCassandraDecoder } from '../../src/decode/debezium-cassandra/index.ts';
 import type { SourceRecord } from '../../src/decode/record.ts';

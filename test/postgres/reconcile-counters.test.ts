@@ -14,7 +14,7 @@ import {
 } from '../../src/reconcile/end-state/reconcile-table.ts';
 import type { ScannedRow } from '../../src/reconcile/end-state/source-slices.ts';
 import { registerTables } from '../../src/target/bound-table.ts';
-import { plainRepairs, PlainScan } from '../../src/target/plain-scan.ts';
+import { plainRepairs, PlainScan } from '../../src/target/scan/plain-scan.ts';
 import { comparedParts } from '../support/compared-parts.ts';
 import { openDoorRig, scalar, type DoorRig } from '../support/door-rig.ts';
 import { COMPARED } from '../support/two-sides.ts';

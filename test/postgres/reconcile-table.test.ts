@@ -14,8 +14,8 @@ import type { ScannedRow } from '../../src/reconcile/end-state/source-slices.ts'
 import { splitRing, WHOLE_RING } from '../../src/change/token-range.ts';
 import { runComparison } from '../../src/operate/end-state/run-comparison.ts';
 import { LockstepError } from '../../src/shared/errors.ts';
-import { JobStore } from '../../src/target/job-store.ts';
-import { VerifiedPoints } from '../../src/target/verified-points.ts';
+import { JobStore } from '../../src/target/stores/job-store.ts';
+import { VerifiedPoints } from '../../src/target/stores/verified-points.ts';
 import { comparedParts } from '../support/compared-parts.ts';
 import { openDoorRig, type DoorRig } from '../support/door-rig.ts';
 import { COMPARED, sourcePages } from '../support/two-sides.ts';

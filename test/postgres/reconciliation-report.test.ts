@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
-import { FindingStore } from '../../src/target/finding-store.ts';
-import { JobStore } from '../../src/target/job-store.ts';
-import { ReportStore } from '../../src/target/report-store.ts';
-import { WindowStore, type WindowUpdate } from '../../src/target/window-store.ts';
+import { FindingStore } from '../../src/target/stores/finding-store.ts';
+import { JobStore } from '../../src/target/stores/job-store.ts';
+import { ReportStore } from '../../src/target/stores/report-store.ts';
+import { WindowStore, type WindowUpdate } from '../../src/target/stores/window-store.ts';
 import { COMPARED } from '../support/two-sides.ts';
 import { openDoorRig, type DoorRig } from '../support/door-rig.ts';
 

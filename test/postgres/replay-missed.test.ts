@@ -10,10 +10,10 @@ import { replayMissed, type ReplayOutcome, type ReplayParts } from '../../src/re
 import type { RowReplayParts } from '../../src/reconcile/delivery/replay-rows.ts';
 import { verifyWindows, type VerifiedWindow } from '../../src/reconcile/delivery/verify-windows.ts';
 import type { ScannedRow } from '../../src/reconcile/end-state/source-slices.ts';
-import { FindingStore } from '../../src/target/finding-store.ts';
-import { LedgerReader } from '../../src/target/ledger-reader.ts';
+import { FindingStore } from '../../src/target/stores/finding-store.ts';
+import { LedgerReader } from '../../src/target/stores/ledger-reader.ts';
 import { PacedDoor } from '../../src/target/paced-door.ts';
-import { noteAccounted } from '../../src/target/replay-ledger.ts';
+import { noteAccounted } from '../../src/target/stores/replay-ledger.ts';
 import { comparedParts } from '../support/compared-parts.ts';
 import { openDoorRig, type DoorRig } from '../support/door-rig.ts';
 import { COMPARED } from '../support/two-sides.ts';

@@ -13,8 +13,8 @@ import {
 import type { ScannedRow } from '../../src/reconcile/end-state/source-slices.ts';
 import { undoRepair } from '../../src/reconcile/end-state/undo-repair.ts';
 import type { LockstepError } from '../../src/shared/errors.ts';
-import { FindingDecisions } from '../../src/target/finding-decisions.ts';
-import { FindingStore, type Finding } from '../../src/target/finding-store.ts';
+import { FindingDecisions } from '../../src/target/stores/finding-decisions.ts';
+import { FindingStore, type Finding } from '../../src/target/stores/finding-store.ts';
 import type { RepairDoor } from '../../src/target/repair-door.ts';
 import { comparedParts } from '../support/compared-parts.ts';
 import { openDoorRig, type DoorRig } from '../support/door-rig.ts';

@@ -6,9 +6,9 @@ import { toleranceOf } from '../../src/reconcile/rules/compare-values.ts';
 import type { AskSide, Rule } from '../../src/reconcile/rules/rule.ts';
 import { runRuleJob, RULE } from '../../src/operate/rules/rule-job.ts';
 import { targetColumn } from '../../src/operate/rules/rule-sides.ts';
-import { JobStore } from '../../src/target/job-store.ts';
-import { RuleFindingStore } from '../../src/target/rule-finding-store.ts';
-import { askTarget, describeTarget } from '../../src/target/rule-query.ts';
+import { JobStore } from '../../src/target/stores/job-store.ts';
+import { RuleFindingStore } from '../../src/target/stores/rule-finding-store.ts';
+import { askTarget, describeTarget } from '../../src/target/scan/rule-query.ts';
 import { COMPARED } from '../support/two-sides.ts';
 import { openDoorRig, type DoorRig } from '../support/door-rig.ts';
 

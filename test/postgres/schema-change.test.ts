@@ -10,10 +10,10 @@ import type { Table } from '../../src/catalog/table.ts';
 import { createConsumer, silentObserver, type Consumer } from '../../src/consume/index.ts';
 import type { DeadLetter } from '../../src/deadletter/dead-letter.ts';
 import { createDebeziumCassandraDecoder } from '../../src/decode/debezium-cassandra/index.ts';
-import { SchemaWatch } from '../../src/operate/schema-watch.ts';
-import { checkTargets } from '../../src/operate/target-check.ts';
-import { withRereads } from '../../src/operate/source-tables.ts';
-import { extendTarget } from '../../src/operate/target-ddl.ts';
+import { SchemaWatch } from '../../src/operate/schema/schema-watch.ts';
+import { checkTargets } from '../../src/operate/schema/target-check.ts';
+import { withRereads } from '../../src/operate/schema/source-tables.ts';
+import { extendTarget } from '../../src/operate/schema/target-ddl.ts';
 import { createPool, openTarget, type Target } from '../../src/target/index.ts';
 import { FAKE_TIME_MS, FakeKafka } from '../support/kafka-fake.ts';
 

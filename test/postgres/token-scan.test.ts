@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'v
 import { rowKey, type ChangeEvent } from '../../src/change/change-event.ts';
 import { UNKNOWN_MARKER } from '../../src/change/row-state.ts';
 import { splitRing, WHOLE_RING, type TokenRange } from '../../src/change/token-range.ts';
-import { TokenScan, type TargetRow } from '../../src/target/token-scan.ts';
+import { TokenScan, type TargetRow } from '../../src/target/scan/token-scan.ts';
 import { column, openDoorRig, scalar, tableOf, type DoorRig } from '../support/door-rig.ts';
 
 const table = tableOf('token_scan', [

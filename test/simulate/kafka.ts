@@ -8,7 +8,7 @@ import {
   type KafkaPort,
   type LogRange,
   type TopicPartition,
-} from '../../src/consume/kafka-port.ts';
+} from '../../src/consume/kafka/kafka-port.ts';
 import type { SourceRecord } from '../../src/decode/record.ts';
 import type { Mutation } from '../model/mutation.ts';
 import type { Scheduler } from './scheduler.ts';

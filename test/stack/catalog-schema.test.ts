@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bindTable } from '../../src/catalog/bind.ts';
 import type { SourceTable } from '../../src/catalog/source-table.ts';
 import { tableMappingSchema } from '../../src/catalog/table-mapping.ts';
-import { canonicalClustering } from '../../src/change/value-order.ts';
+import { canonicalClustering } from '../../src/change/values/value-order.ts';
 import { printCqlType } from '../../src/change/parse-cql-type.ts';
 import { connectCassandra, type CassandraOptions } from '../../src/source/cassandra-client.ts';
 import { readSchema } from '../../src/source/schema.ts';

@@ -1,9 +1,9 @@
 import type { ScannedRow } from '../../src/reconcile/end-state/source-slices.ts';
 import type { ReconcileParts } from '../../src/reconcile/end-state/reconcile-table.ts';
-import { auditEntry } from '../../src/target/audit-log.ts';
+import { auditEntry } from '../../src/target/stores/audit-log.ts';
 import type { BoundTable } from '../../src/target/bound-table.ts';
-import { FindingStore } from '../../src/target/finding-store.ts';
-import { TokenScan } from '../../src/target/token-scan.ts';
+import { FindingStore } from '../../src/target/stores/finding-store.ts';
+import { TokenScan } from '../../src/target/scan/token-scan.ts';
 import type { DoorRig } from './door-rig.ts';
 import { sourcePages } from './two-sides.ts';
 

@@ -5,7 +5,7 @@ import type { Consumer } from '../../src/consume/consumer.ts';
 import type { ConsumeLimits } from '../../src/consume/limits.ts';
 import { silentObserver } from '../../src/consume/observer.ts';
 import type { DeadLetter } from '../../src/deadletter/dead-letter.ts';
-import type { BreakerReading } from '../../src/target/shard-note.ts';
+import type { BreakerReading } from '../../src/target/stores/shard-note.ts';
 import { FakeKafka } from './kafka-fake.ts';
 import { MemoryTarget } from './kafka-memory-target.ts';
 import { plainDecoder, TEST_TABLE } from './kafka-records.ts';

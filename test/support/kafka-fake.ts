@@ -3,8 +3,14 @@
  * range falls back to the log start, and nothing is fetched unless the test polls.
  */
 import type { SourceRecord } from '../../src/decode/record.ts';
-import { partitionKey } from '../../src/consume/kafka-port.ts';
-import type { FetchedBatch, GroupHandler, KafkaPort, LogRange, TopicPartition } from '../../src/consume/kafka-port.ts';
+import { partitionKey } from '../../src/consume/kafka/kafka-port.ts';
+import type {
+  FetchedBatch,
+  GroupHandler,
+  KafkaPort,
+  LogRange,
+  TopicPartition,
+} from '../../src/consume/kafka/kafka-port.ts';
 
 interface Log {
   start: bigint;

@@ -3,7 +3,7 @@
  * every change's text by record offset, so that a hole or a double shows.
  */
 import type { ApplyBatch, ApplyManner, ApplyResult, DeadLetterEntry, Door } from '../../src/target/batch.ts';
-import type { ShardNote } from '../../src/target/shard-note.ts';
+import type { ShardNote } from '../../src/target/stores/shard-note.ts';
 import type { Gap, ShardPosition, ShardStore } from '../../src/target/shard-store.ts';
 
 interface Shelf {

@@ -1,5 +1,5 @@
 import type { ReportFacts } from '../../src/operate/report/reconciliation-report.ts';
-import type { FindingCount, RunRow, WindowSlot, WindowSum } from '../../src/target/report-store.ts';
+import type { FindingCount, RunRow, WindowSlot, WindowSum } from '../../src/target/stores/report-store.ts';
 
 /** Facts that reports are made from, for their tests: times are hours before the end of the span. */
 export const END_MS = Date.parse('2026-11-29T20:00:00Z');

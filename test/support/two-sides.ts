@@ -4,7 +4,7 @@ import { isVisible, type RowState } from '../../src/change/row-state.ts';
 import type { TokenRange } from '../../src/change/token-range.ts';
 import { NEVER } from '../../src/change/write-time.ts';
 import type { BoundTable } from '../../src/target/bound-table.ts';
-import type { TargetRow } from '../../src/target/token-scan.ts';
+import type { TargetRow } from '../../src/target/scan/token-scan.ts';
 import type { ScannedRow, SourcePage } from '../../src/reconcile/end-state/source-slices.ts';
 import { column, scalar, tableOf } from './door-rig.ts';
 

@@ -1,7 +1,7 @@
 import { userInfo } from 'node:os';
 import { Command, Option } from 'commander';
 import { DEFAULT_CONFIGURATION_FILE, loadConfiguration } from '../../config/index.ts';
-import { createLogger } from '../../operate/logger.ts';
+import { createLogger } from '../../operate/telemetry/logger.ts';
 import type { BackfillProgress } from '../../operate/backfill/backfill-job.ts';
 import { backfillScreen, progressText } from '../backfill-screen.ts';
 import { EXIT } from '../exit-code.ts';

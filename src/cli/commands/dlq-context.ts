@@ -15,7 +15,7 @@ export async function withLetters<T>(
   work: (context: DlqContext) => Promise<T>,
 ): Promise<T> {
   const configuration = loadConfiguration({ path: options.config, env: process.env });
-  const { withControlTables } = await import('../../operate/command-pool.ts');
+  const { withControlTables } = await import('../../operate/connect/command-pool.ts');
   const { LetterIndex: Index } = await import('../../deadletter/letter-index.ts');
   const { Masking: Masks } = await import('../../operate/redrive/masking.ts');
   return withControlTables(configuration, async (pool, schema) => {

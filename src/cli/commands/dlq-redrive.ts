@@ -3,7 +3,7 @@ import { userInfo } from 'node:os';
 import { text } from 'node:stream/consumers';
 import { Command, Option } from 'commander';
 import { loadConfiguration } from '../../config/index.ts';
-import { createLogger } from '../../operate/logger.ts';
+import { createLogger } from '../../operate/telemetry/logger.ts';
 import type { RedriveProgress } from '../../operate/redrive/redrive-job.ts';
 import { LockstepError, messageOf } from '../../shared/errors.ts';
 import { EXIT } from '../exit-code.ts';

@@ -61,9 +61,9 @@ async function show(id: bigint, options: ShowOptions, context: DlqContext): Prom
       remedy: 'lockstep dlq list shows their numbers',
     });
   }
-  const { kafkaClientOf } = await import('../../operate/kafka-client.ts');
-  const { createLogger } = await import('../../operate/logger.ts');
-  const { reachKafka } = await import('../../operate/reach.ts');
+  const { kafkaClientOf } = await import('../../operate/connect/kafka-client.ts');
+  const { createLogger } = await import('../../operate/telemetry/logger.ts');
+  const { reachKafka } = await import('../../operate/connect/reach.ts');
   const { LetterBytes } = await import('../../consume/letter-bytes.ts');
   const { payloadOf } = await import('../../operate/redrive/payload.ts');
   const { attemptDocument, letterDocument } = await import('../../operate/redrive/letter-document.ts');

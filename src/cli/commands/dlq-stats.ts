@@ -80,10 +80,10 @@ export function keepingText(keeping: KeepingSummary, nowMs: number): string {
 
 /** Null with a word on standard error where Kafka can't be asked: everything else is told all the same. */
 async function keepingFor({ index, configuration }: DlqContext, filter: LetterFilter): Promise<KeepingSummary | null> {
-  const { kafkaClientOf } = await import('../../operate/kafka-client.ts');
-  const { createLogger } = await import('../../operate/logger.ts');
-  const { reachKafka } = await import('../../operate/reach.ts');
-  const { keepingSummary } = await import('../../operate/dlq-keeping.ts');
+  const { kafkaClientOf } = await import('../../operate/connect/kafka-client.ts');
+  const { createLogger } = await import('../../operate/telemetry/logger.ts');
+  const { reachKafka } = await import('../../operate/connect/reach.ts');
+  const { keepingSummary } = await import('../../operate/upkeep/dlq-keeping.ts');
   try {
     await reachKafka(configuration.kafka);
     const kafka = kafkaClientOf(configuration.kafka, createLogger({ level: 'silent' }));
@@ -96,9 +96,9 @@ async function keepingFor({ index, configuration }: DlqContext, filter: LetterFi
 }
 
 async function samplesText({ index, configuration, masking }: DlqContext, stats: LetterStats): Promise<string> {
-  const { kafkaClientOf } = await import('../../operate/kafka-client.ts');
-  const { createLogger } = await import('../../operate/logger.ts');
-  const { reachKafka } = await import('../../operate/reach.ts');
+  const { kafkaClientOf } = await import('../../operate/connect/kafka-client.ts');
+  const { createLogger } = await import('../../operate/telemetry/logger.ts');
+  const { reachKafka } = await import('../../operate/connect/reach.ts');
   const { LetterBytes } = await import('../../consume/letter-bytes.ts');
   const { payloadOf } = await import('../../operate/redrive/payload.ts');
   await reachKafka(configuration.kafka);

@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import type { ChangeId } from '../../change/change-id.ts';
 import { DEFAULT_CONFIGURATION_FILE, loadConfiguration } from '../../config/index.ts';
-import type { LedgerHit } from '../../target/ledger-search.ts';
+import type { LedgerHit } from '../../target/stores/ledger-search.ts';
 import { EXIT } from '../exit-code.ts';
 
 function idArgument(text: string): ChangeId {
@@ -32,8 +32,8 @@ function hitDocument(hit: LedgerHit): Record<string, unknown> {
 
 async function find(id: ChangeId, options: { readonly config?: string; readonly json?: true }): Promise<void> {
   const configuration = loadConfiguration({ path: options.config, env: process.env });
-  const { withControlTables } = await import('../../operate/command-pool.ts');
-  const { findInLedger } = await import('../../target/ledger-search.ts');
+  const { withControlTables } = await import('../../operate/connect/command-pool.ts');
+  const { findInLedger } = await import('../../target/stores/ledger-search.ts');
   await withControlTables(configuration, async (pool, controlSchema) => {
     const hits = await findInLedger(pool, controlSchema, id);
     if (options.json === true) {

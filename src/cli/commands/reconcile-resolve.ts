@@ -3,7 +3,7 @@ import { userInfo } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { sourceTableName } from '../../catalog/static-table.ts';
 import { DEFAULT_CONFIGURATION_FILE, loadConfiguration, type Configuration } from '../../config/index.ts';
-import { withControlTables } from '../../operate/command-pool.ts';
+import { withControlTables } from '../../operate/connect/command-pool.ts';
 import { findingDocument } from '../../operate/end-state/report-document.ts';
 import {
   ACTIONS,
@@ -15,14 +15,14 @@ import {
   type Resolved,
   type ResolveSystems,
 } from '../../operate/end-state/resolve-by-hand.ts';
-import { createLogger } from '../../operate/logger.ts';
+import { createLogger } from '../../operate/telemetry/logger.ts';
 import { ruleFindingDocument } from '../../operate/rules/rule-job.ts';
 import type { Correction } from '../../reconcile/end-state/corrected-row.ts';
 import { LockstepError, messageOf } from '../../shared/errors.ts';
-import { FindingDecisions } from '../../target/finding-decisions.ts';
-import { FindingStore } from '../../target/finding-store.ts';
+import { FindingDecisions } from '../../target/stores/finding-decisions.ts';
+import { FindingStore } from '../../target/stores/finding-store.ts';
 import type { ImageDocument } from '../../target/observation-document.ts';
-import { RuleFindingStore } from '../../target/rule-finding-store.ts';
+import { RuleFindingStore } from '../../target/stores/rule-finding-store.ts';
 import { EXIT } from '../exit-code.ts';
 
 interface ResolveOptions {

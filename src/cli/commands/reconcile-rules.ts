@@ -1,12 +1,12 @@
 import { userInfo } from 'node:os';
 import { Command, Option } from 'commander';
 import { DEFAULT_CONFIGURATION_FILE, loadConfiguration, type Configuration } from '../../config/index.ts';
-import { withControlTables } from '../../operate/command-pool.ts';
-import { createLogger } from '../../operate/logger.ts';
+import { withControlTables } from '../../operate/connect/command-pool.ts';
+import { createLogger } from '../../operate/telemetry/logger.ts';
 import { ruleFindingDocument } from '../../operate/rules/rule-job.ts';
 import { ruleNamed, rulesOf } from '../../operate/rules/rules-of.ts';
 import { LockstepError, messageOf } from '../../shared/errors.ts';
-import { RuleFindingStore } from '../../target/rule-finding-store.ts';
+import { RuleFindingStore } from '../../target/stores/rule-finding-store.ts';
 import { printRuleFindings, valuesText } from '../rule-findings-table.ts';
 import { EXIT } from '../exit-code.ts';
 import { countArgument } from './arguments.ts';

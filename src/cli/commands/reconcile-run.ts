@@ -4,7 +4,7 @@ import { DEFAULT_CONFIGURATION_FILE, loadConfiguration } from '../../config/inde
 import type { RanComparison } from '../../operate/end-state/run-comparison.ts';
 import { momentOf, type ComparisonRequest } from '../../operate/jobs/comparison-request.ts';
 import { repairModeOf, type RepairMode } from '../../operate/jobs/repair-mode.ts';
-import { createLogger } from '../../operate/logger.ts';
+import { createLogger } from '../../operate/telemetry/logger.ts';
 import { STRATEGIES, type Strategy } from '../../reconcile/end-state/comparison-plan.ts';
 import type { ReconcileParts } from '../../reconcile/end-state/reconcile-table.ts';
 import { LockstepError } from '../../shared/errors.ts';

@@ -1,9 +1,9 @@
 import CliTable from 'cli-table3';
 import { Command, Option } from 'commander';
 import { DEFAULT_CONFIGURATION_FILE, loadConfiguration } from '../../config/index.ts';
-import { withControlTables } from '../../operate/command-pool.ts';
-import { windowDocument } from '../../operate/window-document.ts';
-import { WindowStore, type WindowRow } from '../../target/window-store.ts';
+import { withControlTables } from '../../operate/connect/command-pool.ts';
+import { windowDocument } from '../../operate/delivery/window-document.ts';
+import { WindowStore, type WindowRow } from '../../target/stores/window-store.ts';
 import { EXIT } from '../exit-code.ts';
 import { countArgument, timeArgument } from './arguments.ts';
 

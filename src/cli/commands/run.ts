@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { DEFAULT_CONFIGURATION_FILE, loadConfiguration } from '../../config/index.ts';
-import { boundHeapGrowth } from '../../operate/heap-growth.ts';
-import { createLogger } from '../../operate/logger.ts';
+import { boundHeapGrowth } from '../../operate/service/heap-growth.ts';
+import { createLogger } from '../../operate/telemetry/logger.ts';
 import { EXIT } from '../exit-code.ts';
 
 /** Signals that ask for a clean stop. */
@@ -18,7 +18,7 @@ export function runCommand(): Command {
     .action(async (options: { config?: string }) => {
       const configuration = loadConfiguration({ path: options.config, env: process.env });
       boundHeapGrowth();
-      const { runService } = await import('../../operate/run-service.ts');
+      const { runService } = await import('../../operate/service/run-service.ts');
       const logger = createLogger({ level: configuration.log.level });
       const controller = new AbortController();
       const onSignal = (signal: NodeJS.Signals) => {

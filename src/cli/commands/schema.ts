@@ -8,9 +8,14 @@ import type { Table } from '../../catalog/table.ts';
 import { readTargetDatabase, readTargetTable } from '../../catalog/target-schema.ts';
 import { DEFAULT_CONFIGURATION_FILE, loadConfiguration, type Configuration } from '../../config/index.ts';
 import { streamMappings } from '../../operate/heartbeats/heartbeat-table-mapping.ts';
-import { createSourceTables, needsSourceTables, planSourceTables, type SourceStep } from '../../operate/source-ddl.ts';
-import { APPLY_LOCK, executeDdl } from '../../operate/target-ddl.ts';
-import { resolveTables, togetherAsConfigError } from '../../operate/source-tables.ts';
+import {
+  createSourceTables,
+  needsSourceTables,
+  planSourceTables,
+  type SourceStep,
+} from '../../operate/schema/source-ddl.ts';
+import { APPLY_LOCK, executeDdl } from '../../operate/schema/target-ddl.ts';
+import { resolveTables, togetherAsConfigError } from '../../operate/schema/source-tables.ts';
 import { LockstepError } from '../../shared/errors.ts';
 import { connectCassandra } from '../../source/cassandra-client.ts';
 import { readSchema } from '../../source/schema.ts';

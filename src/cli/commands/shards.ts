@@ -1,9 +1,9 @@
 import CliTable from 'cli-table3';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { DEFAULT_CONFIGURATION_FILE, loadConfiguration, type Configuration } from '../../config/index.ts';
-import { breakerDocument } from '../../operate/shard-view.ts';
+import { breakerDocument } from '../../operate/service/shard-view.ts';
 import { LockstepError } from '../../shared/errors.ts';
-import type { ShardAdmin, StoredShard } from '../../target/shard-admin.ts';
+import type { ShardAdmin, StoredShard } from '../../target/stores/shard-admin.ts';
 import { EXIT } from '../exit-code.ts';
 
 interface ShardOptions {
@@ -17,8 +17,8 @@ async function withAdmin<T>(
   work: (admin: ShardAdmin, configuration: Configuration) => Promise<T>,
 ): Promise<T> {
   const configuration = loadConfiguration({ path: options.config, env: process.env });
-  const { withControlTables } = await import('../../operate/command-pool.ts');
-  const { ShardAdmin: Admin } = await import('../../target/shard-admin.ts');
+  const { withControlTables } = await import('../../operate/connect/command-pool.ts');
+  const { ShardAdmin: Admin } = await import('../../target/stores/shard-admin.ts');
   return withControlTables(configuration, (pool, schema) => work(new Admin(pool, schema), configuration));
 }
 
@@ -141,7 +141,7 @@ function resetCommand(): Command {
     .action((options: ShardOptions & { force?: true }) =>
       withAdmin(options, async (admin, configuration) => {
         const topic = requiredTopic(options);
-        const { logStartsOf } = await import('../../operate/log-starts.ts');
+        const { logStartsOf } = await import('../../operate/connect/log-starts.ts');
         const starts = await logStartsOf(configuration.kafka, topic);
         const incarnation = await admin.acceptRecreated(topic, starts, options.force === true);
         await admin.requestResume(topic, null);

@@ -1,7 +1,7 @@
 import type { CqlType } from '../../change/source-type.ts';
-import { canonicalText } from '../../change/value-canonical.ts';
-import { collectionText } from '../../change/value-collection.ts';
-import { deserialise } from '../../change/value-from-bytes.ts';
+import { canonicalText } from '../../change/values/value-canonical.ts';
+import { collectionText } from '../../change/values/value-collection.ts';
+import { deserialise } from '../../change/values/value-from-bytes.ts';
 
 /** Splits a tuple's text at its colons; a backslash stands before colons and at signs of the values. */
 function tupleParts(text: string): readonly (string | null)[] {

@@ -1,6 +1,6 @@
 import { keyColumns, type Column, type Table } from '../../catalog/table.ts';
 import { holdsDuration, isMultiCell } from '../../change/source-type.ts';
-import { canonicalClustering } from '../../change/value-order.ts';
+import { canonicalClustering } from '../../change/values/value-order.ts';
 import { INT64_MAX, INT64_MIN } from '../../change/write-time.ts';
 import { Refused, shown } from './codes.ts';
 import { isObject, NEEDS_EXACT_READING, type Json, type JsonObject } from './json.ts';

@@ -1,7 +1,7 @@
 import type { CqlType } from '../../change/source-type.ts';
-import { deserialise } from '../../change/value-from-bytes.ts';
-import { strippedDecimal } from '../../change/value-number.ts';
-import { serialise } from '../../change/value-order.ts';
+import { deserialise } from '../../change/values/value-from-bytes.ts';
+import { strippedDecimal } from '../../change/values/value-number.ts';
+import { serialise } from '../../change/values/value-order.ts';
 import { Refused, shown } from './codes.ts';
 import type { ColumnPlan, TablePlan } from './column-plan.ts';
 import type { Json } from './json.ts';

@@ -1,7 +1,7 @@
 import type { CqlType } from '../../change/source-type.ts';
-import { collectionText } from '../../change/value-collection.ts';
-import { elementsOf, elementType } from '../../change/value-elements.ts';
-import { deserialise } from '../../change/value-from-bytes.ts';
+import { collectionText } from '../../change/values/value-collection.ts';
+import { elementsOf, elementType } from '../../change/values/value-elements.ts';
+import { deserialise } from '../../change/values/value-from-bytes.ts';
 import type { Json } from './json.ts';
 import { refuse, wireBytes, type Reading, type WireDecoder } from './wire-scalars.ts';
 

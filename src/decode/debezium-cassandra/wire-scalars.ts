@@ -1,8 +1,8 @@
 import type { ScalarName } from '../../change/source-type.ts';
-import { dateText, timestampText, timeText } from '../../change/value-calendar.ts';
-import { canonicalUuid } from '../../change/value-canonical.ts';
-import { canonicalInet } from '../../change/value-inet.ts';
-import { canonicalDecimal, canonicalInteger, doubleText, floatText } from '../../change/value-number.ts';
+import { dateText, timestampText, timeText } from '../../change/values/value-calendar.ts';
+import { canonicalUuid } from '../../change/values/value-canonical.ts';
+import { canonicalInet } from '../../change/values/value-inet.ts';
+import { canonicalDecimal, canonicalInteger, doubleText, floatText } from '../../change/values/value-number.ts';
 import { INT64_MAX, INT64_MIN } from '../../change/write-time.ts';
 import { Refused, shown, type DecodeCode } from './codes.ts';
 import { NEEDS_EXACT_READING, type Json } from './json.ts';

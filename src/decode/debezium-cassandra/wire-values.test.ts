@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { cqlType } from '../../../test/fixtures/debezium-cassandra/tables.ts';
-import { deserialise } from '../../change/value-from-bytes.ts';
+import { deserialise } from '../../change/values/value-from-bytes.ts';
 import { boundText } from './bound-text.ts';
 import { Refused } from './codes.ts';
 import { parseExact, parseFast, type Json } from './json.ts';

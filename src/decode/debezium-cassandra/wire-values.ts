@@ -1,5 +1,5 @@
 import type { CqlType } from '../../change/source-type.ts';
-import { collectionText } from '../../change/value-collection.ts';
+import { collectionText } from '../../change/values/value-collection.ts';
 import { Refused } from './codes.ts';
 import { isObject, own, type Json } from './json.ts';
 import { compileBlank, compileWhole, holdsBlob, type MetBlobs } from './nested-blob.ts';

@@ -5,8 +5,8 @@
  */
 import { randomUUID } from 'node:crypto';
 import { LockstepError } from '../../shared/errors.ts';
-import type { Job, JobStore } from '../../target/job-store.ts';
-import { failuresOf } from '../failure-counts.ts';
+import type { Job, JobStore } from '../../target/stores/job-store.ts';
+import { failuresOf } from '../jobs/failure-counts.ts';
 import { coveredShare, stateOf } from './backfill-state.ts';
 
 export const BACKFILL = 'backfill';

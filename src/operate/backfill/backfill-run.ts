@@ -4,12 +4,18 @@ import type { ScannedRow } from '../../source/scanned-rows.ts';
 import { LockstepError, messageOf } from '../../shared/errors.ts';
 import type { ShardId } from '../../target/batch.ts';
 import { GateShare, TurnSize } from '../../target/gate-share.ts';
-import type { Job, JobStore } from '../../target/job-store.ts';
+import type { Job, JobStore } from '../../target/stores/job-store.ts';
 import type { Pacing } from '../../target/paced-door.ts';
-import type { FoundOutcome, FoundRows, GateTimes, ReadMark, SourceRowsSession } from '../../target/source-rows.ts';
+import type {
+  FoundOutcome,
+  FoundRows,
+  GateTimes,
+  ReadMark,
+  SourceRowsSession,
+} from '../../target/rereads/source-rows.ts';
 import type { Statement } from '../../target/transaction.ts';
-import { failureCount } from '../failure-counts.ts';
-import { RateLimit } from '../rate-limit.ts';
+import { failureCount } from '../jobs/failure-counts.ts';
+import { RateLimit } from '../connect/rate-limit.ts';
 import { progressOf, type BackfillProgress } from './backfill-job.ts';
 import { stateDocument, stateOf, type BackfillPhase, type BackfillState } from './backfill-state.ts';
 

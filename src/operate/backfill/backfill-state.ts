@@ -1,6 +1,6 @@
 /** Where a backfill stands, as its job keeps it, and how far that is. Pure. */
 import { z } from 'zod';
-import type { Job } from '../../target/job-store.ts';
+import type { Job } from '../../target/stores/job-store.ts';
 import { WHOLE_RING } from '../../change/token-range.ts';
 import type { ScanPosition } from '../../source/row-scan.ts';
 

@@ -6,12 +6,12 @@ import { WHOLE_RING } from '../../change/token-range.ts';
 import { scanRows } from '../../source/row-scan.ts';
 import { scanSession } from '../../source/scan-session.ts';
 import { createPool } from '../../target/index.ts';
-import { JobStore } from '../../target/job-store.ts';
-import { readProblem } from '../../target/read-problem.ts';
-import { closeAll } from '../closing.ts';
-import type { Logger } from '../logger.ts';
-import { onlyTable, prepareOne, SCAN_PATIENCE, shardsOf } from '../one-table.ts';
-import { processPacing } from '../process-pacing.ts';
+import { JobStore } from '../../target/stores/job-store.ts';
+import { readProblem } from '../../target/rereads/read-problem.ts';
+import { closeAll } from '../connect/closing.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import { onlyTable, prepareOne, SCAN_PATIENCE, shardsOf } from '../connect/one-table.ts';
+import { processPacing } from '../connect/process-pacing.ts';
 import type { BackfillParts } from './backfill-run.ts';
 
 /** One for the rows, one for the job, and one in reserve: the stream has its own. */

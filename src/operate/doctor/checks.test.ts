@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { SourceTable } from '../../catalog/source-table.ts';
 import { parseConfiguration, type Configuration } from '../../config/index.ts';
 import type { KeepingSummary } from '../../deadletter/letter-keeping.ts';
-import type { KafkaProbe, TopicFacts } from '../kafka-probe.ts';
+import type { KafkaProbe, TopicFacts } from '../connect/kafka-probe.ts';
 import { agentChecks } from './agent-checks.ts';
 import { cassandraChecks, type CassandraProbe } from './cassandra-checks.ts';
 import { runChecks, type Check, type CheckResult } from './check.ts';

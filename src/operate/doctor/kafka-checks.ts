@@ -1,5 +1,5 @@
 import type { Configuration } from '../../config/index.ts';
-import type { KafkaProbe, TopicFacts } from '../kafka-probe.ts';
+import type { KafkaProbe, TopicFacts } from '../connect/kafka-probe.ts';
 import { messageOf } from '../../shared/errors.ts';
 import { counted, fault, ok, skipped, warn, type Check, type Finding } from './check.ts';
 

@@ -2,9 +2,9 @@ import type { Configuration } from '../../config/index.ts';
 import { LetterIndex } from '../../deadletter/letter-index.ts';
 import { LockstepError } from '../../shared/errors.ts';
 import { createPool } from '../../target/index.ts';
-import { keepingSummary } from '../dlq-keeping.ts';
-import { kafkaClientOf } from '../kafka-client.ts';
-import { createLogger } from '../logger.ts';
+import { keepingSummary } from '../upkeep/dlq-keeping.ts';
+import { kafkaClientOf } from '../connect/kafka-client.ts';
+import { createLogger } from '../telemetry/logger.ts';
 import type { LetterProbe } from './letter-checks.ts';
 
 /** Control tables that the first start of the service makes. */

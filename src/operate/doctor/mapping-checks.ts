@@ -1,7 +1,7 @@
 import type { Configuration } from '../../config/index.ts';
 import type { LockstepError } from '../../shared/errors.ts';
-import type { ReadKeyspace, ResolvedTables } from '../source-tables.ts';
-import type { CheckedTable, CheckedTargets } from '../target-check.ts';
+import type { ReadKeyspace, ResolvedTables } from '../schema/source-tables.ts';
+import type { CheckedTable, CheckedTargets } from '../schema/target-check.ts';
 import { fault, ok, skipped, warn, type Check, type Finding } from './check.ts';
 
 /** The functions that do the work; tests put others there. */

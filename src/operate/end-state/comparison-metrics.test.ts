@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import type { EndedJob } from '../../target/job-store.ts';
+import type { EndedJob } from '../../target/stores/job-store.ts';
 import { loadConfigurationDefaults } from '../../../test/support/configuration-defaults.ts';
-import { createMetrics } from '../metrics.ts';
+import { createMetrics } from '../telemetry/metrics.ts';
 import { countJob, showJob, showThresholds } from './comparison-metrics.ts';
 
 function job(more: Partial<EndedJob> & { readonly report?: unknown } = {}): EndedJob {

@@ -2,12 +2,12 @@
 import type { Configuration } from '../../config/index.ts';
 import { FINDING_TYPES } from '../../reconcile/end-state/classify.ts';
 import { STRATEGIES } from '../../reconcile/end-state/comparison-plan.ts';
-import { JobStore, type EndedJob } from '../../target/job-store.ts';
-import { UPKEEP_BACKOFF } from '../backoff.ts';
-import type { Metrics } from '../metrics.ts';
-import { repeating } from '../repeating.ts';
-import type { RunningParts } from '../running-parts.ts';
-import type { Service } from '../service.ts';
+import { JobStore, type EndedJob } from '../../target/stores/job-store.ts';
+import { UPKEEP_BACKOFF } from '../upkeep/backoff.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import { repeating } from '../upkeep/repeating.ts';
+import type { RunningParts } from '../service/running-parts.ts';
+import type { Service } from '../service/service.ts';
 import { RECONCILE } from './run-comparison.ts';
 
 const LOOK_EVERY_MS = 15_000;

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { FakeScan, scanTable, type FakeRow } from '../../../test/support/scan-fake.ts';
 import { WHOLE_RING } from '../../change/token-range.ts';
-import { RateLimit } from '../rate-limit.ts';
+import { RateLimit } from '../connect/rate-limit.ts';
 import { comparisonScan } from './comparison-scan.ts';
 
 const rows = Array.from({ length: 2_000 }, (_, i): FakeRow => ({ token: 5n, p: 1, up: i, down: 0 }));

@@ -4,9 +4,9 @@ import type { RangeParts } from '../../reconcile/end-state/compare-range.ts';
 import { scanUnread } from '../../source/row-scan.ts';
 import type { ScanSession } from '../../source/scan-session.ts';
 import type { Pacing } from '../../target/paced-door.ts';
-import { SCAN_PATIENCE } from '../one-table.ts';
-import { processPacing } from '../process-pacing.ts';
-import type { RateLimit } from '../rate-limit.ts';
+import { SCAN_PATIENCE } from '../connect/one-table.ts';
+import { processPacing } from '../connect/process-pacing.ts';
+import type { RateLimit } from '../connect/rate-limit.ts';
 
 /** A page that took this long comes from a busy source: it is given the time of the page to rest, ms. */
 const SLOW_PAGE_MS = 1_000;

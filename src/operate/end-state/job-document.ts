@@ -1,7 +1,7 @@
 /** Comparisons and findings as the API shows them. Pure. */
 import { MASK } from '../redrive/masking.ts';
-import type { Finding } from '../../target/finding-store.ts';
-import type { EndedJob } from '../../target/job-store.ts';
+import type { Finding } from '../../target/stores/finding-store.ts';
+import type { EndedJob } from '../../target/stores/job-store.ts';
 import type { ImageDocument } from '../../target/observation-document.ts';
 import { findingDocument } from './report-document.ts';
 

@@ -1,6 +1,6 @@
 import type { ReconcileParts } from '../../reconcile/end-state/reconcile-table.ts';
-import type { JobStore } from '../../target/job-store.ts';
-import type { VerifiedPoints } from '../../target/verified-points.ts';
+import type { JobStore } from '../../target/stores/job-store.ts';
+import type { VerifiedPoints } from '../../target/stores/verified-points.ts';
 
 /** What a comparison runs on, whatever kind of table it is of. */
 export interface OpenEndState {

@@ -2,7 +2,7 @@ import type { TableReport } from '../../reconcile/end-state/reconcile-with-stati
 import type { Depth } from '../../reconcile/end-state/compare-range.ts';
 import type { Strategy } from '../../reconcile/end-state/comparison-plan.ts';
 import { momentOf } from '../jobs/comparison-request.ts';
-import type { Finding } from '../../target/finding-store.ts';
+import type { Finding } from '../../target/stores/finding-store.ts';
 
 export interface JobHead {
   readonly jobId: string;

@@ -15,9 +15,9 @@ import {
   refused,
   type ResolveOutcome,
 } from '../../reconcile/end-state/resolve-outcome.ts';
-import type { FindingDecisions } from '../../target/finding-decisions.ts';
-import type { Finding, FindingStatus, FindingStore } from '../../target/finding-store.ts';
-import type { RuleFinding, RuleFindingStore } from '../../target/rule-finding-store.ts';
+import type { FindingDecisions } from '../../target/stores/finding-decisions.ts';
+import type { Finding, FindingStatus, FindingStore } from '../../target/stores/finding-store.ts';
+import type { RuleFinding, RuleFindingStore } from '../../target/stores/rule-finding-store.ts';
 
 export const ACTIONS = ['APPLY_SOURCE', 'KEEP_TARGET', 'CUSTOM_FIX'] as const;
 /** Statuses that a person may give to a finding without touching its row. */

@@ -1,15 +1,15 @@
 /** Findings resolved within a running service: with connections of its own, so that a person never waits for a comparison. */
 import { createPool } from '../../target/index.ts';
 import { LockstepError } from '../../shared/errors.ts';
-import { FindingDecisions } from '../../target/finding-decisions.ts';
-import { FindingStore } from '../../target/finding-store.ts';
-import { RuleFindingStore } from '../../target/rule-finding-store.ts';
-import { ScanBudget } from '../../target/scan-budget.ts';
+import { FindingDecisions } from '../../target/stores/finding-decisions.ts';
+import { FindingStore } from '../../target/stores/finding-store.ts';
+import { RuleFindingStore } from '../../target/stores/rule-finding-store.ts';
+import { ScanBudget } from '../../target/stores/scan-budget.ts';
 import type { ByHand, ResolveParts } from '../../reconcile/end-state/resolve-finding.ts';
 import { sourceTableName } from '../../catalog/static-table.ts';
 import { ScanThrottle } from '../jobs/scan-throttle.ts';
-import { processPacing } from '../process-pacing.ts';
-import type { RunningParts } from '../running-parts.ts';
+import { processPacing } from '../connect/process-pacing.ts';
+import type { RunningParts } from '../service/running-parts.ts';
 import {
   resolveByHand,
   type Decision,

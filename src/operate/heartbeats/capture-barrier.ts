@@ -21,7 +21,7 @@ import {
   type HeartbeatNode,
   type WrittenHeartbeat,
 } from '../../source/heartbeat-table.ts';
-import { LedgerReader } from '../../target/ledger-reader.ts';
+import { LedgerReader } from '../../target/stores/ledger-reader.ts';
 
 const LOOK_MS = 200;
 const MICROSECONDS = 1_000;

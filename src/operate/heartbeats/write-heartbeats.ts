@@ -1,9 +1,9 @@
 /** Writes heartbeats again and again and shows how far behind the capture of each node is. */
-import { newestHeartbeats } from '../../target/heartbeat-store.ts';
-import { UPKEEP_BACKOFF } from '../backoff.ts';
-import { repeating } from '../repeating.ts';
-import { ownShards, type RunningParts } from '../running-parts.ts';
-import type { Service } from '../service.ts';
+import { newestHeartbeats } from '../../target/stores/heartbeat-store.ts';
+import { UPKEEP_BACKOFF } from '../upkeep/backoff.ts';
+import { repeating } from '../upkeep/repeating.ts';
+import { ownShards, type RunningParts } from '../service/running-parts.ts';
+import type { Service } from '../service/service.ts';
 import { beatAll, heartbeatParts, type HeartbeatParts } from './capture-barrier.ts';
 import { HEARTBEAT_TARGET } from './heartbeat-table-mapping.ts';
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { createLogger } from '../logger.ts';
-import { createMetrics } from '../metrics.ts';
-import { readinessOf } from '../readiness.ts';
+import { createLogger } from '../telemetry/logger.ts';
+import { createMetrics } from '../telemetry/metrics.ts';
+import { readinessOf } from '../service/readiness.ts';
 import { dlqRoutes } from './dlq-routes.ts';
 import { comparisonRoutes } from './comparison-routes.ts';
 import { healthRoutes } from './health-routes.ts';

@@ -4,7 +4,7 @@ import { LETTER_STATUSES } from '../../deadletter/letter-filter.ts';
 import { filterOf, filterSchema } from '../redrive/filter-document.ts';
 import { attemptDocument, letterDocument, statsDocument } from '../redrive/letter-document.ts';
 import { payloadOf } from '../redrive/payload.ts';
-import type { Operations } from '../operations.ts';
+import type { Operations } from '../service/operations.ts';
 import { bigintText, page, problems, security, time } from './contract.ts';
 import { job, shownJob } from './job-routes.ts';
 import { HttpProblem } from './problem.ts';

@@ -1,5 +1,5 @@
-import type { Metrics } from '../metrics.ts';
-import type { Readiness } from '../readiness.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { Readiness } from '../service/readiness.ts';
 import type { RouteGroup } from './server.ts';
 
 /** Health and metrics: what probes and Prometheus ask, without a token. */

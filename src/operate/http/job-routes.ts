@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
-import type { EndedJob } from '../../target/job-store.ts';
+import type { EndedJob } from '../../target/stores/job-store.ts';
 import { jobDocument } from '../jobs/job-progress.ts';
-import type { Operations } from '../operations.ts';
+import type { Operations } from '../service/operations.ts';
 import { problems, security, time } from './contract.ts';
 import { HttpProblem } from './problem.ts';
 import { notStarted, type RouteGroup } from './server.ts';

@@ -1,7 +1,7 @@
 /** Findings as several routes answer them. */
 import { z } from 'zod';
 import { FINDING_TYPES } from '../../reconcile/end-state/classify.ts';
-import { FINDING_STATUSES } from '../../target/finding-store.ts';
+import { FINDING_STATUSES } from '../../target/stores/finding-store.ts';
 import { time } from './contract.ts';
 
 const count = z.number().int();

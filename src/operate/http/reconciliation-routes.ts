@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
-import type { WindowFilter } from '../../target/window-store.ts';
-import type { Operations } from '../operations.ts';
-import { windowDocument } from '../window-document.ts';
+import type { WindowFilter } from '../../target/stores/window-store.ts';
+import type { Operations } from '../service/operations.ts';
+import { windowDocument } from '../delivery/window-document.ts';
 import { page, problems, security, time } from './contract.ts';
 import { notStarted, type RouteGroup } from './server.ts';
 

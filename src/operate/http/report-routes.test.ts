@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { facts } from '../../../test/support/report-facts.ts';
-import { createLogger } from '../logger.ts';
-import type { Operations } from '../operations.ts';
+import { createLogger } from '../telemetry/logger.ts';
+import type { Operations } from '../service/operations.ts';
 import type { ReportRequest } from '../report/read-report.ts';
 import { reconciliationReport } from '../report/reconciliation-report.ts';
 import { reportRoutes } from './report-routes.ts';

@@ -2,7 +2,7 @@ import accepts from '@fastify/accepts';
 import type { FastifyReply } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import type { Operations } from '../operations.ts';
+import type { Operations } from '../service/operations.ts';
 import type { ReconciliationReport } from '../report/reconciliation-report.ts';
 import { spanOf } from '../report/read-report.ts';
 import { reportPage } from '../report/report-page.ts';

@@ -4,7 +4,7 @@ import type { ResolveOutcome } from '../../reconcile/end-state/resolve-outcome.t
 import { LockstepError, messageOf } from '../../shared/errors.ts';
 import { mismatchDocument } from '../end-state/job-document.ts';
 import { ACTIONS, CLOSED_AS, FINDING_REF, findingRef, type Decision } from '../end-state/resolve-by-hand.ts';
-import type { Operations } from '../operations.ts';
+import type { Operations } from '../service/operations.ts';
 import { ruleFindingDocument } from '../rules/rule-job.ts';
 import { problems, security } from './contract.ts';
 import { image, mismatch } from './mismatch-contract.ts';

@@ -1,6 +1,6 @@
 /** Business rules and their findings as several routes answer them. */
 import { z } from 'zod';
-import { FINDING_STATUSES } from '../../target/finding-store.ts';
+import { FINDING_STATUSES } from '../../target/stores/finding-store.ts';
 import { time } from './contract.ts';
 
 const count = z.number().int();

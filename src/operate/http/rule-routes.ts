@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
-import { FINDING_STATUSES } from '../../target/finding-store.ts';
-import type { Operations } from '../operations.ts';
+import { FINDING_STATUSES } from '../../target/stores/finding-store.ts';
+import type { Operations } from '../service/operations.ts';
 import { ruleFindingDocument } from '../rules/rule-job.ts';
 import type { RuleStanding } from '../rules/rule-runs.ts';
 import { page, problems, security, time } from './contract.ts';

@@ -1,8 +1,8 @@
 import type { FastifyInstance } from 'fastify';
 import { describe, expect, it } from 'vitest';
-import { createLogger } from '../logger.ts';
-import { createMetrics } from '../metrics.ts';
-import { readinessOf, type Dependency, type ShardReadiness } from '../readiness.ts';
+import { createLogger } from '../telemetry/logger.ts';
+import { createMetrics } from '../telemetry/metrics.ts';
+import { readinessOf, type Dependency, type ShardReadiness } from '../service/readiness.ts';
 import { healthRoutes } from './health-routes.ts';
 import { createHttpServer, type RouteGroup } from './server.ts';
 import { statusRoutes, type StatusDocument } from './status-routes.ts';

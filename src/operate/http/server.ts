@@ -8,8 +8,8 @@ import {
   validatorCompiler,
 } from 'fastify-type-provider-zod';
 import { LockstepError, messageOf } from '../../shared/errors.ts';
-import { packageVersion } from '../package-version.ts';
-import type { Logger } from '../logger.ts';
+import { packageVersion } from '../service/package-version.ts';
+import type { Logger } from '../telemetry/logger.ts';
 import { AccessControl, type AccessToken, type Caller, type Scope } from './access.ts';
 import { HttpProblem, PROBLEM_TYPE, problemDocument } from './problem.ts';
 

@@ -1,8 +1,8 @@
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { messageOf } from '../../shared/errors.ts';
-import type { Operations } from '../operations.ts';
-import type { BreakerDocument, ShardView } from '../shard-view.ts';
+import type { Operations } from '../service/operations.ts';
+import type { BreakerDocument, ShardView } from '../service/shard-view.ts';
 import { bigintText, problems, security, time } from './contract.ts';
 import { HttpProblem } from './problem.ts';
 import { notStarted, type RouteGroup } from './server.ts';

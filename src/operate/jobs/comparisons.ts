@@ -19,10 +19,10 @@ import {
 } from '../../reconcile/end-state/scan-part.ts';
 import type { Clock } from '../../shared/clock.ts';
 import { LockstepError, messageOf } from '../../shared/errors.ts';
-import type { FindingStore } from '../../target/finding-store.ts';
-import type { EndedJob, JobStore } from '../../target/job-store.ts';
-import type { PartEnd, PartStore, StoredPart } from '../../target/part-store.ts';
-import type { VerifiedPoints } from '../../target/verified-points.ts';
+import type { FindingStore } from '../../target/stores/finding-store.ts';
+import type { EndedJob, JobStore } from '../../target/stores/job-store.ts';
+import type { PartEnd, PartStore, StoredPart } from '../../target/stores/part-store.ts';
+import type { VerifiedPoints } from '../../target/stores/verified-points.ts';
 import { reportDocument } from '../end-state/report-document.ts';
 import { RECONCILE } from '../end-state/run-comparison.ts';
 import type { Side } from '../end-state/service-sides.ts';

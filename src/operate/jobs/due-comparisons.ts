@@ -2,7 +2,7 @@
 import type { Configuration } from '../../config/index.ts';
 import { STRATEGIES, type Strategy } from '../../reconcile/end-state/comparison-plan.ts';
 import type { Clock } from '../../shared/clock.ts';
-import type { JobStore } from '../../target/job-store.ts';
+import type { JobStore } from '../../target/stores/job-store.ts';
 import { BACKFILL } from '../backfill/backfill-job.ts';
 import { RECONCILE } from '../end-state/run-comparison.ts';
 import { repairModeOf } from './repair-mode.ts';

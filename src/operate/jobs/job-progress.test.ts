@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { EndedJob } from '../../target/job-store.ts';
+import type { EndedJob } from '../../target/stores/job-store.ts';
 import { jobDocument } from './job-progress.ts';
 
 const job = (more: Partial<EndedJob>): EndedJob => ({

@@ -3,7 +3,7 @@ import { BACKFILL, progressOf as backfillProgress } from '../backfill/backfill-j
 import { RECONCILE } from '../end-state/run-comparison.ts';
 import { REDRIVE, progressOf as redriveProgress } from '../redrive/redrive-job.ts';
 import { RULE } from '../rules/rule-job.ts';
-import type { EndedJob, JobStatus } from '../../target/job-store.ts';
+import type { EndedJob, JobStatus } from '../../target/stores/job-store.ts';
 
 export interface JobDocument {
   readonly job_id: string;

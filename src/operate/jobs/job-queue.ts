@@ -4,7 +4,7 @@
  */
 import pg, { type PoolClient } from 'pg';
 import { PgBoss, type JobWithMetadata } from 'pg-boss';
-import type { Logger } from '../logger.ts';
+import type { Logger } from '../telemetry/logger.ts';
 
 /** A member that was not heard of for this long is gone, seconds; pg-boss takes no less than 10. */
 const HEARTBEAT_S = 15;

@@ -4,7 +4,7 @@
  */
 import { brakedPauseMs } from '../../reconcile/end-state/latency-brake.ts';
 import type { Pacing } from '../../target/paced-door.ts';
-import type { ScanBudget } from '../../target/scan-budget.ts';
+import type { ScanBudget } from '../../target/stores/scan-budget.ts';
 
 /** A row is read this often at most to see how the source is, ms. */
 const PROBE_EVERY_MS = 1_000;

@@ -2,12 +2,12 @@
 import type { Configuration } from '../../config/index.ts';
 import { LetterBytes } from '../../consume/letter-bytes.ts';
 import { createPool } from '../../target/index.ts';
-import { closeAll } from '../closing.ts';
-import { kafkaClientOf } from '../kafka-client.ts';
-import type { Logger } from '../logger.ts';
-import { prepare } from '../preparation.ts';
-import { soon } from '../prepare-soon.ts';
-import { reachBoth } from '../reach.ts';
+import { closeAll } from '../connect/closing.ts';
+import { kafkaClientOf } from '../connect/kafka-client.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import { prepare } from '../connect/preparation.ts';
+import { soon } from '../connect/prepare-soon.ts';
+import { reachBoth } from '../connect/reach.ts';
 import type { RedriveParts } from './redrive-job.ts';
 import { redriveParts } from './redrive-parts.ts';
 

@@ -1,6 +1,6 @@
 /** A dead letter's record as a change that can be tried again. */
-import { pathOf } from '../../consume/apply-batch-of.ts';
-import { itemOf, type ChangeItem } from '../../consume/item.ts';
+import { pathOf } from '../../consume/shard/apply-batch-of.ts';
+import { itemOf, type ChangeItem } from '../../consume/shard/item.ts';
 import type { IndexedLetter, LetterFailure } from '../../deadletter/letter-index.ts';
 import type { Decoder, SourceRecord } from '../../decode/record.ts';
 import { messageOf, type LockstepError } from '../../shared/errors.ts';

@@ -1,11 +1,11 @@
 import type { Pool } from 'pg';
 import type { LetterBytes } from '../../consume/letter-bytes.ts';
 import { LetterIndex } from '../../deadletter/letter-index.ts';
-import { auditEntry } from '../../target/audit-log.ts';
+import { auditEntry } from '../../target/stores/audit-log.ts';
 import type { Target } from '../../target/index.ts';
-import { JobStore } from '../../target/job-store.ts';
-import { decoderOf } from '../decoder-of.ts';
-import { processPacing } from '../process-pacing.ts';
+import { JobStore } from '../../target/stores/job-store.ts';
+import { decoderOf } from '../connect/decoder-of.ts';
+import { processPacing } from '../connect/process-pacing.ts';
 import type { RedriveParts } from './redrive-job.ts';
 
 /** What a redrive works with, over a target whose tables are decoded as they are bound at this moment. */

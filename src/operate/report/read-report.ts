@@ -1,11 +1,11 @@
 /** Reads what a report is made from, and makes it. */
 import type { Pool } from 'pg';
 import type { Configuration } from '../../config/index.ts';
-import { ReportStore, type ReportSpan } from '../../target/report-store.ts';
-import { RuleFindingStore } from '../../target/rule-finding-store.ts';
+import { ReportStore, type ReportSpan } from '../../target/stores/report-store.ts';
+import { RuleFindingStore } from '../../target/stores/rule-finding-store.ts';
 import { RECONCILE } from '../end-state/run-comparison.ts';
 import { RULE } from '../rules/rule-job.ts';
-import { openDeadLetters } from '../open-dead-letters.ts';
+import { openDeadLetters } from '../upkeep/open-dead-letters.ts';
 import { reconciliationReport, WINDOW_SLOTS, type ReconciliationReport } from './reconciliation-report.ts';
 
 /** What a report is about; a table that the configuration does not have is an empty report. */

@@ -1,5 +1,5 @@
 /** The report on reconciliation as a document: what is served, printed and drawn. Pure; field names are snake_case. */
-import type { FindingCount, ReportSpan, RunRow, WindowSlot, WindowSum } from '../../target/report-store.ts';
+import type { FindingCount, ReportSpan, RunRow, WindowSlot, WindowSum } from '../../target/stores/report-store.ts';
 import { standingOf, together, type NotChecked, type Verdict } from './table-standing.ts';
 
 /** Parts that the span is cut into where windows are drawn. */

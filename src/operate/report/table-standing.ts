@@ -1,5 +1,5 @@
 /** What the runs of a table prove of it together, and what they do not. Pure; PASS is proven or it is not said. */
-import type { FindingCount, RunRow, WindowSum } from '../../target/report-store.ts';
+import type { FindingCount, RunRow, WindowSum } from '../../target/stores/report-store.ts';
 
 export type Verdict = 'PASS' | 'DRIFT' | 'INCONCLUSIVE';
 

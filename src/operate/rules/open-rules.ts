@@ -1,16 +1,16 @@
 /** The systems that rules ask, opened from the configuration: for a command, which has no service around it. */
 import type { Configuration } from '../../config/index.ts';
-import { logRangesOf } from '../../consume/log-ranges.ts';
+import { logRangesOf } from '../../consume/kafka/log-ranges.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { LockstepError } from '../../shared/errors.ts';
 import { connectCassandra } from '../../source/cassandra-client.ts';
 import { createPool } from '../../target/index.ts';
-import { JobStore } from '../../target/job-store.ts';
+import { JobStore } from '../../target/stores/job-store.ts';
 import { PostgresShardStore } from '../../target/postgres-shard-store.ts';
-import { RuleFindingStore } from '../../target/rule-finding-store.ts';
-import { closeAll } from '../closing.ts';
-import type { Logger } from '../logger.ts';
-import { kafkaUnreachable, quietKafka, reachPostgres } from '../reach.ts';
+import { RuleFindingStore } from '../../target/stores/rule-finding-store.ts';
+import { closeAll } from '../connect/closing.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import { kafkaUnreachable, quietKafka, reachPostgres } from '../connect/reach.ts';
 import { rulePartsOf } from './rule-parts.ts';
 import type { RuleRun } from './rule-job.ts';
 import type { ScheduledRule } from './rules-of.ts';

@@ -3,8 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { runRule, type RuleParts, type RuleReport } from '../../reconcile/rules/run-rule.ts';
 import type { Mismatch } from '../../reconcile/rules/rule.ts';
 import { messageOf } from '../../shared/errors.ts';
-import type { Job, JobStore } from '../../target/job-store.ts';
-import type { RuleFinding, RuleFindingStore } from '../../target/rule-finding-store.ts';
+import type { Job, JobStore } from '../../target/stores/job-store.ts';
+import type { RuleFinding, RuleFindingStore } from '../../target/stores/rule-finding-store.ts';
 import type { ScheduledRule } from './rules-of.ts';
 
 /** Kind of these jobs. */

@@ -1,10 +1,10 @@
 /** Metrics of rules, whoever ran them: read from the jobs that ended, because a command has no scrape endpoint. */
-import { JobStore, type EndedJob } from '../../target/job-store.ts';
-import { UPKEEP_BACKOFF } from '../backoff.ts';
-import type { Metrics } from '../metrics.ts';
-import { repeating } from '../repeating.ts';
-import type { RunningParts } from '../running-parts.ts';
-import type { Service } from '../service.ts';
+import { JobStore, type EndedJob } from '../../target/stores/job-store.ts';
+import { UPKEEP_BACKOFF } from '../upkeep/backoff.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import { repeating } from '../upkeep/repeating.ts';
+import type { RunningParts } from '../service/running-parts.ts';
+import type { Service } from '../service/service.ts';
 import { RULE } from './rule-job.ts';
 import { rulesOf } from './rules-of.ts';
 

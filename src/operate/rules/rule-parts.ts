@@ -5,7 +5,7 @@ import type { Configuration } from '../../config/index.ts';
 import type { RuleParts } from '../../reconcile/rules/run-rule.ts';
 import type { Clock } from '../../shared/clock.ts';
 import type { PostgresShardStore } from '../../target/postgres-shard-store.ts';
-import { waitForBarrier, type BarrierWait } from '../barrier-wait.ts';
+import { waitForBarrier, type BarrierWait } from '../delivery/barrier-wait.ts';
 import { BARRIER_LIMIT_MS, captureWait } from '../heartbeats/capture-wait.ts';
 import type { ScheduledRule } from './rules-of.ts';
 import { sidesOf } from './rule-sides.ts';

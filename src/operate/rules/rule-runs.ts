@@ -1,8 +1,8 @@
 /** Rules that somebody asked for over HTTP: begun at once as jobs, run one after the other by the member that was asked. */
 import { LockstepError } from '../../shared/errors.ts';
-import { JobStore, type EndedJob } from '../../target/job-store.ts';
-import { RuleFindingStore } from '../../target/rule-finding-store.ts';
-import type { RunningParts } from '../running-parts.ts';
+import { JobStore, type EndedJob } from '../../target/stores/job-store.ts';
+import { RuleFindingStore } from '../../target/stores/rule-finding-store.ts';
+import type { RunningParts } from '../service/running-parts.ts';
 import { beginRuleJob, RULE, type RuleRun } from './rule-job.ts';
 import { rulePartsOf } from './rule-parts.ts';
 import { nextRunMs, ruleNamed, rulesOf, type ScheduledRule } from './rules-of.ts';

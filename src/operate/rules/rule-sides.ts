@@ -5,7 +5,7 @@ import type { ScalarName } from '../../change/source-type.ts';
 import type { Sides } from '../../reconcile/rules/compare-sides.ts';
 import type { Rule, RuleColumn, ValueKind } from '../../reconcile/rules/rule.ts';
 import { askSource, type SourceColumn } from '../../source/rule-query.ts';
-import { askTarget, type TargetColumn } from '../../target/rule-query.ts';
+import { askTarget, type TargetColumn } from '../../target/scan/rule-query.ts';
 
 const SOURCE_KINDS: Readonly<Record<ScalarName, ValueKind | null>> = {
   tinyint: 'number',

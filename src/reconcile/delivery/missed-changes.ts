@@ -3,7 +3,7 @@ import type { ChangeEvent } from '../../change/change-event.ts';
 import { rowKey } from '../../change/change-event.ts';
 import { writeTimeOf, type ChangeKind } from '../../change/changelog-entry.ts';
 import type { ChangeId } from '../../change/change-id.ts';
-import { itemOf } from '../../consume/item.ts';
+import { itemOf } from '../../consume/shard/item.ts';
 import type { Decoder } from '../../decode/record.ts';
 import type { BatchChange } from '../../target/batch.ts';
 import type { ChangelogEntry } from './changelog.ts';

@@ -7,7 +7,7 @@ import type { ChangeId } from '../../change/change-id.ts';
 import { rowKey } from '../../change/change-event.ts';
 import type { Decoder } from '../../decode/record.ts';
 import type { ShardId } from '../../target/batch.ts';
-import type { NewFinding } from '../../target/finding-store.ts';
+import type { NewFinding } from '../../target/stores/finding-store.ts';
 import type { PacedDoor } from '../../target/paced-door.ts';
 import type { RepairLimits } from '../end-state/repair-drift.ts';
 import { applyMissed } from './apply-missed.ts';

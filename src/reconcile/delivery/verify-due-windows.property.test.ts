@@ -1,7 +1,7 @@
 /** Rounds of verification over hours, while the clocks of writers, of this process and of PostgreSQL are minutes apart. */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import type { WindowRow, WindowUpdate } from '../../target/window-store.ts';
+import type { WindowRow, WindowUpdate } from '../../target/stores/window-store.ts';
 import type { ChangelogEntry } from './changelog.ts';
 import { verifyDueWindows, type WindowRounds, type WindowRows } from './verify-due-windows.ts';
 import { firstIdAt, msOfId, windowStart } from './window.ts';

@@ -1,7 +1,7 @@
 /** One round over the delivery windows that are due: verified, stored, told. */
 import type { Clock } from '../../shared/clock.ts';
 import { messageOf } from '../../shared/errors.ts';
-import type { WindowStore } from '../../target/window-store.ts';
+import type { WindowStore } from '../../target/stores/window-store.ts';
 import type { BarrierVerdict } from './barrier.ts';
 import { verifyWindows, type VerifiedWindow, type WindowVerifier } from './verify-windows.ts';
 import {

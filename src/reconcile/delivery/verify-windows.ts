@@ -4,7 +4,7 @@
  */
 import type { ChangeId } from '../../change/change-id.ts';
 import { LockstepError } from '../../shared/errors.ts';
-import type { PackedSegment } from '../../target/ledger-reader.ts';
+import type { PackedSegment } from '../../target/stores/ledger-reader.ts';
 import type { BarrierVerdict } from './barrier.ts';
 import type { Changelog, ChangelogEntry } from './changelog.ts';
 import { emptiedId } from './emptied-collection.ts';

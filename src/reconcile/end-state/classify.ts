@@ -1,9 +1,9 @@
 /** Names a proven difference by the write times of both sides (DESIGN §7 C). Pure. */
 import { newestWrite } from '../../change/row-state.ts';
 import { NEVER, type WriteTime } from '../../change/write-time.ts';
-import { canonicalText } from '../../change/value-canonical.ts';
+import { canonicalText } from '../../change/values/value-canonical.ts';
 import type { BoundTable } from '../../target/bound-table.ts';
-import type { StoredRow } from '../../target/token-scan.ts';
+import type { StoredRow } from '../../target/scan/token-scan.ts';
 import { EXPIRY_TOLERANCE_US, type Difference } from './compare-rows.ts';
 import { isPresent, sourceValue, targetValue, type SourceImage, type TargetImage } from './row-images.ts';
 

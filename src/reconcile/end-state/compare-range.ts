@@ -5,7 +5,7 @@
 import type { RowKey } from '../../change/change-event.ts';
 import type { TokenRange } from '../../change/token-range.ts';
 import type { BoundTable } from '../../target/bound-table.ts';
-import type { TargetRow, TokenScan } from '../../target/token-scan.ts';
+import type { TargetRow, TokenScan } from '../../target/scan/token-scan.ts';
 import { messageOf } from '../../shared/errors.ts';
 import { compareRows, type Difference } from './compare-rows.ts';
 import type { NotChecked } from './not-checked.ts';

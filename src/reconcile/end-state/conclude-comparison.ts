@@ -4,12 +4,12 @@
  * another worker where the first is lost: what it had noted and repaired is found again.
  */
 import { rowKey, type RowKey } from '../../change/change-event.ts';
-import type { AuditEntry } from '../../target/audit-log.ts';
+import type { AuditEntry } from '../../target/stores/audit-log.ts';
 import type { ShardId } from '../../target/batch.ts';
-import type { FindingStore } from '../../target/finding-store.ts';
+import type { FindingStore } from '../../target/stores/finding-store.ts';
 import type { Pacing } from '../../target/paced-door.ts';
 import type { RepairDoor } from '../../target/repair-door.ts';
-import type { TokenScan } from '../../target/token-scan.ts';
+import type { TokenScan } from '../../target/scan/token-scan.ts';
 import type { Statement } from '../../target/transaction.ts';
 import { partitionOf } from './compare-range.ts';
 import type { Strategy } from './comparison-plan.ts';

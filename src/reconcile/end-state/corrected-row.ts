@@ -1,6 +1,6 @@
 /** A row as a person corrects it by hand: values by column, each exact or refused. Pure. */
 import type { Cell, Cells } from '../../change/change-event.ts';
-import { canonicalText } from '../../change/value-canonical.ts';
+import { canonicalText } from '../../change/values/value-canonical.ts';
 import { INT64_MAX, NEVER } from '../../change/write-time.ts';
 import { LockstepError } from '../../shared/errors.ts';
 import type { BoundColumn, BoundTable } from '../../target/bound-table.ts';

@@ -1,5 +1,5 @@
 import type { BoundTable } from '../../target/bound-table.ts';
-import type { NewFinding } from '../../target/finding-store.ts';
+import type { NewFinding } from '../../target/stores/finding-store.ts';
 import { imageDocument } from '../../target/observation-document.ts';
 import type { Drift } from './prove-suspects.ts';
 import { digestHex, digestOfRow } from './row-digest.ts';

@@ -12,7 +12,7 @@ import { newestWrite } from '../../change/row-state.ts';
 import { NEVER, type WriteTime } from '../../change/write-time.ts';
 import type { BoundTable } from '../../target/bound-table.ts';
 import type { Observation } from '../../target/row-observation.ts';
-import type { StoredRow } from '../../target/token-scan.ts';
+import type { StoredRow } from '../../target/scan/token-scan.ts';
 import { sameExpiry } from './compare-rows.ts';
 import { comparesExpiry, isPresent, sourceValue, targetValue, type SourceImage } from './row-images.ts';
 

@@ -4,7 +4,7 @@
  */
 import { WHOLE_RING } from '../../change/token-range.ts';
 import { LockstepError } from '../../shared/errors.ts';
-import type { TokenScan } from '../../target/token-scan.ts';
+import type { TokenScan } from '../../target/scan/token-scan.ts';
 import { planOf, type PlanRequest } from './comparison-plan.ts';
 import {
   concludeComparison,

@@ -3,10 +3,10 @@
  * person. Whatever is repaired can be taken back: both images of the target's row stand in its finding.
  */
 import { LockstepError, messageOf } from '../../shared/errors.ts';
-import type { AuditEntry } from '../../target/audit-log.ts';
+import type { AuditEntry } from '../../target/stores/audit-log.ts';
 import type { ShardId } from '../../target/batch.ts';
 import type { BoundTable } from '../../target/bound-table.ts';
-import type { FindingStatus, FindingStore } from '../../target/finding-store.ts';
+import type { FindingStatus, FindingStore } from '../../target/stores/finding-store.ts';
 import { imageDocument, observationDocument } from '../../target/observation-document.ts';
 import { owedPauseMs } from '../../target/gate-share.ts';
 import type { Pacing } from '../../target/paced-door.ts';

@@ -5,10 +5,10 @@
  */
 import { rowKey, type RowKey } from '../../change/change-event.ts';
 import { LockstepError, messageOf } from '../../shared/errors.ts';
-import type { AuditEntry } from '../../target/audit-log.ts';
+import type { AuditEntry } from '../../target/stores/audit-log.ts';
 import type { ShardId } from '../../target/batch.ts';
-import type { FindingDecisions } from '../../target/finding-decisions.ts';
-import type { Finding, FindingStore } from '../../target/finding-store.ts';
+import type { FindingDecisions } from '../../target/stores/finding-decisions.ts';
+import type { Finding, FindingStore } from '../../target/stores/finding-store.ts';
 import { observationDocument } from '../../target/observation-document.ts';
 import type { Pacing } from '../../target/paced-door.ts';
 import type { RepairDoor, RepairOf, RepairOutcome, RepairSession } from '../../target/repair-door.ts';

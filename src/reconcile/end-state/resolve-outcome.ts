@@ -1,6 +1,6 @@
 /** What became of a person's decision about a finding, in words. Pure. */
 import { LockstepError } from '../../shared/errors.ts';
-import type { Finding } from '../../target/finding-store.ts';
+import type { Finding } from '../../target/stores/finding-store.ts';
 import type { ImageDocument } from '../../target/observation-document.ts';
 
 /**

@@ -4,13 +4,13 @@
  * write times nor values are read. All others go by what they show at a moment (row-images.ts), in the same encoding.
  */
 import { TextMemory } from '../../change/text-memory.ts';
-import { valueWriter, type ValueWriter } from '../../change/value-writer.ts';
+import { valueWriter, type ValueWriter } from '../../change/values/value-writer.ts';
 import type { PackedRow } from '../../change/packed-rows.ts';
 import { same, type ValueMapping } from '../../catalog/value-mapping.ts';
 import { expires, isThere, type ReadColumn } from '../../source/read-cells.ts';
 import { scanQuery } from '../../source/scan-queries.ts';
 import type { BoundTable } from '../../target/bound-table.ts';
-import type { StoredLine } from '../../target/token-scan.ts';
+import type { StoredLine } from '../../target/scan/token-scan.ts';
 import {
   beginPart,
   beginRow,

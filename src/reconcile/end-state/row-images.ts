@@ -3,7 +3,7 @@ import type { Cell } from '../../change/change-event.ts';
 import type { SourceRow } from '../../change/hint.ts';
 import { isAlive } from '../../change/row-state.ts';
 import type { BoundTable } from '../../target/bound-table.ts';
-import type { StoredRow } from '../../target/token-scan.ts';
+import type { StoredRow } from '../../target/scan/token-scan.ts';
 import type { ShownRow } from './row-digest.ts';
 
 /** A row as the source gave it, or that it has none. Values are canonical text of the source's types. */

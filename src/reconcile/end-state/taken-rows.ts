@@ -2,7 +2,7 @@
 import { rowKey, type RowKey } from '../../change/change-event.ts';
 import { LockstepError } from '../../shared/errors.ts';
 import type { BoundTable } from '../../target/bound-table.ts';
-import type { TargetRow } from '../../target/token-scan.ts';
+import type { TargetRow } from '../../target/scan/token-scan.ts';
 import { RangeDigester } from './row-digest.ts';
 import { encoderOf, type EncodedRow, type RowEncoder } from './row-encoder.ts';
 import { isPresent, shownBySource, shownByTarget, storedKey } from './row-images.ts';

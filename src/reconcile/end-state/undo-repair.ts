@@ -1,10 +1,10 @@
 /** Takes a repair back: the same compare-and-set with the images exchanged (DESIGN §7). */
 import { rowKey } from '../../change/change-event.ts';
 import { LockstepError } from '../../shared/errors.ts';
-import type { AuditEntry } from '../../target/audit-log.ts';
+import type { AuditEntry } from '../../target/stores/audit-log.ts';
 import type { ShardId } from '../../target/batch.ts';
 import type { BoundTable } from '../../target/bound-table.ts';
-import type { FindingStore } from '../../target/finding-store.ts';
+import type { FindingStore } from '../../target/stores/finding-store.ts';
 import { observationFrom } from '../../target/observation-document.ts';
 import type { RepairDoor, RepairOutcome } from '../../target/repair-door.ts';
 import type { Statement } from '../../target/transaction.ts';

@@ -1,7 +1,7 @@
 /** Values of rules: their canonical text, and whether two of them differ. Pure; numbers are decimals, never doubles. */
 import { BigNumber } from 'bignumber.js';
-import { canonicalText } from '../../change/value-canonical.ts';
-import { parseDecimal } from '../../change/value-number.ts';
+import { canonicalText } from '../../change/values/value-canonical.ts';
+import { parseDecimal } from '../../change/values/value-number.ts';
 import { LockstepError } from '../../shared/errors.ts';
 import type { Tolerance, ValueKind } from './rule.ts';
 
