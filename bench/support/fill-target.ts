@@ -11,6 +11,7 @@ import { readSchema } from '../../src/source/schema.ts';
 import { scanRows } from '../../src/source/row-scan.ts';
 import type { ScannedRow } from '../../src/source/scanned-rows.ts';
 import { scanSession } from '../../src/source/scan-session.ts';
+import { withRereads } from '../../src/operate/schema/source-tables.ts';
 import { registerTables, type BoundTable } from '../../src/target/bound-table.ts';
 import { freshRow } from '../../src/target/rereads/fresh-rows.ts';
 import { createPool } from '../../src/target/index.ts';
@@ -88,14 +89,15 @@ export async function fillTarget(url: string, source: cassandra.Client, table: s
     });
     const binding = schema === undefined ? null : bindTable(schema, mapping);
     if (binding?.kind !== 'bound') throw new Error(`${table} is not bound`);
-    const [bound] = await registerTables(pool, CONTROL_SCHEMA, [binding.table]);
+    const readable = withRereads(binding.table, true, mapping);
+    const [bound] = await registerTables(pool, CONTROL_SCHEMA, [readable]);
     if (bound === undefined) throw new Error('one was registered');
     const names = [...bound.keys, ...bound.regular].map(({ column }) => column.target);
     const copy = `COPY ${bound.target} (${[...names, '_cdc_versions', '_cdc_expiries', '_cdc_token'].join(', ')}) FROM STDIN`;
     const beganMs = performance.now();
     let copied = 0;
     let writing: Promise<void> = Promise.resolve();
-    for await (const page of scanRows(scanSession(source), binding.table, {
+    for await (const page of scanRows(scanSession(source), readable, {
       ...PATIENCE,
       range: WHOLE_RING,
       from: null,
