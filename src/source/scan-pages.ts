@@ -20,6 +20,8 @@ export interface ScanPatience {
   readonly backoff: { readonly startingDelay: number; readonly maxDelay: number };
   /** A page that keeps failing for this long ends the scan with its error, ms. */
   readonly giveUpMs: number;
+  /** How large a page the table bears, kept from one scan of it to the next; left out: found anew. */
+  readonly pageSize?: PageSize;
   /** Told of every failed page; `pageRows` is what is asked for next. */
   readonly onRetry?: (error: LockstepError, pageRows: number) => void;
 }
@@ -46,7 +48,7 @@ export class ScanPages {
   readonly #table: Table;
   readonly #query: ScanQuery;
   readonly #options: ScanPatience;
-  readonly #size = new PageSize();
+  readonly #size: PageSize;
   /** Since when every page of one row was too slow. */
   #tooSlowSinceMs: number | null = null;
 
@@ -55,6 +57,7 @@ export class ScanPages {
     this.#table = table;
     this.#query = query;
     this.#options = options;
+    this.#size = options.pageSize ?? new PageSize();
   }
 
   /** A page of the keys of partitions alone. */

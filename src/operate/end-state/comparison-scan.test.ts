@@ -42,3 +42,20 @@ it('rests as long as a slow page took', async () => {
   expect(quick.ms % 100).toBe(0);
   expect(slow.ms / 3_000).toBeGreaterThan((quick.ms / 100) * 0.9);
 });
+
+it('begins a range with the size of page that the ranges before it have found', async () => {
+  const fake = new FakeScan({ rows });
+  const pacing = { elapsedMs: () => 0, pause: () => Promise.resolve() };
+  const scan = comparisonScan(fake, scanTable, new RateLimit(pacing, null), pacing);
+  const firstPage = async (): Promise<number | undefined> => {
+    const before = fake.pageRows.length;
+    let found = 0;
+    for await (const page of scan({ after: 4n, upTo: 5n }, new AbortController().signal)) found += page.rows.length;
+    expect(found).toBe(rows.length);
+    return fake.pageRows[before];
+  };
+  const first = await firstPage();
+  const last = fake.pageRows.at(-1);
+  expect(last).toBeGreaterThan(first ?? 0);
+  expect(await firstPage()).toBe(last);
+});

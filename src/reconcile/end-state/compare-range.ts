@@ -106,7 +106,7 @@ class RangeComparison {
   #judgeMet(source: TakenRow, row: TargetRow, encoded: EncodedRow): void {
     source.met = true;
     // What both show at any moment needs no second look; write times matter only where a span of them is asked for.
-    const isSame = source.lasts && encoded.lasts && source.digest === encoded.digest;
+    const isSame = source.encoded.lasts && encoded.lasts && source.encoded.isSame(encoded);
     if (isSame && this.#depth.writtenUs === null) this.compared += 1;
     else this.judge(row.key, source.row, row);
   }
@@ -118,6 +118,10 @@ class RangeComparison {
     }
   }
 
+  #partitionOf(encoded: EncodedRow): string {
+    return encoded.partition(this.#parts.table.table.partitionKey.length);
+  }
+
   #rangeOfTarget(range: TokenRange, signal: AbortSignal): AsyncIterable<readonly TargetRow[]> {
     // Only a span of write times asks for those of rows in which nothing expires.
     return this.#parts.target.range(range, signal, this.#depth.writtenUs === null ? 'where something expires' : 'all');
@@ -127,15 +131,15 @@ class RangeComparison {
     const partitions = new Partitions();
     const pages = readAhead(this.#rangeOfTarget(range, signal));
     const taken = this.rows.source(rows);
-    for (const { partition } of taken.values()) partitions.add(partition);
+    for (const { encoded } of taken.values()) partitions.add(this.#partitionOf(encoded));
     for await (const page of pages) {
       for (const row of page) {
         const encoded = this.rows.target(row);
         const source = taken.get(encoded.key);
-        const present = this.rows.countTarget(row, encoded);
+        const present = this.rows.countTarget(row, encoded, source);
         if (source !== undefined) this.#judgeMet(source, row, encoded);
         else if (present) {
-          partitions.add(encoded.partition);
+          partitions.add(this.#partitionOf(encoded));
           this.judge(row.key, null, row);
         }
       }

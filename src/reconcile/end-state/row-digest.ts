@@ -41,12 +41,18 @@ function writePart(into: TextMemory, text: string): void {
 
 /** A part of which somebody else writes the bytes: its length is known at its end. */
 export function beginPart(into: TextMemory): number {
-  into.uint32(0);
-  return into.end;
+  into.room(LENGTH_BYTES);
+  return (into.end += LENGTH_BYTES);
 }
 
+/** Byte by byte: as a call of Buffer it was 1.6 % of a comparison. */
 export function endPart(into: TextMemory, begunAt: number): void {
-  into.bytes.writeUInt32BE(into.end - begunAt, begunAt - LENGTH_BYTES);
+  const size = into.end - begunAt;
+  const { bytes } = into;
+  bytes[begunAt - 4] = size >>> 24;
+  bytes[begunAt - 3] = size >>> 16;
+  bytes[begunAt - 2] = size >>> 8;
+  bytes[begunAt - 1] = size;
 }
 
 /** What stands in front of the value of a column, as bytes: the same for every row. */

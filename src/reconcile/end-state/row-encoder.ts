@@ -23,14 +23,50 @@ import {
   type ShownRow,
 } from './row-digest.ts';
 
-/** A row by its encoding. */
-export interface EncodedRow {
-  /** What it is found by on the other side, and what of that tells its partition. */
-  readonly key: string;
-  readonly partition: string;
-  readonly digest: RowDigest;
-  /** Everything it shows it shows until somebody writes: two such rows are the same if their digests are. */
+/** In front of the key's values stand the encoding's version and their number. */
+const HEAD_BYTES = 5;
+const LENGTH_BYTES = 4;
+
+/** A row by its encoding, a character a byte: as one text it is compared without a copy, and cut without one. */
+export class EncodedRow {
+  readonly #text: string;
+  readonly #keyEnd: number;
+  #digest: RowDigest | null = null;
+  /** Everything it shows it shows until somebody writes: two such rows are the same if their encodings are. */
   readonly lasts: boolean;
+
+  constructor(text: string, keyEnd: number, lasts: boolean) {
+    this.#text = text;
+    this.#keyEnd = keyEnd;
+    this.lasts = lasts;
+  }
+
+  /** What it is found by on the other side. */
+  get key(): string {
+    return this.#text.slice(HEAD_BYTES, this.#keyEnd);
+  }
+
+  /** What tells its partition: so many values of its key. */
+  partition(keyValues: number): string {
+    const text = this.#text;
+    let end = HEAD_BYTES;
+    for (let left = keyValues; left > 0; left--) end += LENGTH_BYTES + lengthAt(text, end);
+    return text.slice(HEAD_BYTES, end);
+  }
+
+  isSame(other: EncodedRow): boolean {
+    return this.#text === other.#text;
+  }
+
+  /** Hashed when it is first asked for: of two rows that are the same, one is. */
+  get digest(): RowDigest {
+    return (this.#digest ??= digestOf(Buffer.from(this.#text, 'latin1')));
+  }
+}
+
+function lengthAt(text: string, at: number): number {
+  const high = (text.charCodeAt(at) << 8) | text.charCodeAt(at + 1);
+  return high * 2 ** 16 + ((text.charCodeAt(at + 2) << 8) | text.charCodeAt(at + 3));
 }
 
 const ENCODERS = new WeakMap<BoundTable, RowEncoder>();
@@ -41,10 +77,6 @@ export function encoderOf(table: BoundTable): RowEncoder {
   if (encoder === undefined) ENCODERS.set(table, (encoder = new RowEncoder(table)));
   return encoder;
 }
-
-/** In front of the key's values stand the encoding's version and their number. */
-const HEAD_BYTES = 5;
-const LENGTH_BYTES = 4;
 
 interface SourceColumn {
   readonly read: ReadColumn | null;
@@ -97,7 +129,7 @@ export class RowEncoder {
       memory.copy(column.head, 0, column.head.length);
       if (!this.#writeSource(column, row)) return null;
     }
-    return this.#encoded(keyEnd, true);
+    return this.#lasting(keyEnd);
   }
 
   #writeSource({ at, write, mapping }: SourceColumn, { rows, index }: PackedRow): boolean {
@@ -134,7 +166,7 @@ export class RowEncoder {
       if (head !== undefined) memory.copy(head, 0, head.length);
       this.#writeStored(regular[i]?.mapping, text);
     }
-    return this.#encoded(keyEnd, true);
+    return this.#lasting(keyEnd);
   }
 
   #writeStored(mapping: ValueMapping | undefined, text: string): void {
@@ -149,28 +181,13 @@ export class RowEncoder {
     const memory = this.#memory;
     memory.end = 0;
     writeRow(memory, this.#names, row);
-    return this.#encodedUpTo(this.#endOfParts(row.key.length), false);
+    let keyEnd = HEAD_BYTES;
+    for (let left = row.key.length; left > 0; left--) keyEnd += LENGTH_BYTES + memory.bytes.readUInt32BE(keyEnd);
+    return new EncodedRow(memory.key(0, memory.end), keyEnd, false);
   }
 
-  #encoded(keyEnd: number, lasts: boolean): EncodedRow {
+  #lasting(keyEnd: number): EncodedRow {
     endRow(this.#memory);
-    return this.#encodedUpTo(keyEnd, lasts);
-  }
-
-  #encodedUpTo(keyEnd: number, lasts: boolean): EncodedRow {
-    const memory = this.#memory;
-    return {
-      key: memory.key(HEAD_BYTES, keyEnd),
-      partition: memory.key(HEAD_BYTES, this.#endOfParts(this.#table.table.partitionKey.length)),
-      digest: digestOf(memory.from(0)),
-      lasts,
-    };
-  }
-
-  /** Where the first so many values of the key end. */
-  #endOfParts(count: number): number {
-    let end = HEAD_BYTES;
-    for (let left = count; left > 0; left--) end += LENGTH_BYTES + this.#memory.bytes.readUInt32BE(end);
-    return end;
+    return new EncodedRow(this.#memory.key(0, this.#memory.end), keyEnd, true);
   }
 }

@@ -9,8 +9,9 @@ import { isPresent, shownBySource, shownByTarget, storedKey } from './row-images
 import type { ScannedRow } from './source-slices.ts';
 
 /** A row of the source with what it shows. */
-export interface TakenRow extends EncodedRow {
+export interface TakenRow {
   readonly row: ScannedRow;
+  readonly encoded: EncodedRow;
   /** Its row of the target was met. */
   met: boolean;
 }
@@ -61,7 +62,7 @@ export class TakenRows {
       if (encoded === null) continue;
       this.sourceRows += 1;
       this.sourceDigest.add(encoded.digest);
-      byKey.set(encoded.key, { ...encoded, row, met: false });
+      byKey.set(encoded.key, { row, encoded, met: false });
     }
     return byKey;
   }
@@ -85,11 +86,12 @@ export class TakenRows {
     return encoded ?? this.#encoder.shown(shownByTarget(this.#table, row.key.values, row, this.#nowUs()));
   }
 
-  /** Counts a row that the target shows, and says whether it does. */
-  countTarget(row: TargetRow, { digest, lasts }: Pick<EncodedRow, 'digest' | 'lasts'>): boolean {
-    if (!lasts && !isPresent(row, this.#nowUs())) return false;
+  /** Counts a row that the target shows, and says whether it does. @param source The row of that key there. */
+  countTarget(row: TargetRow, encoded: EncodedRow, source?: TakenRow): boolean {
+    if (!encoded.lasts && !isPresent(row, this.#nowUs())) return false;
     this.targetRows += 1;
-    this.targetDigest.add(digest);
+    const isSame = source?.encoded.isSame(encoded) === true;
+    this.targetDigest.add(isSame ? source.encoded.digest : encoded.digest);
     return true;
   }
 }
