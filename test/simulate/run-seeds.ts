@@ -1,6 +1,7 @@
 /** Many seeds, over as many threads as are asked for. */
 import { Worker } from 'node:worker_threads';
-import { runSeed, type RunCounts } from './run-seed.ts';
+import { runSeed } from './run-seed.ts';
+import type { RunCounts } from './stage.ts';
 
 /** Seeds per message: often enough to show progress, seldom enough to cost nothing. */
 const CHUNK = 200;
