@@ -42,9 +42,9 @@ export interface LetterFailure {
 
 export interface LetterAttempt {
   readonly atMs: number;
-  /** Null where it was tried by itself. */
+  /** Null where it was tried by itself, or discarded. */
   readonly jobId: string | null;
-  readonly outcome: OutsideOutcome | 'failed';
+  readonly outcome: OutsideOutcome | 'failed' | 'discarded';
   readonly code: string | null;
   readonly reason: string | null;
 }

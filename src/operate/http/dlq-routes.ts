@@ -33,8 +33,8 @@ const letter = z.object({
 
 const attempt = z.object({
   at: time,
-  job_id: z.string().nullable().describe('Null where it was tried by itself.'),
-  outcome: z.enum(['applied', 'superseded', 'queued', 'failed']),
+  job_id: z.string().nullable().describe('Null where it was tried by itself, or discarded.'),
+  outcome: z.enum(['applied', 'superseded', 'queued', 'failed', 'discarded']),
   code: z.string().nullable(),
   reason: z.string().nullable(),
 });
@@ -110,10 +110,16 @@ const redriveBody = z.strictObject({
     .describe('A corrected value for one letter, which filter.id names.'),
 });
 
+const discardBody = z.strictObject({
+  filter: filterSchema.describe('Which letters, at least one field of it; those that are open are discarded.'),
+  why: z.string().trim().min(1).max(1_000).describe('Kept with the letters and in the audit log.'),
+  dry_run: z.boolean().default(false).describe('Tell how many; write nothing.'),
+});
+
 const RECORD_LIMIT_MS = 60_000;
 const idParam = z.object({ id: z.string().regex(/^\d{1,18}$/) });
 
-/** Dead letters, and redriving them. */
+/** Dead letters, and what becomes of them. */
 export function dlqRoutes(source: () => Operations | null): RouteGroup {
   const operations = (): Operations => source() ?? notStarted();
   return (plain, guard) => {
@@ -230,6 +236,26 @@ export function dlqRoutes(source: () => Operations | null): RouteGroup {
           requestedBy: caller.name,
         });
         return reply.code(202).send(shownJob(begun));
+      },
+    );
+
+    app.post(
+      '/dlq/discard',
+      {
+        schema: {
+          summary: 'Leave dead letters for good',
+          description: 'They are open no more and stay listed; a redrive that names them by status or ID takes them.',
+          tags: ['dead letters'],
+          security,
+          body: discardBody,
+          response: { 200: z.object({ discarded: z.number().int(), dry_run: z.boolean() }), ...problems },
+        },
+      },
+      async (request) => {
+        const caller = guard('operate', request);
+        const { filter, why, dry_run: dryRun } = request.body;
+        const decision = { by: caller.name, why, dryRun };
+        return { discarded: await operations().discard(filterOf(filter), decision), dry_run: dryRun };
       },
     );
   };

@@ -3,6 +3,7 @@ import type { Kafka } from 'kafkajs';
 import type { Pool } from 'pg';
 import type { Configuration } from '../../config/index.ts';
 import { LetterBytes } from '../../consume/letter-bytes.ts';
+import { discardLetters, type Discarding } from '../../deadletter/discard-letters.ts';
 import type { LetterFilter } from '../../deadletter/letter-filter.ts';
 import { LetterIndex } from '../../deadletter/letter-index.ts';
 import type { KeepingSummary } from '../../deadletter/letter-keeping.ts';
@@ -157,6 +158,12 @@ export class Operations {
       .finally(() => this.#running.delete(run));
     this.#running.add(run);
     return { ...job, verdict: null, report: null };
+  }
+
+  /** Leaves open letters for good. @returns how many. Rejects as `discardLetters` does. */
+  discard(filter: LetterFilter, decision: Discarding): Promise<number> {
+    const { pool, configuration } = this.#options;
+    return discardLetters(pool, configuration.target.postgres.controlSchema, filter, decision);
   }
 
   /** Resolves when what runs has ended; the signal has been aborted before. */
