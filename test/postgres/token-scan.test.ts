@@ -2,7 +2,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'v
 import { rowKey, type ChangeEvent } from '../../src/change/change-event.ts';
 import { UNKNOWN_MARKER } from '../../src/change/row-state.ts';
 import { splitRing, WHOLE_RING, type TokenRange } from '../../src/change/token-range.ts';
+import { copyRows } from '../../src/target/scan/copied-rows.ts';
 import { TokenScan, type TargetRow } from '../../src/target/scan/token-scan.ts';
+import { withClient } from '../../src/target/transaction.ts';
 import { column, openDoorRig, scalar, tableOf, type DoorRig } from '../support/door-rig.ts';
 
 const table = tableOf('token_scan', [
@@ -163,5 +165,39 @@ describe('the scan of the target', () => {
     const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
     expect(plan).toMatch(/Index.*token_scan_cdc_token/);
     expect(plan).not.toContain('Sort');
+  });
+});
+
+describe('a copy of what a query answers with', () => {
+  it('has the same texts, of every kind of type', async () => {
+    const select = `SELECT n::text, n % 2 = 0 AS b, n::char(5) AS c, n / 7.0 AS d, n::float8 / 3 AS f, decode('00095c0a', 'hex') AS h,
+        jsonb_build_object('k', E'a\\t"\\\\\\n' || n) AS j, ARRAY[n::text, NULL, 'a,"\\'] AS a, to_timestamp(n) AS t,
+        CASE WHEN n % 3 = 0 THEN NULL WHEN n % 3 = 1 THEN '\\N' ELSE E'\\b\\f\\r\\v\\t\\n\\\\' END AS e
+      FROM generate_series(1, 50) AS n`;
+    const { rows } = await rig.pool.query<(string | null)[]>({ text: select, rowMode: 'array' });
+    const copied = await withClient(rig.pool, (client) => copyRows(client, select, 10));
+    expect(rows.map((_, i) => copied.texts(i))).toEqual(rows);
+    expect(copied).toHaveLength(50);
+  });
+
+  it('fails as a whole where it fails half-way, and its connection goes on', async () => {
+    await withClient(rig.pool, async (client) => {
+      const failing = copyRows(client, 'SELECT 1 / (900 - n) FROM generate_series(1, 1000) AS n', 1);
+      await expect(failing).rejects.toMatchObject({ code: '22012' });
+      expect((await copyRows(client, `SELECT 'well'`, 1)).texts(0)).toEqual(['well']);
+      expect((await client.query<{ n: string }>('SELECT 1 AS n')).rows).toEqual([{ n: '1' }]);
+    });
+  });
+
+  it('is refused where its connection dies on the way', async () => {
+    await withClient(rig.pool, async (client) => {
+      const { rows } = await client.query<{ pid: string }>('SELECT pg_backend_pid() AS pid');
+      const slow = copyRows(client, 'SELECT n, pg_sleep(0.01) FROM generate_series(1, 1000) AS n', 2);
+      await rig.pool.query('SELECT pg_terminate_backend($1::integer)', [rows[0]?.pid]);
+      await expect(slow).rejects.toThrow();
+      throw new Error('what is dead is not given back');
+    }).catch((error: unknown) => {
+      expect(error).toMatchObject({ message: 'what is dead is not given back' });
+    });
   });
 });

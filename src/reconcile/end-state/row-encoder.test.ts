@@ -14,6 +14,7 @@ import type { BoundTable } from '../../target/bound-table.ts';
 import { imageFrom, valuesFrom } from '../../target/row-codec.ts';
 import { boundWithoutServer } from '../../../test/support/bound-table.ts';
 import { column, tableOf } from '../../../test/support/door-rig.ts';
+import { copied } from '../../../test/support/copy-text.ts';
 import { NOW_US } from '../../../test/support/two-sides.ts';
 import { digestOfRow } from './row-digest.ts';
 import { encoderOf, type EncodedRow } from './row-encoder.ts';
@@ -134,6 +135,8 @@ describe('a row of the source by its bytes', () => {
   });
 });
 
+const lineOf = (texts: readonly (string | null)[], lasts: boolean) => ({ rows: copied([texts]), index: 0, lasts });
+
 /** Texts as PostgreSQL prints them. */
 const STORED: Readonly<Record<string, readonly string[]>> = {
   text: ['', 'a', 'ß"\\', 'null'],
@@ -172,14 +175,14 @@ describe('a row of the target by its texts', () => {
     fc.assert(
       fc.property(targetLine, (texts) => {
         const line = [...texts, '{5,5}', null, '1'];
-        const encoded = encoderOf(bound).target({ texts: line, lasts: true });
+        const encoded = encoderOf(bound).target(lineOf(line, true));
         const key = rowKey(bound.keys.map(({ mapping }, i) => mapping.fromTarget(line[i] ?? '')));
         const at = bound.keys.length;
         const row = { state: imageFrom(bound, line, at), values: valuesFrom(bound, line, at) };
         const shown = shownByTarget(bound, key.values, row, NOW_US);
         expect(seen(encoded)).toEqual({ ...seen(encoderOf(bound).shown(shown)), lasts: true });
         expect(encoded?.digest).toBe(digestOfRow(names(), shown));
-        expect(encoderOf(bound).target({ texts: line, lasts: false })).toBeNull();
+        expect(encoderOf(bound).target(lineOf(line, false))).toBeNull();
       }),
       { numRuns: 1000 },
     );
@@ -199,7 +202,7 @@ describe('a row of the target by its texts', () => {
       null,
       '1',
     ];
-    const [left, right] = [encoderOf(bound).source(row), encoderOf(bound).target({ texts: line, lasts: true })];
+    const [left, right] = [encoderOf(bound).source(row), encoderOf(bound).target(lineOf(line, true))];
     expect(seen(left)).toEqual(seen(right));
     expect(left!.isSame(right!)).toBe(true);
     const other = {

@@ -10,6 +10,7 @@ import { same, type ValueMapping } from '../../catalog/value-mapping.ts';
 import { expires, isThere, type ReadColumn } from '../../source/read-cells.ts';
 import { scanQuery } from '../../source/scan-queries.ts';
 import type { BoundTable } from '../../target/bound-table.ts';
+import type { CopiedRows } from '../../target/scan/copied-rows.ts';
 import type { StoredLine } from '../../target/scan/token-scan.ts';
 import {
   beginPart,
@@ -151,28 +152,31 @@ export class RowEncoder {
   }
 
   /** A row of the target in which nothing expires. */
-  target({ texts, lasts }: StoredLine): EncodedRow | null {
+  target({ rows, index, lasts }: StoredLine): EncodedRow | null {
     if (!lasts) return null;
     const memory = this.#memory;
     const { keys, regular } = this.#table;
     memory.end = 0;
     beginRow(memory, keys.length);
-    for (let i = 0; i < keys.length; i++) this.#writeStored(keys[i]?.mapping, texts[i] ?? '');
+    for (let i = 0; i < keys.length; i++) this.#writeStored(keys[i]?.mapping, rows, index, i);
     const keyEnd = memory.end;
     for (let i = 0; i < regular.length; i++) {
-      const text = texts[keys.length + i] ?? null;
-      if (text === null) continue;
+      const at = keys.length + i;
+      if (rows.start(index, at) < 0) continue;
       const head = this.#heads[i];
       if (head !== undefined) memory.copy(head, 0, head.length);
-      this.#writeStored(regular[i]?.mapping, text);
+      this.#writeStored(regular[i]?.mapping, rows, index, at);
     }
     return this.#lasting(keyEnd);
   }
 
-  #writeStored(mapping: ValueMapping | undefined, text: string): void {
+  #writeStored(mapping: ValueMapping | undefined, rows: CopiedRows, index: number, column: number): void {
     const memory = this.#memory;
     const begun = beginPart(memory);
-    memory.text(mapping === undefined || mapping.fromTarget === same ? text : mapping.fromTarget(text));
+    if (mapping === undefined || mapping.fromTarget === same) {
+      const start = rows.start(index, column);
+      memory.copy(rows.bytes, start, rows.end(index, column) - start);
+    } else memory.text(mapping.fromTarget(rows.text(index, column) ?? ''));
     endPart(memory, begun);
   }
 

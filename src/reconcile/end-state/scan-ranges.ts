@@ -15,7 +15,7 @@ export const RANGE_ATTEMPTS = 3;
 /** Pause before a range is tried again, doubled once: a target that restarts is back by then. */
 const RETRY_MS = 5_000;
 /** While one waits for source or target, the other is compared. */
-export const RANGES_AT_ONCE = 2;
+export const RANGES_AT_ONCE = 3;
 /** After so many ranges in a row that can't be scanned, the side is away: the others are not tried. */
 const FAILED_IN_A_ROW = 3;
 

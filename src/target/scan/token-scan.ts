@@ -3,7 +3,7 @@
  * that `schema apply` makes, so that resuming inside a partition of 300k rows costs as much as anywhere else, and no
  * snapshot is held between pages. Nothing is locked: what moves meanwhile is looked at again.
  */
-import type { Pool } from 'pg';
+import pg, { type Pool } from 'pg';
 import { rowKey, type RowKey } from '../../change/change-event.ts';
 import { UNKNOWN_MARKER, type RowState } from '../../change/row-state.ts';
 import type { TokenRange } from '../../change/token-range.ts';
@@ -11,9 +11,11 @@ import type { BoundTable } from '../bound-table.ts';
 import { classifyPostgresError } from '../postgres-errors.ts';
 import { imageFrom, keyParameters, valuesFrom } from '../row-codec.ts';
 import { arrayTypeOf, quoteIdentifier } from '../sql-text.ts';
+import { withClient } from '../transaction.ts';
+import { copyRows, type CopiedRows } from './copied-rows.ts';
 
-/** Rows of one page: with wide rows some megabytes. */
-export const TARGET_PAGE_ROWS = 2_000;
+/** Rows of one page: what a page of the source holds, and a little that only the target has. With wide rows some megabytes. */
+export const TARGET_PAGE_ROWS = 4_500;
 
 /** A row as it stands in the target, expired values that were not swept yet included. */
 export interface StoredRow {
@@ -31,14 +33,16 @@ export interface TargetRow extends StoredRow {
   readonly line?: StoredLine;
 }
 
-/** A row's texts, of which nothing was read yet: keys, regular columns, then bookkeeping. */
+/** A row of which nothing was read yet: its keys, regular columns, then bookkeeping. */
 export interface StoredLine {
-  readonly texts: readonly (string | null)[];
+  readonly rows: CopiedRows;
+  readonly index: number;
   /** Nothing in it expires: the target shows the row, and all that stands in its columns, at any moment. */
   readonly lasts: boolean;
 }
 
-type Line = (string | null)[];
+/** Versions, expiries, token. */
+const BOOKKEEPING_COLUMNS = 3;
 
 /** Expiries of a row in which none passes: an unknown marker (of rows that were read from the source) stays. */
 const NO_EXPIRIES = new RegExp(`^\\{(?:NULL|${UNKNOWN_MARKER})?(?:,NULL)*\\}$`);
@@ -50,44 +54,62 @@ class UnreadTargetRow implements TargetRow {
   #key: RowKey | null = null;
   #state: RowState | null = null;
 
-  constructor(table: BoundTable, texts: Line) {
+  constructor(table: BoundTable, rows: CopiedRows, index: number) {
     this.#table = table;
-    const expiries = texts[table.keys.length + table.regular.length + 1] ?? null;
-    this.line = { texts, lasts: expiries === null || NO_EXPIRIES.test(expiries) };
+    const expiries = rows.text(index, table.keys.length + table.regular.length + 1);
+    this.line = { rows, index, lasts: expiries === null || NO_EXPIRIES.test(expiries) };
   }
 
   get token(): bigint | null {
     const { keys, regular } = this.#table;
-    const token = this.line.texts[keys.length + regular.length + 2] ?? null;
+    const token = this.#text(keys.length + regular.length + 2);
     return token === null ? null : BigInt(token);
   }
 
   get key(): RowKey {
-    return (this.#key ??= rowKey(
-      this.#table.keys.map(({ mapping }, i) => mapping.fromTarget(this.line.texts[i] ?? '')),
-    ));
+    return (this.#key ??= rowKey(this.#table.keys.map(({ mapping }, i) => mapping.fromTarget(this.#text(i) ?? ''))));
   }
 
   get state(): RowState {
-    return (this.#state ??= imageFrom(this.#table, this.line.texts, this.#table.keys.length));
+    return (this.#state ??= imageFrom(this.#table, this.#texts(), this.#table.keys.length));
   }
 
   get values(): readonly (string | null)[] {
-    return valuesFrom(this.#table, this.line.texts, this.#table.keys.length);
+    return valuesFrom(this.#table, this.#texts(), this.#table.keys.length);
+  }
+
+  #text(column: number): string | null {
+    return this.line.rows.text(this.line.index, column);
+  }
+
+  #texts(): readonly (string | null)[] {
+    return this.line.rows.texts(this.line.index);
   }
 }
 
-interface Range {
-  readonly first: string;
-  readonly next: string;
+/** Values stand in them as literals: what is copied takes no parameters. Keys are as the target stores them. */
+interface Statements {
+  readonly ranges: Readonly<
+    Record<
+      Bookkeeping,
+      {
+        readonly first: (range: TokenRange) => string;
+        readonly next: (upTo: bigint, token: bigint, key: readonly string[]) => string;
+      }
+    >
+  >;
+  readonly tokenless: { readonly first: string; readonly next: (key: readonly string[]) => string };
+  /** @param keys One array of all keys' values for each key column. */
+  readonly byKeys: (keys: readonly string[]) => string;
 }
 
-interface Statements {
-  readonly ranges: Readonly<Record<Bookkeeping, Range>>;
-  readonly tokenless: string;
-  readonly tokenlessNext: string;
-  readonly byKeys: string;
+/** Literals of values, each of its type. */
+function literals(types: readonly string[], values: readonly string[]): string {
+  return types.map((type, i) => `${pg.escapeLiteral(values[i] ?? '')}::${type}`).join(', ');
 }
+
+/** Quoted: a minus in front would be applied behind the cast. */
+const bigint = (value: bigint): string => `'${value}'::bigint`;
 
 /**
  * Which rows of a range come with their write times and expiries: `all`, or only those in which something `expires`. To
@@ -113,18 +135,20 @@ function statementsOf(table: BoundTable, pageRows: number): Statements {
     [...keys, ...images, '_cdc_token'].map((name) => `${alias}.${name}`).join(', ');
   const select = `SELECT ${columns('t')} FROM ${table.target} AS t`;
   const order = `ORDER BY t._cdc_token, ${keys.map((key) => `t.${key}`).join(', ')} LIMIT ${pageRows}`;
-  const keysFrom = (first: number): string =>
-    table.keys.map(({ column }, i) => `$${first + i}::${column.targetType}`).join(', ');
+  const keyTypes = table.keys.map(({ column }) => column.targetType);
   const keyList = keys.map((key) => `t.${key}`).join(', ');
-  const arrays = table.keys.map(({ column }, i) => `$${i + 1}::${arrayTypeOf(column.targetType)}`).join(', ');
-  const rangeOf = (selected: string): Range => ({
-    first: `${selected} WHERE t._cdc_token > $1::bigint AND t._cdc_token <= $2::bigint ${order}`,
-    next: `${selected} WHERE (t._cdc_token, ${keyList}) > ($2::bigint, ${keysFrom(3)}) AND t._cdc_token <= $1::bigint ${order}`,
+  const rangeOf = (selected: string): Statements['ranges'][Bookkeeping] => ({
+    first: ({ after, upTo }) =>
+      `${selected} WHERE t._cdc_token > ${bigint(after)} AND t._cdc_token <= ${bigint(upTo)} ${order}`,
+    next: (upTo, token, key) =>
+      `${selected} WHERE (t._cdc_token, ${keyList}) > (${bigint(token)}, ${literals(keyTypes, key)})
+         AND t._cdc_token <= ${bigint(upTo)} ${order}`,
   });
   const shown = [...keys, ...table.regular.map(({ column }) => quoteIdentifier(column.target))].map(
     (name) => `t.${name}`,
   );
   const expiring = ['_cdc_versions', '_cdc_expiries'].map((name) => leftOut(table.slots, name));
+  const arrays = table.keys.map(({ column }) => arrayTypeOf(column.targetType));
   return {
     ranges: {
       all: rangeOf(select),
@@ -132,9 +156,12 @@ function statementsOf(table: BoundTable, pageRows: number): Statements {
         `SELECT ${[...shown, ...expiring, 't._cdc_token'].join(', ')} FROM ${table.target} AS t`,
       ),
     },
-    tokenless: `${select} WHERE t._cdc_token IS NULL ${order}`,
-    tokenlessNext: `${select} WHERE t._cdc_token IS NULL AND (${keyList}) > (${keysFrom(1)}) ${order}`,
-    byKeys: `SELECT ${columns('t')} FROM unnest(${arrays}) AS r(${keys.join(', ')})
+    tokenless: {
+      first: `${select} WHERE t._cdc_token IS NULL ${order}`,
+      next: (key) => `${select} WHERE t._cdc_token IS NULL AND (${keyList}) > (${literals(keyTypes, key)}) ${order}`,
+    },
+    byKeys: (values) => `SELECT ${columns('t')}
+      FROM unnest(${literals(arrays, values)}) AS r(${keys.join(', ')})
       JOIN ${table.target} AS t ON ${keys.map((key) => `t.${key} = r.${key}`).join(' AND ')}`,
   };
 }
@@ -155,16 +182,12 @@ export class TokenScan {
 
   /** Pages of the rows whose token is in the range, in the order of (token, key). */
   async *range(
-    { after, upTo }: TokenRange,
+    range: TokenRange,
     signal: AbortSignal,
     bookkeeping: Bookkeeping = 'all',
   ): AsyncGenerator<readonly TargetRow[]> {
     const { first, next } = this.#statements.ranges[bookkeeping];
-    yield* this.#pages(
-      { text: first, values: [String(after), String(upTo)] },
-      (last) => ({ text: next, values: [String(upTo), String(last.token), ...this.#stored(last)] }),
-      signal,
-    );
+    yield* this.#pages(first(range), (last) => next(range.upTo, last.token ?? range.after, this.#stored(last)), signal);
   }
 
   /**
@@ -172,18 +195,14 @@ export class TokenScan {
    * would ever see them.
    */
   async *tokenless(signal: AbortSignal): AsyncGenerator<readonly TargetRow[]> {
-    const { tokenless, tokenlessNext } = this.#statements;
-    yield* this.#pages(
-      { text: tokenless, values: [] },
-      (last) => ({ text: tokenlessNext, values: this.#stored(last) }),
-      signal,
-    );
+    const { first, next } = this.#statements.tokenless;
+    yield* this.#pages(first, (last) => next(this.#stored(last)), signal);
   }
 
   /** The rows that have one of the keys, in no order. */
   async byKeys(keys: readonly RowKey[]): Promise<readonly TargetRow[]> {
     if (keys.length === 0) return [];
-    return this.#query(this.#statements.byKeys, keyParameters(this.#table, keys));
+    return this.#query(this.#statements.byKeys(keyParameters(this.#table, keys)));
   }
 
   /** PostgreSQL's guess at the number of rows, for planning only; null where the table was never analysed. */
@@ -201,30 +220,32 @@ export class TokenScan {
   }
 
   async *#pages(
-    first: { readonly text: string; readonly values: readonly string[] },
-    nextOf: (last: TargetRow) => { readonly text: string; readonly values: readonly string[] },
+    first: string,
+    nextOf: (last: TargetRow) => string,
     signal: AbortSignal,
   ): AsyncGenerator<readonly TargetRow[]> {
-    let query = first;
+    let select = first;
     for (;;) {
       signal.throwIfAborted();
-      const page = await this.#query(query.text, query.values);
+      const page = await this.#query(select);
       if (page.length > 0) yield page;
       const last = page.at(-1);
       if (last === undefined || page.length < this.#pageRows) return;
-      query = nextOf(last);
+      select = nextOf(last);
     }
   }
 
-  /** Key values in the form that the target stores, as parameters of the next page. */
+  /** Key values in the form that the target stores. */
   #stored({ key }: TargetRow): string[] {
     return this.#table.keys.map(({ mapping }, i) => mapping.toTarget(key.values[i] ?? ''));
   }
 
-  async #query(text: string, values: readonly string[]): Promise<readonly TargetRow[]> {
+  async #query(select: string): Promise<readonly TargetRow[]> {
+    const { keys, regular } = this.#table;
+    const width = keys.length + regular.length + BOOKKEEPING_COLUMNS;
     try {
-      const { rows } = await this.#pool.query<Line>({ text, values: [...values], rowMode: 'array' });
-      return rows.map((line) => new UnreadTargetRow(this.#table, line));
+      const rows = await withClient(this.#pool, (client) => copyRows(client, select, width));
+      return Array.from({ length: rows.length }, (_, index) => new UnreadTargetRow(this.#table, rows, index));
     } catch (error) {
       throw classifyPostgresError(error, `scanning ${this.#table.table.name}`);
     }
