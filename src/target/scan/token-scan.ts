@@ -53,6 +53,8 @@ class UnreadTargetRow implements TargetRow {
   readonly #table: BoundTable;
   #key: RowKey | null = null;
   #state: RowState | null = null;
+  #values: readonly (string | null)[] | null = null;
+  #allTexts: readonly (string | null)[] | null = null;
 
   constructor(table: BoundTable, rows: CopiedRows, index: number) {
     this.#table = table;
@@ -75,7 +77,7 @@ class UnreadTargetRow implements TargetRow {
   }
 
   get values(): readonly (string | null)[] {
-    return valuesFrom(this.#table, this.#texts(), this.#table.keys.length);
+    return (this.#values ??= valuesFrom(this.#table, this.#texts(), this.#table.keys.length));
   }
 
   #text(column: number): string | null {
@@ -83,7 +85,7 @@ class UnreadTargetRow implements TargetRow {
   }
 
   #texts(): readonly (string | null)[] {
-    return this.line.rows.texts(this.line.index);
+    return (this.#allTexts ??= this.line.rows.texts(this.line.index));
   }
 }
 
