@@ -3,7 +3,7 @@
  * what else the machine does meets both.
  */
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { join } from 'node:path';
 import type { BenchDatabase } from './database.ts';
 import { BENCH_TOPIC, cassandraEvent } from './events.ts';
@@ -16,8 +16,8 @@ import { say } from './run-bench.ts';
 const PARTITIONS = 4;
 /** Rows that the changes belong to, as a share of them. */
 const ROW_SHARE = 0.25;
-/** A scan that has not shown a range by then does not run. */
-const SCAN_BEGINS_MS = 120_000;
+/** A scan that shows no range for so long does not run. */
+const SCAN_SHOWS_MS = 120_000;
 /** What the command says of its progress, on standard error. */
 const COMPARED = /ranges, ([\d,]+) rows compared/g;
 
@@ -45,8 +45,8 @@ export interface StreamFigures {
 interface RepeatedScan {
   /** Rows that were compared so far. */
   compared(): number;
-  /** Resolves when the first range was compared. */
-  readonly begun: Promise<unknown>;
+  /** Resolves when the next range was compared: only then is it known how far it is. */
+  next(): Promise<unknown>;
   stop(): Promise<void>;
 }
 
@@ -56,16 +56,17 @@ function repeatScan({ program, scan }: StreamSite): RepeatedScan {
   const { signal } = stopped;
   let before = 0;
   let own = 0;
-  const { promise: begun, resolve, reject } = Promise.withResolvers<undefined>();
-  const timer = setTimeout(() => reject(new Error('the scan shows no range')), SCAN_BEGINS_MS);
+  const ranges = new EventEmitter();
   const running = (async () => {
     while (!signal.aborted) {
       const child = spawn(process.execPath, [program, ...scan], { stdio: ['ignore', 'ignore', 'pipe'] });
       const stop = (): void => void child.kill('SIGTERM');
       signal.addEventListener('abort', stop);
       child.stderr.on('data', (text: Buffer) => {
-        for (const [, rows = ''] of text.toString('utf8').matchAll(COMPARED)) own = Number(rows.replaceAll(',', ''));
-        if (own > 0) resolve(undefined);
+        for (const [, rows = ''] of text.toString('utf8').matchAll(COMPARED)) {
+          own = Number(rows.replaceAll(',', ''));
+          if (own > 0) ranges.emit('range');
+        }
       });
       await once(child, 'close');
       signal.removeEventListener('abort', stop);
@@ -73,7 +74,7 @@ function repeatScan({ program, scan }: StreamSite): RepeatedScan {
     }
   })();
   return {
-    begun: begun.finally(() => clearTimeout(timer)),
+    next: () => once(ranges, 'range', { signal: AbortSignal.timeout(SCAN_SHOWS_MS) }),
     compared: () => before + own,
     async stop() {
       stopped.abort();
@@ -121,9 +122,10 @@ export async function streamBesideScan(
     say(`the stream beside a scan of ${scanRate} rows/s, turn ${turn}`);
     const scan = repeatScan(site);
     try {
-      await scan.begun;
+      await scan.next();
       const [compared, beganMs] = [scan.compared(), performance.now()];
       const besideScan = await applyAll(site, `beside-${turn}`, events, ends);
+      await scan.next();
       const scanned = (scan.compared() - compared) / ((performance.now() - beganMs) / 1000);
       turns.push({ alone, besideScan, scanned });
     } finally {
