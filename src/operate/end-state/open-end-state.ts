@@ -4,6 +4,7 @@ import type { Table } from '../../catalog/table.ts';
 import type { Configuration } from '../../config/index.ts';
 import { logRangesOf } from '../../consume/kafka/log-ranges.ts';
 import type { ReconcileParts } from '../../reconcile/end-state/reconcile-table.ts';
+import { RANGES_AT_ONCE } from '../../reconcile/end-state/scan-ranges.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { RowReader } from '../../source/row-reader.ts';
 import { scanSession } from '../../source/scan-session.ts';
@@ -27,8 +28,8 @@ import type { OpenEndState, Told } from './opened.ts';
 import { QUORUMS } from './quorums.ts';
 import { schemaWatch } from './source-change.ts';
 
-/** One for the scan, one for the repairs' session, one for findings and barrier. */
-const POOL_SIZE = 4;
+/** For each range that is scanned; one for the repairs' session, one for findings and barrier. */
+const POOL_SIZE = RANGES_AT_ONCE + 2;
 
 /** Rejects with a LockstepError where a system can't be reached or the configuration does not fit it. */
 export async function openEndState(
