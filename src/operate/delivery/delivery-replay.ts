@@ -8,17 +8,16 @@ import type { Replay } from '../../reconcile/delivery/verify-windows.ts';
 import { RowReader } from '../../source/row-reader.ts';
 import { scanRows } from '../../source/row-scan.ts';
 import { scanSession } from '../../source/scan-session.ts';
-import { auditEntry } from '../../target/stores/audit-log.ts';
 import { FindingStore } from '../../target/stores/finding-store.ts';
 import { PacedDoor } from '../../target/paced-door.ts';
 import { noteAccounted } from '../../target/stores/replay-ledger.ts';
 import { TokenScan } from '../../target/scan/token-scan.ts';
 import { decoderOf } from '../connect/decoder-of.ts';
-import { SCAN_PATIENCE, shardsOf } from '../connect/one-table.ts';
+import { SCAN_PATIENCE } from '../connect/one-table.ts';
 import { processPacing } from '../connect/process-pacing.ts';
 import type { RunningParts } from '../service/running-parts.ts';
 import { guessedWait, type CaptureWait } from '../heartbeats/capture-wait.ts';
-import { QUORUMS } from '../end-state/quorums.ts';
+import { rowParts } from '../end-state/row-parts.ts';
 
 /** Changes that were left to a person and told of; they come up again at every verification of their window. */
 const MAX_TOLD = 100_000;
@@ -36,12 +35,12 @@ function rowPartsOf(parts: RunningParts, barrier: ReplayBarrier): ReplayParts['r
   if (cassandra === null) return null;
   const { controlSchema } = configuration.target.postgres;
   const { captureDelay } = configuration.reconciliation;
-  const reader = new RowReader(cassandra, clock);
+  const { consistency } = configuration.source.cassandra ?? {};
+  const systems = { target, pool, controlSchema, reader: new RowReader(cassandra, clock), clock, consistency };
   return async (name): Promise<RowReplayParts> => {
     const table = target.boundOf(name);
-    const [shard] = await shardsOf(target, table.table.topic);
     return {
-      table,
+      ...(await rowParts(systems, table, table.table.topic)),
       target: new TokenScan(pool, table),
       scanSource: async function* (range, signal) {
         const pages = scanRows(scanSession(cassandra), table.table, {
@@ -55,16 +54,9 @@ function rowPartsOf(parts: RunningParts, barrier: ReplayBarrier): ReplayParts['r
           yield { rows, unreadable, upTo: position.token, whole: position.key === null };
         }
       },
-      readSource: (keys, signal) => reader.read(table.table, keys, signal),
-      nowUs: () => BigInt(clock.nowMs()) * 1000n,
       barrier: (signal) => barrier.stream(name, signal),
       captured: barrier.capture ?? guessedWait(captureDelay),
       repairs: target.repairs,
-      findings: new FindingStore(pool, controlSchema),
-      audit: (entry) => auditEntry(controlSchema, entry),
-      shard,
-      quorumReads: QUORUMS.has(configuration.source.cassandra?.consistency ?? ''),
-      pacing: processPacing,
     };
   };
 }

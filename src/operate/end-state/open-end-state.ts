@@ -8,8 +8,6 @@ import { RANGES_AT_ONCE } from '../../reconcile/end-state/scan-ranges.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { RowReader } from '../../source/row-reader.ts';
 import { scanSession } from '../../source/scan-session.ts';
-import { auditEntry, type AuditEntry } from '../../target/stores/audit-log.ts';
-import { FindingStore } from '../../target/stores/finding-store.ts';
 import { createPool } from '../../target/index.ts';
 import { JobStore } from '../../target/stores/job-store.ts';
 import { TokenScan } from '../../target/scan/token-scan.ts';
@@ -19,13 +17,13 @@ import { closeAll } from '../connect/closing.ts';
 import { BARRIER_LIMIT_MS, captureWait } from '../heartbeats/capture-wait.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { openCounters } from './open-counters.ts';
-import { onlyTable, prepareOne, shardsOf } from '../connect/one-table.ts';
+import { onlyTable, prepareOne } from '../connect/one-table.ts';
 import { processPacing } from '../connect/process-pacing.ts';
 import { RateLimit } from '../connect/rate-limit.ts';
 import { kafkaUnreachable, quietKafka } from '../connect/reach.ts';
 import { comparisonScan } from './comparison-scan.ts';
 import type { OpenEndState, Told } from './opened.ts';
-import { QUORUMS } from './quorums.ts';
+import { rowParts } from './row-parts.ts';
 import { schemaWatch } from './source-change.ts';
 
 /** For each range that is scanned; one for the repairs' session, one for findings and barrier. */
@@ -61,27 +59,20 @@ export async function openEndState(
       controlSchema,
       limitMs: BARRIER_LIMIT_MS,
     };
-    const [shard] = await shardsOf(target, table.topic);
+    const systems = { target, pool, controlSchema, reader, clock: systemClock, consistency };
     const schemaChange = await schemaWatch(cassandra, table);
     const rate = new RateLimit(processPacing, told.rowsPerSecond ?? one.reconciliation.rowsPerSecond);
     const common = {
       onProgress: told.onProgress,
       onLeft: told.onLeft,
       schemaChange,
-      nowUs: () => BigInt(systemClock.nowMs()) * 1000n,
       repairs: target.repairs,
-      findings: new FindingStore(pool, controlSchema),
-      audit: (entry: AuditEntry) => auditEntry(controlSchema, entry),
-      shard,
-      quorumReads: QUORUMS.has(consistency ?? ''),
-      pacing: processPacing,
     };
     const captured = captureWait(one, cassandra, pool, systemClock);
-    const sidesOf = (which: Table): Omit<ReconcileParts, 'captured' | keyof typeof common> => ({
-      table: target.boundOf(which.name),
+    const sidesOf = async (which: Table): Promise<Omit<ReconcileParts, 'captured' | keyof typeof common>> => ({
+      ...(await rowParts(systems, target.boundOf(which.name), table.topic)),
       target: new TokenScan(pool, target.boundOf(which.name)),
       scanSource: comparisonScan(session, which, rate),
-      readSource: (keys, signal) => reader.read(which, keys, signal),
       // What is owed of static columns stands in the queues of their table's shards.
       barrier: (signal) => waitForBarrier(wait, { table: which.name, topic: table.topic }, signal),
     });
@@ -89,7 +80,7 @@ export async function openEndState(
       (await new TokenScan(pool, target.boundOf(which.name)).estimatedRows()) ?? 0;
     const statics = staticTable(table);
     return {
-      parts: { ...common, ...sidesOf(table), captured },
+      parts: { ...common, ...(await sidesOf(table)), captured },
       jobs: new JobStore(pool, controlSchema),
       verified: new VerifiedPoints(pool, controlSchema),
       skewUs: BigInt(one.reconciliation.windows.skew) * 1000n,
@@ -99,7 +90,7 @@ export async function openEndState(
           ? null
           : {
               // No event tells of static columns, so the capture never holds one.
-              parts: { ...common, ...sidesOf(statics), captured: () => Promise.resolve(null) },
+              parts: { ...common, ...(await sidesOf(statics)), captured: () => Promise.resolve(null) },
               estimatedRows: estimateOf(statics),
             },
       close: () =>

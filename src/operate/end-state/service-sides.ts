@@ -11,17 +11,15 @@ import { RowReader } from '../../source/row-reader.ts';
 import { scanUnread } from '../../source/row-scan.ts';
 import { scanSession } from '../../source/scan-session.ts';
 import type { ScannedRow } from '../../source/scanned-rows.ts';
-import { auditEntry } from '../../target/stores/audit-log.ts';
-import { FindingStore } from '../../target/stores/finding-store.ts';
 import type { PartSide } from '../../target/stores/part-store.ts';
 import { TokenScan } from '../../target/scan/token-scan.ts';
 import { waitForBarrier } from '../delivery/barrier-wait.ts';
 import { BARRIER_LIMIT_MS, captureWait } from '../heartbeats/capture-wait.ts';
 import type { ScanThrottle } from '../jobs/scan-throttle.ts';
-import { SCAN_PATIENCE, shardsOf, tableMappingOf } from '../connect/one-table.ts';
+import { SCAN_PATIENCE, tableMappingOf } from '../connect/one-table.ts';
 import { processPacing } from '../connect/process-pacing.ts';
 import type { RunningParts } from '../service/running-parts.ts';
-import { QUORUMS } from './quorums.ts';
+import { rowParts } from './row-parts.ts';
 import { changedSince, sourceId } from './source-change.ts';
 
 /** One side of a table: its rows, or those of its static columns. */
@@ -71,9 +69,10 @@ export class ServiceSides {
     const { target } = prepared;
     const { controlSchema } = configuration.target.postgres;
     const { topic } = whole;
-    const [shard] = await shardsOf(target, topic);
+    const { consistency } = configuration.source.cassandra ?? {};
     const reader = this.#reader;
-    const scan = new TokenScan(pool, target.boundOf(table.name));
+    const bound = target.boundOf(table.name);
+    const scan = new TokenScan(pool, bound);
     const wait = {
       logRanges: (name: string) => port.logRanges(name),
       shards: target.shards,
@@ -87,7 +86,7 @@ export class ServiceSides {
       changedSince: (id) => changedSince(cassandra, whole, id),
       estimatedRows: async () => (await scan.estimatedRows()) ?? 0,
       parts: {
-        table: target.boundOf(table.name),
+        ...(await rowParts({ target, pool, controlSchema, reader, clock, consistency }, bound, topic)),
         target: scan,
         scanSource: async function* (range, signal) {
           const options = {
@@ -105,18 +104,11 @@ export class ServiceSides {
             await throttle.page(page.rows.length, () => reader.read(table, [key], signal), signal);
           }
         },
-        readSource: (keys, signal) => reader.read(table, keys, signal),
-        nowUs: () => BigInt(clock.nowMs()) * 1000n,
         // What is owed of static columns stands in the queues of their table's shards.
         barrier: (signal) => waitForBarrier(wait, { table: table.name, topic }, signal),
         // No event tells of static columns, so the capture never holds one.
         captured: side === 'statics' ? () => Promise.resolve(null) : captureWait(configuration, cassandra, pool, clock),
         repairs: target.repairsOver(pool),
-        findings: new FindingStore(pool, controlSchema),
-        audit: (entry) => auditEntry(controlSchema, entry),
-        shard,
-        quorumReads: QUORUMS.has(configuration.source.cassandra?.consistency ?? ''),
-        pacing: processPacing,
         onLeft: ({ key }, reason) => {
           logger.warn({ table: table.name, row: key.text, reason }, 'a drifting row is not repaired');
         },
