@@ -19,7 +19,7 @@ export interface Discarding {
 }
 
 /**
- * Closes the open letters of a filter, and says so in their history and in the audit log.
+ * Closes the letters of a filter that are open when it begins, and says so in their history and in the audit log.
  *
  * @returns how many.
  * @throws LockstepError `LETTERS_UNNAMED` (usage) for a filter that names nothing: all letters are never meant by saying
@@ -40,9 +40,9 @@ export async function discardLetters(
   }
   const letters = qualified(controlSchema, '_cdc_dead_letters');
   const { sql, values } = letterConditions(filter);
-  const after = `$${values.length + 1}::bigint`;
+  const [after, last] = [1, 2].map((n) => `$${values.length + n}::bigint`);
   const open = `FROM ${letters} AS d LEFT JOIN ${qualified(controlSchema, '_cdc_tables')} AS t ON t.topic = d.topic
-      WHERE ${sql} AND d.status IN ('pending', 'waiting') AND d.id > ${after}`;
+      WHERE ${sql} AND d.status IN ('pending', 'waiting')`;
   const close = `WITH closed AS (
         UPDATE ${letters} SET status = 'discarded', resolved_at = now()
         WHERE id = ANY($1::bigint[]) AND status IN ('pending', 'waiting') RETURNING id, table_id, row_key),
@@ -54,20 +54,22 @@ export async function discardLetters(
         SELECT $2, 'DISCARD_LETTER', table_id, row_key, $3, 'letter ' || id || ' is discarded' FROM closed)
     SELECT count(*) AS n FROM closed`;
   try {
-    if (dryRun) {
-      const { rows } = await pool.query<{ n: string }>(`SELECT count(*) AS n ${open}`, [...values, '0']);
-      return Number(rows[0]?.n ?? 0);
-    }
+    const { rows: found } = await pool.query<{ n: string; newest: string | null }>(
+      `SELECT count(*) AS n, max(d.id) AS newest ${open}`,
+      [...values],
+    );
+    const { n = '0', newest = null } = found[0] ?? {};
+    if (dryRun || newest === null) return Number(n);
+    const page = `SELECT d.id ${open} AND d.id > ${after} AND d.id <= ${last} ORDER BY d.id LIMIT ${AT_ONCE}`;
     let [discarded, cursor] = [0, '0'];
     for (;;) {
-      const page = `SELECT d.id ${open} ORDER BY d.id LIMIT ${AT_ONCE}`;
-      const { rows } = await pool.query<{ id: string }>(page, [...values, cursor]);
-      const last = rows.at(-1);
-      if (last === undefined) return discarded;
+      const { rows } = await pool.query<{ id: string }>(page, [...values, cursor, newest]);
+      const end = rows.at(-1);
+      if (end === undefined) return discarded;
       const ids = numberArray(rows.map(({ id }) => BigInt(id)));
       const closed = await pool.query<{ n: string }>(close, [ids, by, why]);
       discarded += Number(closed.rows[0]?.n ?? 0);
-      cursor = last.id;
+      cursor = end.id;
     }
   } catch (error) {
     throw classifyPostgresError(error, 'discarding dead letters', true);

@@ -11,8 +11,17 @@ const FIRST_ROWS = 256;
 const MAX_ROWS = 4_096;
 const SHRINK = 4;
 
+/** What a table bore last: where the next scan of it begins. */
+export interface PageMemory {
+  rows: number | null;
+}
+
 export class PageSize {
-  #rows = FIRST_ROWS;
+  #rows: number;
+
+  constructor(rows: number | null = null) {
+    this.#rows = rows ?? FIRST_ROWS;
+  }
 
   get rows(): number {
     return this.#rows;

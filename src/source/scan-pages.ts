@@ -7,7 +7,7 @@ import type { PackedRows } from '../change/packed-rows.ts';
 import type { Table } from '../catalog/table.ts';
 import { LockstepError, messageOf } from '../shared/errors.ts';
 import { orAborted } from './or-aborted.ts';
-import { PageSize } from './page-size.ts';
+import { PageSize, type PageMemory } from './page-size.ts';
 import { someExpire } from './read-cells.ts';
 import { cutInTwo, type ScanQuery, type Stretch } from './scan-queries.ts';
 import type { ScanSession } from './scan-session.ts';
@@ -20,8 +20,11 @@ export interface ScanPatience {
   readonly backoff: { readonly startingDelay: number; readonly maxDelay: number };
   /** A page that keeps failing for this long ends the scan with its error, ms. */
   readonly giveUpMs: number;
-  /** How large a page the table bears, kept from one scan of it to the next; left out: found anew. */
-  readonly pageSize?: PageSize;
+  /**
+   * What pages other scans of the table have found: this one begins with them. What it does about pages that fail goes by
+   * its own ⚠: a scan beside it would undo that. Left out: found anew.
+   */
+  readonly pageMemory?: PageMemory;
   /** Told of every failed page; `pageRows` is what is asked for next. */
   readonly onRetry?: (error: LockstepError, pageRows: number) => void;
 }
@@ -57,7 +60,7 @@ export class ScanPages {
     this.#table = table;
     this.#query = query;
     this.#options = options;
-    this.#size = options.pageSize ?? new PageSize();
+    this.#size = new PageSize(options.pageMemory?.rows);
   }
 
   /** A page of the keys of partitions alone. */
@@ -153,6 +156,7 @@ export class ScanPages {
     const startedMs = elapsedMs();
     const page = await this.#session.page({ query, params, pageRows: this.#size.rows, pageState, coordinator });
     this.#size.read({ rows: page.rows.length, bytes: page.rows.weight, elapsedMs: elapsedMs() - startedMs });
+    if (this.#options.pageMemory !== undefined) this.#options.pageMemory.rows = this.#size.rows;
     return { ...page, nowSeconds: nowMs / MS_PER_SECOND };
   }
 }

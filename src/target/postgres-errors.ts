@@ -79,6 +79,7 @@ const CONTROL_REMEDY: Readonly<Record<string, string>> = {
   '42P01': 'the first start of `lockstep run` makes the control tables; is target.postgres.controlSchema their schema?',
   '3F000': 'the first start of `lockstep run` makes the control schema; is target.postgres.controlSchema right?',
   '42703': 'start `lockstep run` of this version once: it brings the control tables up to date',
+  '23514': 'start `lockstep run` of this version once: it brings the control tables up to date',
 };
 
 /**

@@ -1,4 +1,5 @@
 /** Dead letters that somebody leaves for good. */
+import type { Pool } from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, inject, it } from 'vitest';
 import { discardLetters } from '../../src/deadletter/discard-letters.ts';
 import type { LetterFilter } from '../../src/deadletter/letter-filter.ts';
@@ -82,6 +83,23 @@ it('two who discard the same letters count and tell of each once', async () => {
   const { rows } = await rig.pool.query<{ outcome: string }>(`SELECT outcome FROM ${SCHEMA}._cdc_audit_log`);
   expect(rows).toHaveLength(1_000);
   expect(new Set(rows.map(({ outcome }) => outcome)).size).toBe(1_000);
+});
+
+it('those that come meanwhile stay: nobody has decided about them', async () => {
+  const racing: Pick<Pool, 'query'> = {
+    query: async (text: string, values: unknown[]) => {
+      const answer = await rig.pool.query(text, values);
+      await rig.pool.query(
+        `INSERT INTO ${SCHEMA}._cdc_dead_letters (topic, incarnation, partition, "offset", code, reason, path, status, sha256, value_bytes, record_ms)
+         SELECT topic, 1, 0, max("offset") + 1, 'PG_23514', 'refused', '', 'pending', ''::bytea, 1, 0
+         FROM ${SCHEMA}._cdc_dead_letters GROUP BY topic`,
+      );
+      return answer;
+    },
+  } as Pick<Pool, 'query'>;
+  const decision = { by: 'ann', why: 'orders of the old shop', dryRun: false };
+  expect(await discardLetters(racing as Pool, SCHEMA, { code: 'PG_23514' }, decision)).toBe(1_000);
+  expect(await index.count({ code: 'PG_23514', status: 'pending' })).toBeGreaterThan(2);
 });
 
 it('a letter that was tried by its owner meanwhile is counted once', async () => {

@@ -231,6 +231,17 @@ describe('a comparison that can not see everything', () => {
     expect(scans).toBe(4 + 3 * 3);
   });
 
+  it('whose ranges fail together at one moment goes on with the others', async () => {
+    let scans = 0;
+    const scanSource: ReconcileParts['scanSource'] = async function* (range) {
+      // Three ranges at once, three attempts each.
+      if (++scans <= 9) throw failing('SOURCE_UNREACHABLE', 'transient');
+      yield* sourcePages([...source.values()], range, [{ rows: 5, saysWhole: true }]);
+    };
+    const report = await run('CHECKSUM', { parts: { scanSource } });
+    expect(report).toMatchObject({ verdict: 'INCONCLUSIVE', rangesDue: 16, rangesScanned: 13, drift: [] });
+  });
+
   it('of a table that was dropped meanwhile ends at once, and what differs stays unproven', async () => {
     await spoil();
     const gone = failing('SOURCE_QUERY', 'config');

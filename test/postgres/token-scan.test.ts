@@ -1,8 +1,9 @@
+import type { PoolClient } from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
 import { rowKey, type ChangeEvent } from '../../src/change/change-event.ts';
 import { UNKNOWN_MARKER } from '../../src/change/row-state.ts';
 import { splitRing, WHOLE_RING, type TokenRange } from '../../src/change/token-range.ts';
-import { copyRows } from '../../src/target/scan/copied-rows.ts';
+import { copyRows, place } from '../../src/target/scan/copied-rows.ts';
 import { TokenScan, type TargetRow } from '../../src/target/scan/token-scan.ts';
 import { withClient } from '../../src/target/transaction.ts';
 import { column, openDoorRig, scalar, tableOf, type DoorRig } from '../support/door-rig.ts';
@@ -168,23 +169,63 @@ describe('the scan of the target', () => {
   });
 });
 
+it('asks for pages by what rows weigh, and again where one is too large', async () => {
+  const changes = await fill();
+  const pages: number[] = [];
+  const small = new TokenScan(rig.pool, rig.target.tables[0]!, 10_000, 2_000);
+  const rows = await rowsOf(
+    (async function* () {
+      for await (const page of small.range(WHOLE_RING, SIGNAL)) {
+        pages.push(page.length);
+        yield page;
+      }
+    })(),
+  );
+  expect(new Set(rows.map(({ key }) => key.text)).size).toBe(changes.length);
+  expect(rows).toHaveLength(changes.length);
+  // The first that is asked for, of 512 rows, weighs more than sixteen times as much as it may.
+  expect(pages[0]).toBe(32);
+  expect(Math.max(...pages)).toBeLessThanOrEqual(32);
+  expect(pages.length).toBeGreaterThan(changes.length / 32);
+});
+
 describe('a copy of what a query answers with', () => {
+  const MOST = 1_000_000;
+  const copy = (client: PoolClient, select: string, values: readonly string[] = [], most = MOST) =>
+    copyRows(client, { select, values, width: 1 }, most);
+
+  it('takes its values from outside of its text, whatever they are', async () => {
+    const values = [`a'b\\\n"`, '-9223372036854775808', '{"x,y","\\\\","NULL"}'];
+    const select = `SELECT ${place(1, 'text')} || ${place(2, 'bigint')} || ${place(3, 'text[]')}::text`;
+    const copied = await withClient(rig.pool, (client) => copy(client, select, values));
+    expect(copied?.texts(0)).toEqual([values[0]! + values[1]! + '{"x,y","\\\\","NULL"}']);
+  });
+
+  it('is none where it weighs too much, and its connection goes on', async () => {
+    await withClient(rig.pool, async (client) => {
+      const wide = `SELECT repeat('x', 1000) FROM generate_series(1, 100)`;
+      expect(await copy(client, wide, [], 50_000)).toBeNull();
+      expect(await copy(client, wide)).toHaveLength(100);
+      expect(await copy(client, `SELECT repeat('x', 1000)`, [], 10)).toHaveLength(1);
+    });
+  });
+
   it('has the same texts, of every kind of type', async () => {
     const select = `SELECT n::text, n % 2 = 0 AS b, n::char(5) AS c, n / 7.0 AS d, n::float8 / 3 AS f, decode('00095c0a', 'hex') AS h,
         jsonb_build_object('k', E'a\\t"\\\\\\n' || n) AS j, ARRAY[n::text, NULL, 'a,"\\'] AS a, to_timestamp(n) AS t,
         CASE WHEN n % 3 = 0 THEN NULL WHEN n % 3 = 1 THEN '\\N' ELSE E'\\b\\f\\r\\v\\t\\n\\\\' END AS e
       FROM generate_series(1, 50) AS n`;
     const { rows } = await rig.pool.query<(string | null)[]>({ text: select, rowMode: 'array' });
-    const copied = await withClient(rig.pool, (client) => copyRows(client, select, 10));
-    expect(rows.map((_, i) => copied.texts(i))).toEqual(rows);
+    const copied = await withClient(rig.pool, (client) => copyRows(client, { select, values: [], width: 10 }, MOST));
+    expect(rows.map((_, i) => copied?.texts(i))).toEqual(rows);
     expect(copied).toHaveLength(50);
   });
 
   it('fails as a whole where it fails half-way, and its connection goes on', async () => {
     await withClient(rig.pool, async (client) => {
-      const failing = copyRows(client, 'SELECT 1 / (900 - n) FROM generate_series(1, 1000) AS n', 1);
+      const failing = copy(client, 'SELECT 1 / (900 - n) FROM generate_series(1, 1000) AS n');
       await expect(failing).rejects.toMatchObject({ code: '22012' });
-      expect((await copyRows(client, `SELECT 'well'`, 1)).texts(0)).toEqual(['well']);
+      expect((await copy(client, `SELECT 'well'`))?.texts(0)).toEqual(['well']);
       expect((await client.query<{ n: string }>('SELECT 1 AS n')).rows).toEqual([{ n: '1' }]);
     });
   });
@@ -192,7 +233,7 @@ describe('a copy of what a query answers with', () => {
   it('is refused where its connection dies on the way', async () => {
     await withClient(rig.pool, async (client) => {
       const { rows } = await client.query<{ pid: string }>('SELECT pg_backend_pid() AS pid');
-      const slow = copyRows(client, 'SELECT n, pg_sleep(0.01) FROM generate_series(1, 1000) AS n', 2);
+      const slow = copy(client, `SELECT n || pg_sleep(0.01)::text FROM generate_series(1, 1000) AS n`);
       await rig.pool.query('SELECT pg_terminate_backend($1::integer)', [rows[0]?.pid]);
       await expect(slow).rejects.toThrow();
       throw new Error('what is dead is not given back');

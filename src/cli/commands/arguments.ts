@@ -8,6 +8,12 @@ export function timeArgument(text: string): number {
   return ms;
 }
 
+/** A text that says something: an empty one is mostly a variable that is not set. */
+export function textArgument(text: string): string {
+  if (text.trim() === '') throw new InvalidArgumentError('expected a text that is not empty');
+  return text;
+}
+
 /** A whole number from 1. */
 export function countArgument(text: string): number {
   const value = Number(text);

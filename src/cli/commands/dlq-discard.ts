@@ -2,6 +2,7 @@ import { userInfo } from 'node:os';
 import { Command } from 'commander';
 import { loadConfiguration } from '../../config/index.ts';
 import { EXIT } from '../exit-code.ts';
+import { textArgument } from './arguments.ts';
 import { printJson } from './dlq-context.ts';
 import { addFilterOptions, filterOf, type FilterOptions } from './letter-options.ts';
 
@@ -32,7 +33,7 @@ export function dlqDiscardCommand(): Command {
   return addFilterOptions(
     new Command('discard').description('leaves dead letters for good: they are open no more, and stay listed'),
   )
-    .requiredOption('--why <text>', 'why; kept with the letters and in the audit log')
+    .requiredOption('--why <text>', 'why; kept with the letters and in the audit log', textArgument)
     .option('--dry-run', 'tell how many; write nothing')
     .action(discard);
 }

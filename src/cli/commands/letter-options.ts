@@ -9,7 +9,7 @@ import {
   type LetterStatus,
   type SourceOffsets,
 } from '../../deadletter/letter-filter.ts';
-import { timeArgument } from './arguments.ts';
+import { textArgument, timeArgument } from './arguments.ts';
 
 export interface FilterOptions {
   readonly config?: string;
@@ -39,9 +39,9 @@ function offsetsArgument(text: string): SourceOffsets {
 export function addFilterOptions(command: Command): Command {
   return command
     .option('-c, --config <file>', `configuration file (default ${DEFAULT_CONFIGURATION_FILE})`)
-    .option('--table <keyspace.table>', 'letters of this table')
-    .option('--reason <text>', 'whose reason contains this text')
-    .option('--code <code>', 'with this code (docs/error-codes.md)')
+    .addOption(new Option('--table <keyspace.table>', 'letters of this table').argParser(textArgument))
+    .addOption(new Option('--reason <text>', 'whose reason contains this text').argParser(textArgument))
+    .addOption(new Option('--code <code>', 'with this code (docs/error-codes.md)').argParser(textArgument))
     .addOption(new Option('--status <status>', 'with this status').choices(LETTER_STATUSES))
     .addOption(new Option('--from <time>', 'first failed at this time or later').argParser(timeArgument))
     .addOption(new Option('--to <time>', 'first failed before this time').argParser(timeArgument))

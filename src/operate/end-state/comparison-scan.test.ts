@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { FakeScan, scanTable, type FakeRow } from '../../../test/support/scan-fake.ts';
+import { FakeScan, scanTable, uncuttableTable, type FakeRow } from '../../../test/support/scan-fake.ts';
 import { WHOLE_RING } from '../../change/token-range.ts';
 import { RateLimit } from '../connect/rate-limit.ts';
 import { comparisonScan } from './comparison-scan.ts';
@@ -58,4 +58,25 @@ it('begins a range with the size of page that the ranges before it have found', 
   const last = fake.pageRows.at(-1);
   expect(last).toBeGreaterThan(first ?? 0);
   expect(await firstPage()).toBe(last);
+});
+
+it('goes by its own pages where they fail: what is scanned beside it has others', async () => {
+  // Of a page of more than one row the source refuses to pass the tombstones of it.
+  const LIVE = 31;
+  const partitions = [10n, 20n, 30n].flatMap((token, i) =>
+    Array.from({ length: LIVE * 61 }, (_, n): FakeRow => ({ token, p: i, up: n, down: 0, isTombstone: n % 61 !== 60 })),
+  );
+  const fake = new FakeScan({ rows: partitions, tombstones: 100 });
+  const pacing = { elapsedMs: () => 0, pause: () => Promise.resolve() };
+  const scan = comparisonScan(fake, uncuttableTable, new RateLimit(pacing, null), pacing);
+  const scannedRange = async (after: bigint): Promise<{ rows: number; unread: number }> => {
+    let [found, unread] = [0, 0];
+    for await (const page of scan({ after, upTo: after + 10n }, new AbortController().signal)) {
+      found += page.rows.length;
+      unread += page.unread?.length ?? 0;
+    }
+    return { rows: found, unread };
+  };
+  const atOnce = await Promise.all([0n, 10n, 20n].map(scannedRange));
+  expect(atOnce).toEqual(Array.from({ length: 3 }, () => ({ rows: LIVE, unread: 0 })));
 });

@@ -1,7 +1,7 @@
 /** The source's side of a comparison, at a pace that leaves source and stream their room. */
 import type { Table } from '../../catalog/table.ts';
 import type { RangeParts } from '../../reconcile/end-state/compare-range.ts';
-import { PageSize } from '../../source/page-size.ts';
+import type { PageMemory } from '../../source/page-size.ts';
 import { scanUnread } from '../../source/row-scan.ts';
 import type { ScanSession } from '../../source/scan-session.ts';
 import type { Pacing } from '../../target/paced-door.ts';
@@ -20,7 +20,7 @@ export function comparisonScan(
   rate: RateLimit,
   { elapsedMs, pause }: Pacing = processPacing,
 ): RangeParts['scanSource'] {
-  const pageSize = new PageSize();
+  const pageMemory: PageMemory = { rows: null };
   return async function* (range, signal) {
     const pages = scanUnread(session, table, {
       ...SCAN_PATIENCE,
@@ -29,7 +29,7 @@ export function comparisonScan(
       signal,
       elapsedMs,
       passesOver: true,
-      pageSize,
+      pageMemory,
     });
     for (;;) {
       const askedMs = elapsedMs();

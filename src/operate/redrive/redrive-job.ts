@@ -112,7 +112,7 @@ function checkCorrection({ patch, why }: Correction, filter: LetterFilter): void
   });
 }
 
-/** What was redriven or dismissed is left alone unless it is asked for by status or by ID. */
+/** What was redriven or discarded is left alone unless it is asked for by status or by ID. */
 function openOnly(filter: LetterFilter): LetterFilter {
   return filter.status === undefined && filter.id === undefined ? { ...filter, status: 'pending' } : filter;
 }

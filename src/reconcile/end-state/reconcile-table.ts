@@ -1,5 +1,5 @@
 /**
- * One comparison of a table's end state (DESIGN §7 C) in one process: its ranges one after the other, then what follows.
+ * One comparison of a table's end state (DESIGN §7 C) in one process: its ranges, a few beside one another, then what follows.
  * Members of a group share the ranges of a run instead (operate/jobs).
  */
 import { WHOLE_RING } from '../../change/token-range.ts';

@@ -175,7 +175,7 @@ export class RowEncoder {
     const begun = beginPart(memory);
     if (mapping === undefined || mapping.fromTarget === same) {
       const start = rows.start(index, column);
-      memory.copy(rows.bytes, start, rows.end(index, column) - start);
+      if (start >= 0) memory.copy(rows.bytes, start, rows.end(index, column) - start);
     } else memory.text(mapping.fromTarget(rows.text(index, column) ?? ''));
     endPart(memory, begun);
   }

@@ -36,6 +36,11 @@ export class CopiedRows {
     return this.#length;
   }
 
+  /** Bytes of all lines. */
+  get weight(): number {
+    return this.#end;
+  }
+
   /** What `start` and `end` are places in. */
   get bytes(): Buffer {
     return this.#bytes;
@@ -75,7 +80,7 @@ export class CopiedRows {
       if (byte !== TAB && byte !== LINE_FEED) continue;
       const isNull = isEscaped && at - start === 2 && bytes[start + 1] === N;
       places[place++] = isNull ? NULL : start;
-      places[place++] = isEscaped ? this.#unescaped(start, at) : at;
+      places[place++] = isNull ? NULL : isEscaped ? this.#unescaped(start, at) : at;
       start = at + 1;
       isEscaped = false;
     }
@@ -114,26 +119,46 @@ export class CopiedRows {
 /** A query whose answer is read as it comes. `pg` hands a line over in memory that it uses again. */
 class CopyOut extends pg.Query {
   readonly copied: CopiedRows;
+  /** The rows weigh more than they may: what still comes is not kept. */
+  isTooLarge = false;
+  readonly #maxBytes: number;
 
-  constructor(text: string, width: number, ended: (error: Error | undefined) => void) {
+  constructor(text: string, width: number, maxBytes: number, ended: (error: Error | undefined) => void) {
     super(text, undefined, ended);
     this.copied = new CopiedRows(width);
+    this.#maxBytes = maxBytes;
   }
 
   handleCopyData({ chunk }: { readonly chunk: Uint8Array }): void {
-    this.copied.add(chunk);
+    this.isTooLarge ||= this.copied.length > 0 && this.copied.weight + chunk.length > this.#maxBytes;
+    if (!this.isTooLarge) this.copied.add(chunk);
   }
 }
 
+/** Stands in a query for its n-th value (from 1), of a type. */
+export function place(n: number, type: string): string {
+  return `current_setting('lockstep.v${n}')::${type}`;
+}
+
 /**
- * What a SELECT answers. COPY takes no parameters: values stand in it as literals.
+ * What a SELECT answers, or null where that weighs more than `maxBytes`; a single row may. COPY takes no parameters, so its
+ * values are settings of the session (`place`): as literals they would make every page another query to
+ * pg_stat_statements, and stand in the server's log where one fails.
  *
  * Rejects with what `pg` throws.
  */
-export function copyRows(client: PoolClient, select: string, width: number): Promise<CopiedRows> {
+export async function copyRows(
+  client: PoolClient,
+  { select, values, width }: { readonly select: string; readonly values: readonly string[]; readonly width: number },
+  maxBytes: number,
+): Promise<CopiedRows | null> {
+  if (values.length > 0) {
+    const calls = values.map((_, i) => `set_config('lockstep.v${i + 1}', $${i + 1}, false)`);
+    await client.query(`SELECT ${calls.join(', ')}`, [...values]);
+  }
   return new Promise((resolve, reject) => {
-    const copy: CopyOut = new CopyOut(`COPY (${select}) TO STDOUT`, width, (error) => {
-      if (error == null) resolve(copy.copied);
+    const copy: CopyOut = new CopyOut(`COPY (${select}) TO STDOUT`, width, maxBytes, (error) => {
+      if (error == null) resolve(copy.isTooLarge ? null : copy.copied);
       else reject(error);
     });
     client.query(copy);

@@ -3,7 +3,7 @@
  * that `schema apply` makes, so that resuming inside a partition of 300k rows costs as much as anywhere else, and no
  * snapshot is held between pages. Nothing is locked: what moves meanwhile is looked at again.
  */
-import pg, { type Pool } from 'pg';
+import type { Pool, PoolClient } from 'pg';
 import { rowKey, type RowKey } from '../../change/change-event.ts';
 import { UNKNOWN_MARKER, type RowState } from '../../change/row-state.ts';
 import type { TokenRange } from '../../change/token-range.ts';
@@ -11,11 +11,21 @@ import type { BoundTable } from '../bound-table.ts';
 import { classifyPostgresError } from '../postgres-errors.ts';
 import { imageFrom, keyParameters, valuesFrom } from '../row-codec.ts';
 import { arrayTypeOf, quoteIdentifier } from '../sql-text.ts';
-import { withClient } from '../transaction.ts';
-import { copyRows, type CopiedRows } from './copied-rows.ts';
+import { copyRows, place, type CopiedRows } from './copied-rows.ts';
 
-/** Rows of one page: what a page of the source holds, and a little that only the target has. With wide rows some megabytes. */
+/** Rows of one page at most: what a page of the source holds, and a little that only the target has. */
 export const TARGET_PAGE_ROWS = 4_500;
+/** The first page asks for so many. */
+const FIRST_ROWS = 512;
+/** What a page weighs at most, by the rows before it. One that comes to so many times as much is asked for again, smaller. */
+const PAGE_BYTES = 4 * 1024 * 1024;
+const TOO_LARGE = 16;
+
+/** A query and the values for its places. */
+interface Asked {
+  readonly select: string;
+  readonly values: readonly string[];
+}
 
 /** A row as it stands in the target, expired values that were not swept yet included. */
 export interface StoredRow {
@@ -89,29 +99,17 @@ class UnreadTargetRow implements TargetRow {
   }
 }
 
-/** Values stand in them as literals: what is copied takes no parameters. Keys are as the target stores them. */
+/** Texts of queries, with places for their values in the order that their methods give them. */
 interface Statements {
-  readonly ranges: Readonly<
-    Record<
-      Bookkeeping,
-      {
-        readonly first: (range: TokenRange) => string;
-        readonly next: (upTo: bigint, token: bigint, key: readonly string[]) => string;
-      }
-    >
-  >;
-  readonly tokenless: { readonly first: string; readonly next: (key: readonly string[]) => string };
-  /** @param keys One array of all keys' values for each key column. */
-  readonly byKeys: (keys: readonly string[]) => string;
+  readonly ranges: Readonly<Record<Bookkeeping, { readonly first: string; readonly next: string }>>;
+  readonly tokenless: { readonly first: string; readonly next: string };
+  readonly byKeys: string;
 }
 
-/** Literals of values, each of its type. */
-function literals(types: readonly string[], values: readonly string[]): string {
-  return types.map((type, i) => `${pg.escapeLiteral(values[i] ?? '')}::${type}`).join(', ');
+/** Places for values of these types, from the n-th on. */
+function places(from: number, types: readonly string[]): string {
+  return types.map((type, i) => place(from + i, type)).join(', ');
 }
-
-/** Quoted: a minus in front would be applied behind the cast. */
-const bigint = (value: bigint): string => `'${value}'::bigint`;
 
 /**
  * Which rows of a range come with their write times and expiries: `all`, or only those in which something `expires`. To
@@ -126,7 +124,7 @@ function leftOut(slots: number, column: string): string {
   return `CASE WHEN t._cdc_expiries IS NULL OR t._cdc_expiries = '{${unknownOnly}}'::bigint[] THEN NULL ELSE t.${column} END`;
 }
 
-function statementsOf(table: BoundTable, pageRows: number): Statements {
+function statementsOf(table: BoundTable): Statements {
   const keys = table.keys.map(({ column }) => quoteIdentifier(column.target));
   const images = [
     ...table.regular.map(({ column }) => quoteIdentifier(column.target)),
@@ -136,15 +134,13 @@ function statementsOf(table: BoundTable, pageRows: number): Statements {
   const columns = (alias: string): string =>
     [...keys, ...images, '_cdc_token'].map((name) => `${alias}.${name}`).join(', ');
   const select = `SELECT ${columns('t')} FROM ${table.target} AS t`;
-  const order = `ORDER BY t._cdc_token, ${keys.map((key) => `t.${key}`).join(', ')} LIMIT ${pageRows}`;
+  const order = `ORDER BY t._cdc_token, ${keys.map((key) => `t.${key}`).join(', ')} LIMIT ${place(1, 'bigint')}`;
   const keyTypes = table.keys.map(({ column }) => column.targetType);
   const keyList = keys.map((key) => `t.${key}`).join(', ');
   const rangeOf = (selected: string): Statements['ranges'][Bookkeeping] => ({
-    first: ({ after, upTo }) =>
-      `${selected} WHERE t._cdc_token > ${bigint(after)} AND t._cdc_token <= ${bigint(upTo)} ${order}`,
-    next: (upTo, token, key) =>
-      `${selected} WHERE (t._cdc_token, ${keyList}) > (${bigint(token)}, ${literals(keyTypes, key)})
-         AND t._cdc_token <= ${bigint(upTo)} ${order}`,
+    first: `${selected} WHERE t._cdc_token <= ${place(2, 'bigint')} AND t._cdc_token > ${place(3, 'bigint')} ${order}`,
+    next: `${selected} WHERE t._cdc_token <= ${place(2, 'bigint')}
+      AND (t._cdc_token, ${keyList}) > (${places(3, ['bigint', ...keyTypes])}) ${order}`,
   });
   const shown = [...keys, ...table.regular.map(({ column }) => quoteIdentifier(column.target))].map(
     (name) => `t.${name}`,
@@ -160,10 +156,9 @@ function statementsOf(table: BoundTable, pageRows: number): Statements {
     },
     tokenless: {
       first: `${select} WHERE t._cdc_token IS NULL ${order}`,
-      next: (key) => `${select} WHERE t._cdc_token IS NULL AND (${keyList}) > (${literals(keyTypes, key)}) ${order}`,
+      next: `${select} WHERE t._cdc_token IS NULL AND (${keyList}) > (${places(2, keyTypes)}) ${order}`,
     },
-    byKeys: (values) => `SELECT ${columns('t')}
-      FROM unnest(${literals(arrays, values)}) AS r(${keys.join(', ')})
+    byKeys: `SELECT ${columns('t')} FROM unnest(${places(1, arrays)}) AS r(${keys.join(', ')})
       JOIN ${table.target} AS t ON ${keys.map((key) => `t.${key} = r.${key}`).join(' AND ')}`,
   };
 }
@@ -173,23 +168,33 @@ export class TokenScan {
   readonly #pool: Pool;
   readonly #table: BoundTable;
   readonly #statements: Statements;
-  readonly #pageRows: number;
+  readonly #mostRows: number;
+  readonly #pageBytes: number;
+  /** What the next page asks for, by what rows have weighed. */
+  #pageRows: number;
 
-  constructor(pool: Pool, table: BoundTable, pageRows = TARGET_PAGE_ROWS) {
+  constructor(pool: Pool, table: BoundTable, pageRows = TARGET_PAGE_ROWS, pageBytes = PAGE_BYTES) {
     this.#pool = pool;
     this.#table = table;
-    this.#pageRows = pageRows;
-    this.#statements = statementsOf(table, pageRows);
+    this.#mostRows = pageRows;
+    this.#pageBytes = pageBytes;
+    this.#pageRows = Math.min(FIRST_ROWS, pageRows);
+    this.#statements = statementsOf(table);
   }
 
   /** Pages of the rows whose token is in the range, in the order of (token, key). */
   async *range(
-    range: TokenRange,
+    { after, upTo }: TokenRange,
     signal: AbortSignal,
     bookkeeping: Bookkeeping = 'all',
   ): AsyncGenerator<readonly TargetRow[]> {
     const { first, next } = this.#statements.ranges[bookkeeping];
-    yield* this.#pages(first(range), (last) => next(range.upTo, last.token ?? range.after, this.#stored(last)), signal);
+    const [from, to] = [String(after), String(upTo)];
+    yield* this.#pages(
+      { select: first, values: [to, from] },
+      (last) => ({ select: next, values: [to, String(last.token), ...this.#stored(last)] }),
+      signal,
+    );
   }
 
   /**
@@ -198,13 +203,15 @@ export class TokenScan {
    */
   async *tokenless(signal: AbortSignal): AsyncGenerator<readonly TargetRow[]> {
     const { first, next } = this.#statements.tokenless;
-    yield* this.#pages(first, (last) => next(this.#stored(last)), signal);
+    yield* this.#pages({ select: first, values: [] }, (last) => ({ select: next, values: this.#stored(last) }), signal);
   }
 
   /** The rows that have one of the keys, in no order. */
   async byKeys(keys: readonly RowKey[]): Promise<readonly TargetRow[]> {
     if (keys.length === 0) return [];
-    return this.#query(this.#statements.byKeys(keyParameters(this.#table, keys)));
+    const asked = { select: this.#statements.byKeys, values: keyParameters(this.#table, keys) };
+    const rows = await this.#copied(asked, Number.MAX_SAFE_INTEGER);
+    return rows === null ? [] : this.#unread(rows);
   }
 
   /** PostgreSQL's guess at the number of rows, for planning only; null where the table was never analysed. */
@@ -222,19 +229,32 @@ export class TokenScan {
   }
 
   async *#pages(
-    first: string,
-    nextOf: (last: TargetRow) => string,
+    first: Asked,
+    nextOf: (last: TargetRow) => Asked,
     signal: AbortSignal,
   ): AsyncGenerator<readonly TargetRow[]> {
-    let select = first;
+    let { select, values } = first;
     for (;;) {
       signal.throwIfAborted();
-      const page = await this.#query(select);
+      const asked = this.#pageRows;
+      const rows = await this.#copied({ select, values: [String(asked), ...values] }, TOO_LARGE * this.#pageBytes);
+      if (rows === null) {
+        this.#pageRows = Math.max(1, Math.floor(asked / TOO_LARGE));
+        continue;
+      }
+      if (rows.length > 0) this.#pageRows = this.#fitting(rows);
+      const page = this.#unread(rows);
       if (page.length > 0) yield page;
       const last = page.at(-1);
-      if (last === undefined || page.length < this.#pageRows) return;
-      select = nextOf(last);
+      if (last === undefined || page.length < asked) return;
+      ({ select, values } = nextOf(last));
     }
+  }
+
+  /** Rows of the next page, if they weigh what these did. */
+  #fitting({ weight, length }: CopiedRows): number {
+    const fitting = Math.floor(this.#pageBytes / (weight / length));
+    return Math.max(1, Math.min(this.#mostRows, fitting, 4 * Math.max(length, this.#pageRows)));
   }
 
   /** Key values in the form that the target stores. */
@@ -242,14 +262,24 @@ export class TokenScan {
     return this.#table.keys.map(({ mapping }, i) => mapping.toTarget(key.values[i] ?? ''));
   }
 
-  async #query(select: string): Promise<readonly TargetRow[]> {
-    const { keys, regular } = this.#table;
+  #unread(rows: CopiedRows): readonly TargetRow[] {
+    return Array.from({ length: rows.length }, (_, index) => new UnreadTargetRow(this.#table, rows, index));
+  }
+
+  /** Null where the rows weigh more than that. */
+  async #copied(asked: Asked, maxBytes: number): Promise<CopiedRows | null> {
+    const { keys, regular, table } = this.#table;
     const width = keys.length + regular.length + BOOKKEEPING_COLUMNS;
+    let client: PoolClient | null = null;
     try {
-      const rows = await withClient(this.#pool, (client) => copyRows(client, select, width));
-      return Array.from({ length: rows.length }, (_, index) => new UnreadTargetRow(this.#table, rows, index));
+      client = await this.#pool.connect();
+      const rows = await copyRows(client, { ...asked, width }, maxBytes);
+      client.release();
+      return rows;
     } catch (error) {
-      throw classifyPostgresError(error, `scanning ${this.#table.table.name}`);
+      // Whatever a connection that failed is still busy with, nobody waits for it.
+      client?.release(true);
+      throw classifyPostgresError(error, `scanning ${table.name}`);
     }
   }
 }
