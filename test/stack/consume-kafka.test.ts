@@ -33,7 +33,12 @@ beforeAll(async () => {
   });
   await broker.start(kafka);
   admin = kafka.admin();
-  producer = kafka.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner });
+  // Idempotent: where an answer is late, kafkajs sends again, and tests count records.
+  producer = kafka.producer({
+    createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
+    idempotent: true,
+    maxInFlightRequests: 1,
+  });
   await Promise.all([admin.connect(), producer.connect()]);
   opened.push(
     () => admin.disconnect(),

@@ -66,8 +66,9 @@ describe('dead letters', () => {
     await stage.producer.send({ topic, messages: ids(0, 5).map(() => ({ key: 'x', value: 'no json' })) });
     await stage.write(table, [200, 201], 'newer');
     await eventually('everything to be dealt with', async () => {
-      const { total } = await letters(member);
-      return total === 45 && (await stage.count(table, 'newer')) === 2 ? true : undefined;
+      const [{ total }, newer] = [await letters(member), await stage.count(table, 'newer')];
+      if (total === 45 && newer === 2) return true;
+      throw new Error(`${total} letters, ${newer} newer rows`);
     });
     expect(await stage.count(table, 'good')).toBe(100);
 

@@ -251,7 +251,8 @@ async function api<T>(path: string, body?: object): Promise<T & { status: number
 }
 
 it('lets a person decide about findings, over HTTP and by command', async () => {
-  await postgres.query(`UPDATE items SET v = 'edited ' || v WHERE v IN ('v41', 'v42', 'v43')`);
+  // Above the source's bytes: a second copy of the insert, of the same write time, leaves it.
+  await postgres.query(`UPDATE items SET v = 'was edited ' || v WHERE v IN ('v41', 'v42', 'v43')`);
   expect(await run('CHECKSUM')).toMatchObject({ verdict: 'DRIFT', mismatches_by_type: { DATA_MISMATCH: 3 } });
   const idOf = async (v: string): Promise<string> => {
     const { rows } = await postgres.query<{ id: string }>(
@@ -266,7 +267,7 @@ it('lets a person decide about findings, over HTTP and by command', async () => 
   const resolve = `/reconciliation/mismatches/${await idOf('v41')}/resolve`;
   const wanted = { action: 'APPLY_SOURCE', resolution_notes: 'nobody should have edited it' };
   expect(await api(resolve, { ...wanted, dry_run: true })).toMatchObject({ status: 200, outcome: 'applied' });
-  expect(await shown('edited v41')).toBe(1);
+  expect(await shown('was edited v41')).toBe(1);
   expect(await api(resolve, wanted)).toMatchObject({
     status: 200,
     outcome: 'applied',
@@ -283,9 +284,11 @@ it('lets a person decide about findings, over HTTP and by command', async () => 
   const patch = join(dir, 'fix.json');
   await writeFile(patch, JSON.stringify({ v: 'as agreed' }));
   await byCommand(await idOf('v43'), '--action', 'CUSTOM_FIX', '--patch', patch);
-  expect([await shown('edited v42'), await shown('as agreed')]).toEqual([1, 1]);
-  // Beside both, what the undo of an earlier test left.
-  expect(await run('CHECKSUM')).toMatchObject({ code: 0, verdict: 'PASS', ignored: 3 });
+  expect([await shown('was edited v42'), await shown('as agreed')]).toEqual([1, 1]);
+  const report = await run('CHECKSUM');
+  expect(report).toMatchObject({ code: 0, verdict: 'PASS', mismatch_count: 0 });
+  // Beside both perhaps what the undo of an earlier test left.
+  expect(report['ignored']).toBeGreaterThanOrEqual(2);
 }, 240_000);
 
 it('checks a business rule when it is asked to, over HTTP and by command; what it found is decided about in the same way', async () => {

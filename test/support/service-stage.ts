@@ -97,7 +97,12 @@ export class ServiceStage {
     const { stack, dir } = await openStackOf(['kafka', 'postgres']);
     const { brokers } = stack.endpoints().kafka;
     const kafka = new kafkajs.Kafka({ brokers, clientId: 'stage', logLevel: kafkajs.logLevel.NOTHING });
-    const producer = kafka.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner });
+    // Idempotent: where an answer is late, kafkajs sends again, and tests count records.
+    const producer = kafka.producer({
+      createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
+      idempotent: true,
+      maxInFlightRequests: 1,
+    });
     await producer.connect();
     const pool = new pg.Pool({ connectionString: stack.endpoints().postgres.url, max: 2 });
     pool.on('error', () => undefined);

@@ -56,6 +56,7 @@ describe('the contract', () => {
     const app = server();
     const { paths } = await documentOf(app);
     expect(Object.keys(paths).sort()).toEqual([
+      '/dlq/discard',
       '/dlq/records',
       '/dlq/records/{id}',
       '/dlq/redrive',
