@@ -152,6 +152,8 @@ export class RedriveRun {
   /** Records before and after their correction, by letter. */
   readonly #images = new Map<bigint, Pick<AuditEntry, 'before' | 'after'>>();
   readonly #earlier = new EarlierChanges();
+  /** Letters in one transaction: no more than may go in a second. */
+  readonly #batchLetters: number;
   #cursor: bigint;
   #done: number;
 
@@ -165,6 +167,7 @@ export class RedriveRun {
     this.#done = progressOf(job).done;
     this.#onProgress = onProgress;
     this.#rate = new RateLimit(parts, this.#parameters.rate);
+    this.#batchLetters = Math.min(BATCH_LETTERS, this.#parameters.rate ?? BATCH_LETTERS);
   }
 
   /**
@@ -205,7 +208,7 @@ export class RedriveRun {
         const prepared = preparedLetter(letter, this.#corrected(letter, records.get(letter.id)), this.#parts.decoderOf);
         const fits =
           prepared.kind === 'change' && (batch[0] === undefined || isSameShard(batch[0].letter, prepared.letter));
-        if (batch.length > 0 && (!fits || batch.length === BATCH_LETTERS)) {
+        if (batch.length > 0 && (!fits || batch.length === this.#batchLetters)) {
           await this.#apply(batch, signal);
           batch = [];
         }
