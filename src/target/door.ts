@@ -8,7 +8,7 @@ import { ControlStatements } from './control-statements.ts';
 import { withinHorizon } from './horizon.ts';
 import { probesOf, readProbes } from './probes.ts';
 import { classifyRefusal } from './row-refusal.ts';
-import { checkSameServer, SERVER_START } from './scan/same-server.ts';
+import { checkSameServer, SERVER_START } from './same-server.ts';
 import { applyWideTombstones } from './wide-tombstones.ts';
 import { asForeign, certainOf, owedReads } from './rereads/owed-reads.ts';
 import { RereadQueue } from './rereads/reread-queue.ts';

@@ -26,7 +26,7 @@ import { covered, isIncomplete, planRows, stateBefore, type KnownRow } from './r
 import { rowWrites, type TableDoor } from './row-writes.ts';
 import { sameRow } from './same-row.ts';
 import { checkCommitted, pipeline, rollback, type Statement } from './transaction.ts';
-import { checkSameServer, SERVER_START } from './scan/same-server.ts';
+import { checkSameServer, SERVER_START } from './same-server.ts';
 import { applyWideTombstones } from './wide-tombstones.ts';
 
 /** What became of one change. `queued`: its meaning is read again from the source. */

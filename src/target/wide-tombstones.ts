@@ -10,7 +10,7 @@ import { planRows, type KnownRow, type RowPlan } from './row-plan.ts';
 import { emptyRow } from '../change/row-state.ts';
 import { imageFrom } from './row-codec.ts';
 import { rangePredicate } from './range-predicate.ts';
-import { checkSameServer, SERVER_START, serverStartOf } from './scan/same-server.ts';
+import { checkSameServer, SERVER_START, serverStartOf } from './same-server.ts';
 import { quoteIdentifier } from './sql-text.ts';
 import { checkCommitted, type GateMode, gateStatement, pipeline, type Statement, withClient } from './transaction.ts';
 

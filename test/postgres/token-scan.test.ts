@@ -187,6 +187,9 @@ it('asks for pages by what rows weigh, and again where one is too large', async 
   expect(pages[0]).toBe(32);
   expect(Math.max(...pages)).toBeLessThanOrEqual(32);
   expect(pages.length).toBeGreaterThan(changes.length / 32);
+  // By their keys they weigh as much, and are asked for in parts.
+  const byKeys = await small.byKeys(rows.map(({ key }) => key));
+  expect(new Set(byKeys.map(({ key }) => key.text)).size).toBe(changes.length);
 });
 
 describe('a copy of what a query answers with', () => {

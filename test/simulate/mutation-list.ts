@@ -201,7 +201,7 @@ export const MUTATIONS: readonly SourceMutation[] = [
   },
   {
     name: 'fencing: a failover between a wide delete and its batch goes unnoticed',
-    file: `${target}/scan/same-server.ts`,
+    file: `${target}/same-server.ts`,
     find: 'if (recordedOn === null || serverStartOf(answer) === recordedOn) return;',
     replace: "if (recordedOn !== '') return;",
   },

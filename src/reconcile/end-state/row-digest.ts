@@ -138,9 +138,10 @@ class Sum {
   }
 }
 
-function uint32At(digest: RowDigest, at: number): number {
-  const high = (digest.charCodeAt(at) << 24) | (digest.charCodeAt(at + 1) << 16);
-  return (high | (digest.charCodeAt(at + 2) << 8) | digest.charCodeAt(at + 3)) >>> 0;
+/** Four bytes of a text of one character a byte, the highest first. */
+export function uint32At(bytes: string, at: number): number {
+  const high = (bytes.charCodeAt(at) << 24) | (bytes.charCodeAt(at + 1) << 16);
+  return (high | (bytes.charCodeAt(at + 2) << 8) | bytes.charCodeAt(at + 3)) >>> 0;
 }
 
 /** Collects a range's digest row by row, in any order. */

@@ -19,6 +19,7 @@ import {
   digestOf,
   endPart,
   endRow,
+  uint32At,
   writeRow,
   type RowDigest,
   type ShownRow,
@@ -49,10 +50,7 @@ export class EncodedRow {
 
   /** What tells its partition: so many values of its key. */
   partition(keyValues: number): string {
-    const text = this.#text;
-    let end = HEAD_BYTES;
-    for (let left = keyValues; left > 0; left--) end += LENGTH_BYTES + lengthAt(text, end);
-    return text.slice(HEAD_BYTES, end);
+    return this.#text.slice(HEAD_BYTES, endOfParts(this.#text, keyValues));
   }
 
   isSame(other: EncodedRow): boolean {
@@ -65,9 +63,11 @@ export class EncodedRow {
   }
 }
 
-function lengthAt(text: string, at: number): number {
-  const high = (text.charCodeAt(at) << 8) | text.charCodeAt(at + 1);
-  return high * 2 ** 16 + ((text.charCodeAt(at + 2) << 8) | text.charCodeAt(at + 3));
+/** Where the first so many values of the key end. */
+function endOfParts(text: string, count: number): number {
+  let end = HEAD_BYTES;
+  for (let left = count; left > 0; left--) end += LENGTH_BYTES + uint32At(text, end);
+  return end;
 }
 
 const ENCODERS = new WeakMap<BoundTable, RowEncoder>();
@@ -185,9 +185,8 @@ export class RowEncoder {
     const memory = this.#memory;
     memory.end = 0;
     writeRow(memory, this.#names, row);
-    let keyEnd = HEAD_BYTES;
-    for (let left = row.key.length; left > 0; left--) keyEnd += LENGTH_BYTES + memory.bytes.readUInt32BE(keyEnd);
-    return new EncodedRow(memory.key(0, memory.end), keyEnd, false);
+    const text = memory.key(0, memory.end);
+    return new EncodedRow(text, endOfParts(text, row.key.length), false);
   }
 
   #lasting(keyEnd: number): EncodedRow {

@@ -70,7 +70,7 @@ export class CopiedRows {
     const bytes = this.#bytes;
     const places = this.#places;
     bytes.set(line, this.#end);
-    let place = 2 * this.width * this.#length;
+    let next = 2 * this.width * this.#length;
     let start = this.#end;
     let isEscaped = false;
     const end = this.#end + line.length;
@@ -79,8 +79,8 @@ export class CopiedRows {
       if (byte === BACKSLASH) isEscaped = true;
       if (byte !== TAB && byte !== LINE_FEED) continue;
       const isNull = isEscaped && at - start === 2 && bytes[start + 1] === N;
-      places[place++] = isNull ? NULL : start;
-      places[place++] = isNull ? NULL : isEscaped ? this.#unescaped(start, at) : at;
+      places[next++] = isNull ? NULL : start;
+      places[next++] = isNull ? NULL : isEscaped ? this.#unescaped(start, at) : at;
       start = at + 1;
       isEscaped = false;
     }

@@ -209,9 +209,10 @@ export class TokenScan {
   /** The rows that have one of the keys, in no order. */
   async byKeys(keys: readonly RowKey[]): Promise<readonly TargetRow[]> {
     if (keys.length === 0) return [];
-    const asked = { select: this.#statements.byKeys, values: keyParameters(this.#table, keys) };
-    const rows = await this.#copied(asked, Number.MAX_SAFE_INTEGER);
-    return rows === null ? [] : this.#unread(rows);
+    const rows = await this.#copied({ select: this.#statements.byKeys, values: keyParameters(this.#table, keys) });
+    if (rows !== null) return this.#unread(rows);
+    const middle = Math.ceil(keys.length / 2);
+    return [...(await this.byKeys(keys.slice(0, middle))), ...(await this.byKeys(keys.slice(middle)))];
   }
 
   /** PostgreSQL's guess at the number of rows, for planning only; null where the table was never analysed. */
@@ -237,7 +238,7 @@ export class TokenScan {
     for (;;) {
       signal.throwIfAborted();
       const asked = this.#pageRows;
-      const rows = await this.#copied({ select, values: [String(asked), ...values] }, TOO_LARGE * this.#pageBytes);
+      const rows = await this.#copied({ select, values: [String(asked), ...values] });
       if (rows === null) {
         this.#pageRows = Math.max(1, Math.floor(asked / TOO_LARGE));
         continue;
@@ -266,14 +267,14 @@ export class TokenScan {
     return Array.from({ length: rows.length }, (_, index) => new UnreadTargetRow(this.#table, rows, index));
   }
 
-  /** Null where the rows weigh more than that. */
-  async #copied(asked: Asked, maxBytes: number): Promise<CopiedRows | null> {
+  /** Null where the rows are several and weigh too much. */
+  async #copied(asked: Asked): Promise<CopiedRows | null> {
     const { keys, regular, table } = this.#table;
     const width = keys.length + regular.length + BOOKKEEPING_COLUMNS;
     let client: PoolClient | null = null;
     try {
       client = await this.#pool.connect();
-      const rows = await copyRows(client, { ...asked, width }, maxBytes);
+      const rows = await copyRows(client, { ...asked, width }, TOO_LARGE * this.#pageBytes);
       client.release();
       return rows;
     } catch (error) {

@@ -4,8 +4,8 @@
  * move yet, shows nothing of it ⚠ (seen in simulation). Then the batch must not pass the delete: everything begins anew.
  */
 import type { QueryArrayResult } from 'pg';
-import { LockstepError } from '../../shared/errors.ts';
-import type { Statement } from '../transaction.ts';
+import { LockstepError } from '../shared/errors.ts';
+import type { Statement } from './transaction.ts';
 
 type Answer = QueryArrayResult<(string | null)[]>;
 
